@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// What is wrong with a configuration: every error found, each with its place and a lesson.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace spillway {
+
+struct Diagnostic {
+  std::string file;     // as given on the command line or by include; empty: not about a file
+  int line = 0;         // 1-based; 0: not about a line
+  int column = 0;       // 1-based, in bytes
+  int length = 1;       // how much of the line the marker underlines
+  std::string path;     // "rules[2].match.method"; may be empty
+  std::string message;  // "unknown method 'GTE'; expected one of GET, HEAD (did you mean 'GET'?)"
+  std::string source;   // the text of the line, for the marker; may be empty
+};
+
+using Diagnostics = std::vector<Diagnostic>;
+
+// "file:14:15: rules[2].match.method: unknown ...\n  14 |  method: GTE\n     |          ^~~\n"
+std::string Format(const Diagnostic& diagnostic);
+// All of them, in order of file, line, column.
+std::string Format(const Diagnostics& diagnostics);
+
+}  // namespace spillway

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// A compiled rule set: judges a request. Immutable once built, so any number of threads may share one.
+//
+// Decide is pure but for the limit tables handed to it: same request, facts, tables and time, same verdict.
+// It neither allocates (once the verdict's vectors have grown), locks, logs, nor reads a clock.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "spillway/limit_table.h"
+#include "spillway/request.h"
+#include "spillway/units.h"
+#include "spillway/verdict.h"
+
+namespace spillway {
+
+struct CompiledRules;  // rules/policy.cc
+
+// Asked only when a challenge rule matches, since the answer costs a MAC.
+class PassChecker {
+ public:
+  virtual ~PassChecker() = default;
+  // True when the request carries a pass that is worth at least `demand`.
+  virtual bool HasPass(const Request& request, const ChallengeDemand& demand) const = 0;
+};
+
+// What is known beside the request. Borrowed for the call.
+struct Facts {
+  std::span<const bool> toggles;             // on or off, by index into Policy::toggles()
+  const PassChecker* passes = nullptr;       // REQUIRES: not null
+  std::span<LimitTable* const> limits;       // by index into Policy::limits(); none null
+  std::span<LimitTable* const> shadow_limits;  // the same, for rules in shadow mode
+};
+
+struct RuleInfo {
+  std::string name;
+  std::string action;                        // "deny", "limit", "tag", ...: the first one written
+  std::string place;                         // "shop.yaml:14"
+  std::uint32_t toggle = kNoRule;            // index into Policy::toggles(), or kNoRule
+  enum class Mode : std::uint8_t { kEnforce, kShadow, kOff } mode = Mode::kEnforce;
+};
+
+struct LimitInfo {
+  std::string name;
+  std::string key;                           // as written, normalised: "client.address,path"
+  LimitSpec spec;
+  bool in_shadow_use = false;                // some rule in shadow mode uses it: it needs a shadow table
+};
+
+class Policy {
+ public:
+  explicit Policy(std::unique_ptr<const CompiledRules> rules);
+  ~Policy();
+
+  // Judges `request`, seen at `now`, into *verdict, which is cleared first.
+  void Decide(const Request& request, const Facts& facts, TimePoint now, Verdict* verdict) const;
+
+  std::span<const RuleInfo> rules() const;
+  std::span<const LimitInfo> limits() const;
+  std::span<const std::string> toggles() const;
+  std::span<const std::string> pools() const;
+
+ private:
+  std::unique_ptr<const CompiledRules> rules_;
+};
+
+}  // namespace spillway

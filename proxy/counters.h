@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// What is counted, by whom, and how it is read: each worker writes its own numbers, anyone adds them up.
+// A Counter has one writing thread, so adding is a load and a store, no locked instruction.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "spillway/units.h"
+
+namespace spillway {
+
+class Counter {
+ public:
+  void Add(std::uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void Subtract(std::uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+  }
+  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+// A Prometheus histogram of times: 5 ms .. 10 s, and the rest.
+class Histogram {
+ public:
+  static constexpr std::array<double, 12> kBounds = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                                     0.25,  0.5,   1,    2.5,   5,    10};  // seconds
+  void Observe(Duration value);
+  std::array<Counter, kBounds.size() + 1> buckets;  // not cumulative
+  Counter nanoseconds;                              // the sum
+};
+
+// How an exchange ended, as the metric's label says it.
+enum class Decision : std::uint8_t {
+  kForward, kDeny, kLimit, kChallenge, kRedirect, kRespond, kDrop,
+  kBadRequest,      // refused as malformed, or a size or time limit of the client side
+  kUpstreamError,   // 502, 503, 504 of our own
+  kInternal,        // /.spillway/ paths: challenge solutions and their assets
+  kCount,
+};
+const char* DecisionName(Decision decision);
+
+// One worker's numbers over the life of the process.
+struct WorkerCounters {
+  std::array<Counter, static_cast<std::size_t>(Decision::kCount)> decisions;
+  std::array<Counter, 6> status_classes;  // answers to clients: [0] closed without, [1] 1xx .. [5] 5xx
+  Counter connections_accepted, connections_open, connections_refused;
+  Counter bytes_in, bytes_out;            // bodies
+  Counter client_aborts, timeouts_client;
+  Counter challenges_issued, challenges_passed, challenges_failed;
+  Counter upstream_connects, upstream_reuses, upstream_retries;
+  Histogram request_seconds;
+};
+
+// One worker's numbers for one pool; kept over reloads by the pool's name.
+struct PoolCounters {
+  Counter requests, connect_errors, timeouts, resets, protocol_errors, hidden_errors, retries, no_server;
+  std::array<Counter, 6> status_classes;
+  Histogram first_byte_seconds;
+};
+
+// One worker's numbers for one rule; kept over reloads by the rule's name.
+struct RuleCounters {
+  Counter enforced, shadow;
+};
+
+}  // namespace spillway

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// A non-blocking byte stream over a socket, plain or TLS. Owns the descriptor. Never waits: the caller
+// watches the descriptor and tries again.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "proxy/socket.h"
+#include "spillway/config.h"
+#include "spillway/result.h"
+
+typedef struct ssl_st SSL;
+typedef struct ssl_ctx_st SSL_CTX;
+
+namespace spillway {
+
+enum class IoStatus : std::uint8_t {
+  kOk,          // `bytes` moved, at least one
+  kWouldBlock,  // try again when the descriptor is ready
+  kEnd,         // Read only: the peer ended its side in an orderly way
+  kBroken,      // reset, TLS failure: nothing more will come or go
+};
+
+struct IoResult {
+  IoStatus status = IoStatus::kWouldBlock;
+  std::size_t bytes = 0;
+};
+
+// Certificates and settings of one TLS listener; immutable and shared by its connections (proxy/tls.cc).
+class TlsContext {
+ public:
+  // The error names the file and OpenSSL's reason. SNI picks the certificate by its subject
+  // alternative names (wildcards too); the first certificate answers unknown names.
+  static Result<std::shared_ptr<const TlsContext>> Create(const TlsConfig& config);
+  ~TlsContext();
+  SSL* NewSession(int fd) const;  // server side; the caller owns it
+
+ private:
+  TlsContext();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+class Stream {
+ public:
+  explicit Stream(Fd fd) : fd_(std::move(fd)) {}
+  Stream(Fd fd, const TlsContext& tls);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  int fd() const { return fd_.get(); }
+  bool encrypted() const { return ssl_ != nullptr; }
+
+  // Reads at most into.size() bytes. A TLS handshake goes on inside Read and Write.
+  IoResult Read(std::span<char> into);
+  // Writes what it can of the vectors; a short write is kOk. TLS gathers small vectors into one record.
+  IoResult Write(std::span<const iovec> vectors);
+  // TLS may hold bytes that the descriptor will not announce: read again before waiting.
+  bool has_pending() const;
+  // TLS: the last Read stopped because it must write (or the last Write because it must read).
+  bool read_wants_write() const { return read_wants_write_; }
+  bool write_wants_read() const { return write_wants_read_; }
+  bool handshake_done() const;
+  // Ends our side: close_notify and FIN. The descriptor stays open.
+  void ShutdownWrite();
+  // The connection is reset rather than closed when the stream goes (action drop, broken framing).
+  void ResetOnClose();
+
+ private:
+  IoResult ReadTls(std::span<char> into);
+  IoResult WriteTls(std::span<const iovec> vectors);
+  Fd fd_;
+  SSL* ssl_ = nullptr;
+  bool read_wants_write_ = false;
+  bool write_wants_read_ = false;
+};
+
+}  // namespace spillway

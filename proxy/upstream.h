@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// Upstream pools as all workers share them: which servers there are, how they do, and who gets the next
+// request. Connections are not here: each worker keeps its own (proxy/upstream_connection.h).
+//
+// Thread rule: Endpoint, Pool and RetryBudget may be used from any thread; PoolLocal belongs to one worker.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/socket.h"
+#include "spillway/config.h"
+#include "spillway/units.h"
+
+namespace spillway {
+
+// One address that can be connected to. Lives on across reloads as long as someone configures it.
+struct Endpoint {
+  KernelAddress address;
+  std::string text;                 // "10.0.0.5:3000"
+  std::uint64_t identity = 0;       // hash of text
+
+  std::atomic<std::uint32_t> in_flight{0};
+  std::atomic<std::uint32_t> errors_in_row{0};
+  std::atomic<bool> healthy{true};              // by the active checks
+  std::atomic<std::int64_t> ejected_until{0};   // steady nanoseconds; 0: not ejected
+  std::atomic<std::uint32_t> ejections{0};      // in a row: each doubles the time, up to 10 x
+  std::atomic<std::uint64_t> requests{0}, errors{0};
+};
+
+struct PoolMember {
+  std::shared_ptr<Endpoint> endpoint;
+  std::uint32_t weight = 1;
+  bool backup = false;
+};
+using PoolMembers = std::vector<PoolMember>;
+
+// "At most `percent` of the requests of the last ten seconds may be retries, and at least three."
+class RetryBudget {
+ public:
+  explicit RetryBudget(std::uint32_t percent);
+  void CountRequest(TimePoint now);
+  bool TryRetry(TimePoint now);  // takes one when there is one
+
+ private:
+  void Turn(std::int64_t second);
+  const std::uint32_t percent_;
+  struct Slot { std::atomic<std::int64_t> second{-1}; std::atomic<std::uint32_t> requests{0}, retries{0}; };
+  Slot slots_[10];
+};
+
+// How one try at an endpoint went, for passive ejection.
+enum class TryOutcome : std::uint8_t { kAnswered, kServerError /* 502, 503, 504 from it */, kFailed /* connect, reset, timeout */ };
+
+class Pool {
+ public:
+  explicit Pool(const PoolConfig& config);
+  const PoolConfig& config() const { return config_; }
+
+  // Published by the control thread (start, DNS change).
+  void SetMembers(std::shared_ptr<const PoolMembers> members);
+  std::shared_ptr<const PoolMembers> members() const;
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+  // Tells how a try went; ejects when the configuration says so.
+  void Report(Endpoint& endpoint, TryOutcome outcome, TimePoint now);
+  // Healthy and not ejected.
+  static bool Usable(const Endpoint& endpoint, TimePoint now);
+  RetryBudget& budget() { return budget_; }
+
+ private:
+  const PoolConfig config_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const PoolMembers> members_;
+  std::atomic<std::uint64_t> version_{0};
+  RetryBudget budget_;
+};
+
+// A request's place at an endpoint: in_flight is counted for as long as it lives.
+class Lease {
+ public:
+  Lease() = default;
+  explicit Lease(std::shared_ptr<Endpoint> endpoint);
+  ~Lease() { Release(); }
+  Lease(Lease&& other) noexcept : endpoint_(std::move(other.endpoint_)) {}
+  Lease& operator=(Lease&& other) noexcept;
+  Endpoint* get() const { return endpoint_.get(); }
+  Endpoint* operator->() const { return endpoint_.get(); }
+  explicit operator bool() const { return endpoint_ != nullptr; }
+  const std::shared_ptr<Endpoint>& endpoint() const { return endpoint_; }
+  void Release();
+
+ private:
+  std::shared_ptr<Endpoint> endpoint_;
+};
+
+// A worker's own view of a pool, so that picking takes no lock: members are copied when the version moves.
+class PoolLocal {
+ public:
+  explicit PoolLocal(std::shared_ptr<Pool> pool);
+  Pool& pool() const { return *pool_; }
+  // A server for one try. `tried` are endpoints that this request failed at: avoided while another is usable.
+  // When none is healthy and unejected, nullopt-like (empty) Lease: the caller answers 503.
+  Lease Pick(std::uint64_t key, std::uint64_t chance, std::span<const Endpoint* const> tried, TimePoint now);
+
+ private:
+  std::shared_ptr<Pool> pool_;
+  std::shared_ptr<const PoolMembers> members_;
+  std::uint64_t version_ = ~std::uint64_t{0};
+  std::uint64_t turn_ = 0;
+  std::vector<struct ServerLoad> loads_;
+};
+
+}  // namespace spillway

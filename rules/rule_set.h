@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// From YAML rules to a Policy: conditions, operators and actions. The loader (rules/load.cc) feeds nodes
+// in; everything that is wrong is reported against the node.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rules/yaml.h"
+#include "spillway/config.h"
+#include "spillway/policy.h"
+
+namespace spillway {
+
+// A list by name: inline items or the lines of a file (blank lines and '#' comments are left out).
+struct NamedList {
+  std::vector<std::string> items;
+  // Where each item stands, for errors of those that a condition cannot use ("lists/bots.txt:12").
+  std::vector<std::string> places;
+};
+
+// What rules may refer to, all known before the first rule is read.
+struct RuleScope {
+  std::map<std::string, NamedList> lists;
+  std::vector<std::string> pools;
+  std::vector<std::string> toggles;
+  std::vector<LimitInfo> limits;        // name, key text, spec
+  std::vector<yaml::Node> limit_keys;   // each limit's `key` node: a condition name or a list of them
+  ChallengeDemand challenge_defaults;
+  int ipv6_prefix = 64;
+};
+
+class RuleSetBuilder {
+ public:
+  explicit RuleSetBuilder(RuleScope scope);
+  ~RuleSetBuilder();
+  void Add(const yaml::Node& rule);     // one item of `rules`
+  // The policy; REQUIRES that no diagnostics were reported. Null with a reason in *error when patterns do not
+  // compile together within the memory set for them.
+  std::shared_ptr<const Policy> Build(std::string* error);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Rows for ListKinds: conditions, operators, actions.
+void AppendRuleKinds(std::vector<Kind>* kinds);
+
+}  // namespace spillway

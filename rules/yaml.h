@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// YAML documents with places: the door of yaml-cpp. A Node knows its file, line, column and path, and
+// reports errors against itself; nothing throws. Anchors and aliases work, bounded; tags are refused.
+//
+// Thread rule: used while loading, by one thread. A Node borrows from its Document.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "spillway/diagnostics.h"
+
+namespace spillway::yaml {
+
+enum class NodeKind : std::uint8_t { kMissing, kNull, kScalar, kList, kMap };
+
+class Document;
+
+class Node {
+ public:
+  Node() = default;  // missing
+  NodeKind kind() const;
+  bool missing() const { return kind() == NodeKind::kMissing; }
+  bool is_scalar() const { return kind() == NodeKind::kScalar; }
+  bool is_list() const { return kind() == NodeKind::kList; }
+  bool is_map() const { return kind() == NodeKind::kMap; }
+
+  // The text of a scalar, as YAML unquotes it; empty for others.
+  std::string_view text() const;
+  bool quoted() const;
+  // Items of a list, or the node itself as the only item of a scalar or map ("one or a list of them").
+  std::vector<Node> Items() const;
+  // Entries of a map in file order; the key is a scalar node. Duplicate keys are reported once, when the
+  // document is parsed; here the first one counts.
+  std::vector<std::pair<Node, Node>> Entries() const;
+  Node Get(std::string_view key) const;  // missing when there is none
+
+  const std::string& path() const;       // "rules[2].match.method"
+  std::string place() const;             // "shop.yaml:14"
+  // Adds an error about this node to the document's diagnostics.
+  void Fail(std::string message) const;
+  Diagnostics& diagnostics() const;
+
+ private:
+  friend class Document;
+  struct Data;
+  const Data* data_ = nullptr;
+};
+
+class Document {
+ public:
+  // Parses `text`. Syntax errors and duplicate keys go to *diagnostics, and root() is then missing when
+  // nothing could be read. Bounds: 64 levels deep, 1,000,000 nodes after aliases. `path_prefix` is
+  // put before every node's path. REQUIRES: diagnostics outlives the document.
+  Document(std::string file, std::string_view text, Diagnostics* diagnostics);
+  ~Document();
+  Document(const Document&) = delete;
+  Document& operator=(const Document&) = delete;
+  Node root() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// "; expected one of a, b, c (did you mean 'b'?)": the second part only for a near miss.
+std::string ExpectedOneOf(std::string_view found, const std::vector<std::string>& legal);
+
+}  // namespace spillway::yaml
