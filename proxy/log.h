@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The event log (not the access log): one line a happening, to standard error. The door of spdlog.
-// From any thread; never on the path of a healthy request. Text from strangers is escaped before it is logged.
+// From any thread; never on the path of a healthy request. Text from strangers is escaped before it
+// is logged.
 #pragma once
 
 #include <fmt/format.h>
@@ -19,7 +20,8 @@ void Write(Level level, std::string_view line);
 
 template <typename... Args>
 void Debug(fmt::format_string<Args...> format, Args&&... args) {
-  if (Enabled(Level::kDebug)) Write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+  if (Enabled(Level::kDebug))
+    Write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void Info(fmt::format_string<Args...> format, Args&&... args) {
@@ -27,7 +29,8 @@ void Info(fmt::format_string<Args...> format, Args&&... args) {
 }
 template <typename... Args>
 void Warning(fmt::format_string<Args...> format, Args&&... args) {
-  if (Enabled(Level::kWarning)) Write(Level::kWarning, fmt::format(format, std::forward<Args>(args)...));
+  if (Enabled(Level::kWarning))
+    Write(Level::kWarning, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void Error(fmt::format_string<Args...> format, Args&&... args) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// One event loop for one thread, with its readiness watches, deadlines and signals: the door of libevent.
-// The only place that reads a clock. Level-triggered; raw events, no bufferevents.
+// One event loop for one thread, with its readiness watches, deadlines and signals: the door of
+// libevent. The only place that reads a clock. Level-triggered; raw events, no bufferevents.
 //
 // Thread rule: everything here belongs to the loop's thread, except Loop::Post and Loop::Stop.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,10 +17,19 @@ struct event_base;
 
 namespace spillway {
 
+// Room for one `struct event` inside its owner, so that a watch costs no allocation (loop.cc checks
+// the size).
+struct EventRoom {
+  alignas(std::max_align_t) std::byte bytes[128];
+};
+
+// A write to a connection that the peer has closed is an error value, not the end of the process.
+void IgnoreSigpipe();
+
 class Loop {
  public:
-  Loop();  // throws std::runtime_error when the system gives no event base
-  ~Loop();
+  Loop();   // throws std::runtime_error when the system gives no event base
+  ~Loop();  // tasks posted but not run are dropped. REQUIRES: no watch, deadline or signal is left
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -27,9 +37,10 @@ class Loop {
   TimePoint now() const { return now_; }
   WallTime wall_now() const;  // read at the call
 
-  void Run();                              // until Stop
-  void Stop();                             // from any thread
-  void Post(std::function<void()> task);   // from any thread; runs on the loop's thread, in order of posting
+  void Run();   // until Stop
+  void Stop();  // from any thread; what was posted before it still runs
+  void Post(std::function<void()>
+                task);  // from any thread; runs on the loop's thread, in order of posting
   // Reads the clock into now(); every watch's callback has done so before it runs.
   void Tick();
 
@@ -37,9 +48,12 @@ class Loop {
   event_base* base() const { return base_; }
 
  private:
+  friend class IoWatch;
   struct Inbox;
+  struct Hangups;
   event_base* base_ = nullptr;
   std::unique_ptr<Inbox> inbox_;
+  std::unique_ptr<Hangups> hangups_;  // made when the first watch wants to hear of closing
   TimePoint now_;
 };
 
@@ -48,9 +62,11 @@ class Loop {
 class IoWatch {
  public:
   using Callback = void (*)(void* self);
-  // REQUIRES: loop and self outlive the watch. `closed` hears of the peer's FIN or a reset even while
-  // nothing is read (EPOLLRDHUP); may be null.
-  IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback writable, Callback closed = nullptr);
+  // REQUIRES: loop, self and the open descriptor outlive the watch. `closed` hears of the peer's
+  // FIN or a reset even while nothing is read (EPOLLRDHUP), once for each WantClosed(true); may be
+  // null.
+  IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback writable,
+          Callback closed = nullptr);
   ~IoWatch();
   IoWatch(const IoWatch&) = delete;
   IoWatch& operator=(const IoWatch&) = delete;
@@ -60,49 +76,59 @@ class IoWatch {
   void WantClosed(bool want);  // REQUIRES: a closed callback
   bool wants_read() const { return wants_read_; }
   bool wants_write() const { return wants_write_; }
+  bool wants_closed() const { return wants_closed_; }
 
-  // Gives the watch to another owner (a kept connection goes to the pool and back) without a system call.
+  // Gives the watch to another owner (a kept connection goes to the pool and back) without a system
+  // call. What is wanted stays wanted, except the closed callback when there is none any more.
   void Rebind(void* self, Callback readable, Callback writable, Callback closed = nullptr);
 
  private:
+  friend struct Loop::Hangups;
   static void OnRead(int fd, short what, void* self);
   static void OnWrite(int fd, short what, void* self);
   Loop& loop_;
+  int fd_;
   void* self_;
   Callback readable_, writable_, closed_;
-  event* read_ = nullptr;
-  event* write_ = nullptr;
-  event* closed_event_ = nullptr;
+  EventRoom read_room_;
+  event* read_ = nullptr;   // in read_room_
+  event* write_ = nullptr;  // allocated when first wanted: most writes succeed at once
   bool wants_read_ = false, wants_write_ = false, wants_closed_ = false;
 };
 
-// A deadline that is moved often and seldom met. Moving it later is one store; the loop's own timer is only
-// touched when it fires early or the deadline moves before it.
+// A deadline that is moved often and seldom met. Moving it later is one store; the loop's own timer
+// is only touched when it fires early or the deadline moves before it. Never early; late by the
+// loop's turn.
 class Deadline {
  public:
   using Callback = void (*)(void* self);
+  // REQUIRES: loop and self outlive the deadline. The callback may destroy it or set it again.
   Deadline(Loop& loop, void* self, Callback expired);
   ~Deadline();
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
 
-  void Set(TimePoint when);          // replaces an earlier deadline
+  void Set(TimePoint when);  // replaces an earlier deadline
   void SetAfter(Duration after) { Set(loop_.now() + after); }
   void Clear();
   bool armed() const { return armed_; }
 
  private:
   static void OnTimer(int fd, short what, void* self);
+  void StartTimer();
   Loop& loop_;
   void* self_;
   Callback expired_;
-  event* timer_ = nullptr;
-  TimePoint when_;        // the deadline, if armed_
-  TimePoint timer_at_;    // when the loop's timer fires, if pending_
+  EventRoom room_;
+  event* timer_ = nullptr;  // in room_
+  TimePoint when_;          // the deadline, if armed_
+  TimePoint timer_at_;      // when the loop's timer fires, if pending_
   bool armed_ = false, pending_ = false;
 };
 
-// Delivers a signal to the loop's thread.
+// Delivers a signal to the loop's thread. REQUIRES: all signal watches of the process are on one
+// loop, the control thread's: libevent lets a single base own signals. Deliveries that come close
+// together may be one.
 class SignalWatch {
  public:
   SignalWatch(Loop& loop, int signal, std::function<void()> delivered);

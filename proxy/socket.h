@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Sockets: descriptors that close themselves, addresses as the kernel wants them, non-blocking listen,
-// accept and connect. All descriptors are non-blocking and close-on-exec; TCP ones have TCP_NODELAY.
+// Sockets: descriptors that close themselves, addresses as the kernel wants them, non-blocking
+// listen, accept and connect. All descriptors are non-blocking and close-on-exec; TCP ones have
+// TCP_NODELAY.
 #pragma once
 
 #include <sys/socket.h>
@@ -25,7 +26,11 @@ class Fd {
   Fd& operator=(Fd&& other) noexcept;
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
-  int Release() { int fd = fd_; fd_ = -1; return fd; }
+  int Release() {
+    int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
   void Reset(int fd = -1);
 
  private:
@@ -39,13 +44,14 @@ struct KernelAddress {
   int family() const { return storage.ss_family; }
   static KernelAddress FromIp(const IpAddress& ip, std::uint16_t port);
   static Result<KernelAddress> FromUnixPath(const std::string& path);  // at most 107 bytes
-  std::optional<IpAddress> ip() const;  // nullopt for unix sockets
+  std::optional<IpAddress> ip() const;                                 // nullopt for unix sockets
   std::uint16_t port() const;
-  std::string ToString() const;         // "192.0.2.1:80", "[2001:db8::1]:80", "unix:/run/app.sock"
+  std::string ToString() const;  // "192.0.2.1:80", "[2001:db8::1]:80", "unix:/run/app.sock"
 };
 
-// A listening socket. `share_port`: SO_REUSEPORT, so that each worker has its own (TCP only). A unix
-// path that nobody listens on any more is removed first. The error names the address and the reason.
+// A listening socket. `share_port`: SO_REUSEPORT, so that each worker has its own (TCP only). A
+// unix path that nobody listens on any more is removed first. The error names the address and the
+// reason.
 Result<Fd> Listen(const KernelAddress& address, bool share_port, int backlog = 4096);
 
 struct Accepted {
@@ -55,7 +61,8 @@ struct Accepted {
 // nullopt with errno when there is none (EAGAIN) or it failed (EMFILE, ...).
 std::optional<Accepted> Accept(int listener);
 
-// Starts to connect: the descriptor is writable when it is done. Fails only when it cannot even begin.
+// Starts to connect: the descriptor is writable when it is done. Fails only when it cannot even
+// begin.
 Result<Fd> StartConnect(const KernelAddress& address);
 // After writability: 0, or the errno of the connect.
 int ConnectError(int fd);

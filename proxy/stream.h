@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A non-blocking byte stream over a socket, plain or TLS. Owns the descriptor. Never waits: the caller
-// watches the descriptor and tries again.
+// A non-blocking byte stream over a socket, plain or TLS. Owns the descriptor. Never waits: the
+// caller watches the descriptor and tries again.
 #pragma once
 
 #include <sys/uio.h>
@@ -31,7 +31,8 @@ struct IoResult {
   std::size_t bytes = 0;
 };
 
-// Certificates and settings of one TLS listener; immutable and shared by its connections (proxy/tls.cc).
+// Certificates and settings of one TLS listener; immutable and shared by its connections
+// (proxy/tls.cc).
 class TlsContext {
  public:
   // The error names the file and OpenSSL's reason. SNI picks the certificate by its subject
@@ -59,7 +60,9 @@ class Stream {
 
   // Reads at most into.size() bytes. A TLS handshake goes on inside Read and Write.
   IoResult Read(std::span<char> into);
-  // Writes what it can of the vectors; a short write is kOk. TLS gathers small vectors into one record.
+  // Writes what it can of the vectors; a short write is kOk. TLS gathers small vectors into one
+  // record, and after kWouldBlock must be offered the same bytes again first (from wherever they
+  // lie then).
   IoResult Write(std::span<const iovec> vectors);
   // TLS may hold bytes that the descriptor will not announce: read again before waiting.
   bool has_pending() const;
@@ -73,8 +76,14 @@ class Stream {
   void ResetOnClose();
 
  private:
+  // The TLS halves, in tls.cc: the only file that knows OpenSSL's streams. REQUIRES: ssl_ is set.
   IoResult ReadTls(std::span<char> into);
   IoResult WriteTls(std::span<const iovec> vectors);
+  IoStatus StatusTls(int returned, bool reading);
+  bool has_pending_tls() const;
+  bool handshake_done_tls() const;
+  void ShutdownTls();
+  void FreeTls();
   Fd fd_;
   SSL* ssl_ = nullptr;
   bool read_wants_write_ = false;

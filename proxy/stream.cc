@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// The stream over a plain socket, and the fork to the TLS halves in tls.cc.
+#include "proxy/stream.h"
+
+#include <limits.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace spillway {
+namespace {
+
+IoStatus StatusOfErrno() {
+  return errno == EAGAIN || errno == EWOULDBLOCK ? IoStatus::kWouldBlock : IoStatus::kBroken;
+}
+
+}  // namespace
+
+Stream::~Stream() {
+  if (ssl_ != nullptr) FreeTls();
+}
+
+IoResult Stream::Read(std::span<char> into) {
+  // A read of no bytes would return 0, which means the end.
+  if (into.empty()) return {IoStatus::kWouldBlock, 0};
+  if (ssl_ != nullptr) return ReadTls(into);
+  ssize_t got;
+  do {
+    got = recv(fd_.get(), into.data(), into.size(), 0);
+  } while (got < 0 && errno == EINTR);
+  if (got > 0) return {IoStatus::kOk, static_cast<std::size_t>(got)};
+  return {got == 0 ? IoStatus::kEnd : StatusOfErrno(), 0};
+}
+
+IoResult Stream::Write(std::span<const iovec> vectors) {
+  if (ssl_ != nullptr) return WriteTls(vectors);
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(vectors.data());  // only read by sendmsg
+  message.msg_iovlen = std::min<std::size_t>(vectors.size(), IOV_MAX);
+  ssize_t put;
+  do {
+    put = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  } while (put < 0 && errno == EINTR);
+  if (put >= 0) return {IoStatus::kOk, static_cast<std::size_t>(put)};
+  return {StatusOfErrno(), 0};
+}
+
+bool Stream::has_pending() const {
+  return ssl_ != nullptr && has_pending_tls();
+}
+
+bool Stream::handshake_done() const {
+  return ssl_ == nullptr || handshake_done_tls();
+}
+
+void Stream::ShutdownWrite() {
+  if (ssl_ != nullptr) ShutdownTls();
+  shutdown(fd_.get(), SHUT_WR);
+}
+
+void Stream::ResetOnClose() {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+}  // namespace spillway
