@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Upstream pools as all workers share them: which servers there are, how they do, and who gets the next
-// request. Connections are not here: each worker keeps its own (proxy/upstream_connection.h).
+// Upstream pools as all workers share them: which servers there are, how they do, and who gets the
+// next request. Connections are not here: each worker keeps its own (proxy/upstream_connection.h).
 //
-// Thread rule: Endpoint, Pool and RetryBudget may be used from any thread; PoolLocal belongs to one worker.
+// Thread rule: Endpoint, Pool and RetryBudget may be used from any thread; PoolLocal belongs to one
+// worker.
 #pragma once
 
 #include <atomic>
@@ -10,26 +11,30 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/socket.h"
+#include "spillway/balance.h"
 #include "spillway/config.h"
 #include "spillway/units.h"
 
 namespace spillway {
 
-// One address that can be connected to. Lives on across reloads as long as someone configures it.
+// One address that can be connected to, for one pool. Lives on across reloads as long as a pool of
+// that name has the address.
 struct Endpoint {
   KernelAddress address;
-  std::string text;                 // "10.0.0.5:3000"
-  std::uint64_t identity = 0;       // hash of text
+  std::string text;            // "10.0.0.5:3000"
+  std::uint64_t identity = 0;  // hash of text
 
   std::atomic<std::uint32_t> in_flight{0};
   std::atomic<std::uint32_t> errors_in_row{0};
-  std::atomic<bool> healthy{true};              // by the active checks
-  std::atomic<std::int64_t> ejected_until{0};   // steady nanoseconds; 0: not ejected
-  std::atomic<std::uint32_t> ejections{0};      // in a row: each doubles the time, up to 10 x
+  std::atomic<bool> healthy{true};             // by the active checks
+  std::atomic<std::int64_t> ejected_until{0};  // steady nanoseconds; 0: not ejected
+  std::atomic<std::uint32_t> ejections{0};     // in a row: each doubles the time, up to 10 x
   std::atomic<std::uint64_t> requests{0}, errors{0};
 };
 
@@ -40,7 +45,10 @@ struct PoolMember {
 };
 using PoolMembers = std::vector<PoolMember>;
 
+std::uint64_t HashAddress(std::string_view text);  // Endpoint::identity: the same in every build
+
 // "At most `percent` of the requests of the last ten seconds may be retries, and at least three."
+// 0 percent: none at all. Lock-free; under contention it may refuse one too many, never grant one.
 class RetryBudget {
  public:
   explicit RetryBudget(std::uint32_t percent);
@@ -48,14 +56,21 @@ class RetryBudget {
   bool TryRetry(TimePoint now);  // takes one when there is one
 
  private:
-  void Turn(std::int64_t second);
+  struct Slot {
+    std::atomic<std::int64_t> second{-1};
+    std::atomic<std::uint32_t> requests{0}, retries{0};
+  };
+  Slot& Turn(std::int64_t second);  // the slot for it, emptied if it served an older second
   const std::uint32_t percent_;
-  struct Slot { std::atomic<std::int64_t> second{-1}; std::atomic<std::uint32_t> requests{0}, retries{0}; };
   Slot slots_[10];
 };
 
 // How one try at an endpoint went, for passive ejection.
-enum class TryOutcome : std::uint8_t { kAnswered, kServerError /* 502, 503, 504 from it */, kFailed /* connect, reset, timeout */ };
+enum class TryOutcome : std::uint8_t {
+  kAnswered,
+  kServerError /* 502, 503, 504 from it */,
+  kFailed /* connect, reset, timeout */
+};
 
 class Pool {
  public:
@@ -67,13 +82,18 @@ class Pool {
   std::shared_ptr<const PoolMembers> members() const;
   std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
-  // Tells how a try went; ejects when the configuration says so.
+  // Tells how a try went. `consecutive_errors` in a row eject the endpoint for a while; after that
+  // while, one more error ejects it again for twice as long (up to 10 x), one answer clears it.
+  // Never ejects more than max_share of the members (though one, if another stays usable), nor the
+  // last usable one. Lock-free but for the moment of an ejection, and then it does not wait for the
+  // lock either.
   void Report(Endpoint& endpoint, TryOutcome outcome, TimePoint now);
   // Healthy and not ejected.
   static bool Usable(const Endpoint& endpoint, TimePoint now);
   RetryBudget& budget() { return budget_; }
 
  private:
+  void Eject(Endpoint& endpoint, TimePoint now);
   const PoolConfig config_;
   mutable std::mutex mutex_;
   std::shared_ptr<const PoolMembers> members_;
@@ -99,21 +119,26 @@ class Lease {
   std::shared_ptr<Endpoint> endpoint_;
 };
 
-// A worker's own view of a pool, so that picking takes no lock: members are copied when the version moves.
+// A worker's own view of a pool, so that picking takes no lock: members are copied when the version
+// moves.
 class PoolLocal {
  public:
   explicit PoolLocal(std::shared_ptr<Pool> pool);
   Pool& pool() const { return *pool_; }
-  // A server for one try. `tried` are endpoints that this request failed at: avoided while another is usable.
-  // When none is healthy and unejected, nullopt-like (empty) Lease: the caller answers 503.
-  Lease Pick(std::uint64_t key, std::uint64_t chance, std::span<const Endpoint* const> tried, TimePoint now);
+  // A server for one try. `tried` are endpoints that this request failed at: avoided while another
+  // is usable. Members that are healthy but ejected are used when there is nothing else: ejection
+  // is a guess, and a guess about everybody is a wrong one. The Lease is empty when the pool has no
+  // member, or the active checks find none healthy: the caller answers 503.
+  Lease Pick(std::uint64_t key, std::uint64_t chance, std::span<const Endpoint* const> tried,
+             TimePoint now);
 
  private:
+  std::optional<std::size_t> Choose(std::uint64_t key, std::uint64_t chance);
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<const PoolMembers> members_;
   std::uint64_t version_ = ~std::uint64_t{0};
   std::uint64_t turn_ = 0;
-  std::vector<struct ServerLoad> loads_;
+  std::vector<ServerLoad> loads_;
 };
 
 }  // namespace spillway

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "spillway/diagnostics.h"
 #include "spillway/files.h"
 #include "spillway/policy.h"
+#include "spillway/result.h"
 #include "spillway/units.h"
 
 namespace spillway {
@@ -184,5 +186,10 @@ struct Kind {
   std::string text;     // one sentence
 };
 std::vector<Kind> ListKinds();
+
+// The same language outside of files (command line, admin API); implemented in rules/scalars.cc.
+Result<SocketAddress> ParseSocketAddress(std::string_view text, bool listening);
+Result<Duration> ParseDuration(std::string_view text);
+std::string FormatDuration(Duration duration);  // "1m30s"
 
 }  // namespace spillway

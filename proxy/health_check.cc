@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/health_check.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "proxy/log.h"
+
+namespace spillway {
+
+HealthCheck::HealthCheck(Loop& loop, std::string pool, std::shared_ptr<Endpoint> endpoint,
+                         const HealthCheckConfig& config)
+    : loop_(loop),
+      pool_(std::move(pool)),
+      endpoint_(std::move(endpoint)),
+      config_(config),
+      timer_(loop, this, [](void* self) { static_cast<HealthCheck*>(self)->OnTimer(); }),
+      parser_(MessageLimits{.head = kMostHead}) {
+  const auto share = static_cast<std::int64_t>(endpoint_->identity % 1000);
+  timer_.SetAfter(config_.interval * share / 1000);
+}
+
+HealthCheck::~HealthCheck() = default;
+
+void HealthCheck::OnTimer() {
+  if (watch_) {
+    Finish(connected_ ? "no answer within the time limit" : "no connection within the time limit");
+  } else {
+    Begin();
+  }
+}
+
+void HealthCheck::Begin() {
+  timer_.SetAfter(config_.timeout);
+  Result<Fd> fd = StartConnect(endpoint_->address);
+  if (!fd) return Finish(fd.error().message);
+  fd_ = std::move(*fd);
+  const bool is_unix = endpoint_->address.family() == AF_UNIX;
+  const std::string& host = !config_.host.empty() ? config_.host : endpoint_->text;
+  unsent_ = "GET " + config_.path + " HTTP/1.1\r\nHost: ";
+  unsent_ += is_unix && config_.host.empty() ? "localhost" : host;
+  unsent_ += "\r\nUser-Agent: spillway-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+  received_.clear();
+  head_at_ = 0;
+  connected_ = false;
+  parser_.Reset("GET");
+  watch_ = std::make_unique<IoWatch>(
+      loop_, fd_.get(), this, [](void* self) { static_cast<HealthCheck*>(self)->OnReadable(); },
+      [](void* self) { static_cast<HealthCheck*>(self)->OnWritable(); });
+  watch_->WantWrite(true);
+}
+
+void HealthCheck::OnWritable() {
+  if (!connected_) {
+    if (const int error = ConnectError(fd_.get()); error != 0) return Finish(std::strerror(error));
+    connected_ = true;
+  }
+  const ssize_t sent = ::send(fd_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+  if (sent < 0) {
+    if (errno == EAGAIN || errno == EINTR) return;
+    return Finish(std::strerror(errno));
+  }
+  unsent_.erase(0, static_cast<std::size_t>(sent));
+  if (!unsent_.empty()) return;
+  watch_->WantWrite(false);
+  watch_->WantRead(true);
+}
+
+void HealthCheck::OnReadable() {
+  char buffer[4096];
+  const ssize_t size = ::recv(fd_.get(), buffer, sizeof(buffer), 0);
+  if (size < 0) {
+    if (errno == EAGAIN || errno == EINTR) return;
+    return Finish(std::strerror(errno));
+  }
+  if (size == 0) return Finish("closed without an answer");
+  const std::size_t from = received_.size();
+  received_.append(buffer, static_cast<std::size_t>(size));
+  // Interim heads may come before the final one, each within kMostHead; all of them together too.
+  if (received_.size() > kMostHead) return Finish("the answer's head is too long");
+  Parse(from);
+}
+
+void HealthCheck::Parse(std::size_t from) {
+  for (;;) {
+    switch (
+        parser_.Feed(received_.data() + head_at_, from - head_at_, received_.size() - head_at_)) {
+      case ParseStep::kNeedMore:
+        return;
+      case ParseStep::kHead: {
+        if (!parser_.head().interim()) {
+          const int status = parser_.head().status;
+          if (status >= 200 && status < 400) return Finish("");
+          return Finish("status " + std::to_string(status));
+        }
+        head_at_ += parser_.taken();
+        from = head_at_;
+        parser_.NextHead();
+        break;
+      }
+      case ParseStep::kFailed:
+        return Finish("not HTTP: " + std::string(parser_.error()));
+      case ParseStep::kBody:
+      case ParseStep::kEnd:
+        return Finish("not HTTP");  // cannot come before a final head
+    }
+  }
+}
+
+void HealthCheck::Finish(std::string_view failure) {
+  watch_.reset();
+  fd_.Reset();
+  timer_.SetAfter(config_.interval);
+  const bool healthy = endpoint_->healthy.load(std::memory_order_relaxed);
+  if (failure.empty()) {
+    ++good_;
+    bad_ = 0;
+    if (healthy || good_ < config_.rise) return;
+    endpoint_->healthy.store(true, std::memory_order_relaxed);
+    log::Info("pool {}: {} is healthy again", pool_, endpoint_->text);
+  } else {
+    ++bad_;
+    good_ = 0;
+    if (!healthy || bad_ < config_.fall) return;
+    endpoint_->healthy.store(false, std::memory_order_relaxed);
+    log::Warning("pool {}: {} is unhealthy: {}", pool_, endpoint_->text, log::Escape(failure));
+  }
+}
+
+bool SameCheck(const HealthCheckConfig& a, const HealthCheckConfig& b) {
+  return a.path == b.path && a.host == b.host && a.interval == b.interval &&
+         a.timeout == b.timeout && a.rise == b.rise && a.fall == b.fall;
+}
+
+}  // namespace spillway

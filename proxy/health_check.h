@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Asks one upstream server, again and again, whether it is well: a plain HTTP/1.1 GET on a
+// connection of its own. `fall` failures in a row make the endpoint unhealthy, `rise` answers in a
+// row healthy again. A final 2xx or 3xx within the time limit is an answer; its body is not read.
+#pragma once
+
+#include <string>
+
+#include "proxy/http1.h"
+#include "proxy/loop.h"
+#include "proxy/upstream.h"
+#include "spillway/config.h"
+
+namespace spillway {
+
+// Belongs to its loop's thread. The first check comes within one interval, at a moment that depends
+// on the endpoint, so that many servers are not asked at the same instant.
+class HealthCheck {
+ public:
+  HealthCheck(Loop& loop, std::string pool, std::shared_ptr<Endpoint> endpoint,
+              const HealthCheckConfig& config);
+  ~HealthCheck();
+  HealthCheck(const HealthCheck&) = delete;
+  HealthCheck& operator=(const HealthCheck&) = delete;
+
+  const HealthCheckConfig& config() const { return config_; }
+
+ private:
+  static constexpr std::size_t kMostHead = 16 * 1024;
+
+  void Begin();
+  void OnWritable();
+  void OnReadable();
+  void OnTimer();
+  void Parse(std::size_t from);
+  void Finish(std::string_view failure);  // empty: it is well
+
+  Loop& loop_;
+  const std::string pool_;
+  const std::shared_ptr<Endpoint> endpoint_;
+  const HealthCheckConfig config_;
+  Deadline timer_;  // the next check, or the time limit of this one
+  ResponseParser parser_;
+  Fd fd_;
+  std::unique_ptr<IoWatch> watch_;  // not null: a check is under way
+  std::string unsent_;
+  std::string received_;
+  std::size_t head_at_ = 0;  // where the head being read begins in received_
+  bool connected_ = false;
+  std::uint32_t good_ = 0, bad_ = 0;  // in a row
+};
+
+bool SameCheck(const HealthCheckConfig& a, const HealthCheckConfig& b);
+
+}  // namespace spillway

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/pool_keeper.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "proxy/health_check.h"
+#include "proxy/log.h"
+
+namespace spillway {
+namespace {
+
+constexpr Duration kShortestTtl = std::chrono::seconds(1);
+constexpr Duration kLongestTtl = std::chrono::hours(1);
+constexpr Duration kLongestBackoff = std::chrono::seconds(30);
+
+bool SameMembers(const PoolMembers& a, const PoolMembers& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.endpoint == y.endpoint && x.weight == y.weight && x.backup == y.backup;
+  });
+}
+
+std::string Describe(const PoolMembers& members) {
+  std::string text;
+  for (const PoolMember& member : members) {
+    if (!text.empty()) text += ", ";
+    text += member.endpoint->text;
+  }
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
+  // A host name in use: what it last resolved to, and when to ask again.
+  struct Name {
+    Name(Impl& owner, std::string text)
+        : keeper(owner), name(std::move(text)), timer(owner.loop, this, [](void* self) {
+            Name& it = *static_cast<Name*>(self);
+            it.keeper.Ask(it);
+          }) {}
+    Impl& keeper;
+    const std::string name;
+    std::vector<IpAddress> addresses;
+    std::uint32_t failures = 0;  // in a row
+    bool answered = false;
+    Deadline timer;
+  };
+
+  Impl(Loop& loop_in, Resolve resolve_in) : loop(loop_in), resolve(std::move(resolve_in)) {}
+
+  std::shared_ptr<Endpoint> FindEndpoint(const std::string& pool, const KernelAddress& address) {
+    std::string text = address.ToString();
+    std::weak_ptr<Endpoint>& known = endpoints[{pool, text}];
+    std::shared_ptr<Endpoint> endpoint = known.lock();
+    if (!endpoint) {
+      endpoint = std::make_shared<Endpoint>();
+      endpoint->address = address;
+      endpoint->identity = HashAddress(text);
+      endpoint->text = std::move(text);
+      known = endpoint;
+    }
+    return endpoint;
+  }
+
+  // The members that `config` has as far as its names are known.
+  std::shared_ptr<const PoolMembers> FindMembers(const PoolConfig& config) {
+    auto members = std::make_shared<PoolMembers>();
+    const auto add = [&](const ServerConfig& server, const KernelAddress& address) {
+      members->push_back({FindEndpoint(config.name, address), server.weight, server.backup});
+    };
+    for (const ServerConfig& server : config.servers) {
+      const SocketAddress& address = server.address;
+      switch (address.form) {
+        case SocketAddress::Form::kIp:
+          add(server, KernelAddress::FromIp(address.ip, address.port));
+          break;
+        case SocketAddress::Form::kUnix:
+          if (const Result<KernelAddress> path = KernelAddress::FromUnixPath(address.name)) {
+            add(server, *path);
+          } else {
+            log::Warning("pool {}: {}", config.name, path.error().message);
+          }
+          break;
+        case SocketAddress::Form::kName:
+          if (const auto found = names.find(address.name); found != names.end()) {
+            for (const IpAddress& ip : found->second->addresses) {
+              add(server, KernelAddress::FromIp(ip, address.port));
+            }
+          }
+          break;
+      }
+    }
+    return members;
+  }
+
+  bool WaitsForName(const PoolConfig& config) const {
+    return std::any_of(config.servers.begin(), config.servers.end(), [&](const auto& server) {
+      if (server.address.form != SocketAddress::Form::kName) return false;
+      const auto found = names.find(server.address.name);
+      return found == names.end() || found->second->addresses.empty();
+    });
+  }
+
+  void Ask(Name& name) {
+    resolve(name.name, [weak = weak_from_this(), text = name.name](Result<Resolved> answer) {
+      if (const auto self = weak.lock()) self->OnResolved(text, std::move(answer));
+    });
+  }
+
+  void OnResolved(const std::string& text, Result<Resolved> answer) {
+    const auto found = names.find(text);
+    if (found == names.end()) return;  // no longer configured
+    Name& name = *found->second;
+    name.answered = true;
+    if (!answer || answer->addresses.empty()) {
+      const Duration backoff =
+          std::min(kLongestBackoff, Duration(std::chrono::seconds(1)) *
+                                        (1 << std::min<std::uint32_t>(name.failures, 5)));
+      if (name.failures++ == 0) {
+        log::Warning(
+            "cannot resolve {}: {}; {}", name.name,
+            answer ? "no addresses" : answer.error().message,
+            name.addresses.empty() ? "its pools go without it" : "keeping its last addresses");
+      }
+      name.timer.SetAfter(backoff);
+      return;
+    }
+    if (name.failures != 0) log::Info("{} resolves again", name.name);
+    name.failures = 0;
+    name.timer.SetAfter(std::clamp(answer->ttl, kShortestTtl, kLongestTtl));
+    if (name.addresses == answer->addresses) return;
+    name.addresses = std::move(answer->addresses);
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      const auto& servers = pool->config().servers;
+      if (std::any_of(servers.begin(), servers.end(), [&](const auto& server) {
+            return server.address.form == SocketAddress::Form::kName && server.address.name == text;
+          })) {
+        Refresh(*pool);
+      }
+    }
+    UpdateChecks();
+  }
+
+  void Refresh(Pool& pool) {
+    std::shared_ptr<const PoolMembers> members = FindMembers(pool.config());
+    if (members->empty() && WaitsForName(pool.config())) return;  // what it began with stays
+    if (SameMembers(*members, *pool.members())) return;
+    log::Info("pool {}: servers are now {}", pool.config().name, Describe(*members));
+    pool.SetMembers(std::move(members));
+  }
+
+  void Adopt(std::vector<std::shared_ptr<Pool>> adopted) {
+    pools = std::move(adopted);
+    std::map<std::string, std::unique_ptr<Name>> kept;
+    std::vector<Name*> fresh;
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      for (const ServerConfig& server : pool->config().servers) {
+        const std::string& text = server.address.name;
+        if (server.address.form != SocketAddress::Form::kName || kept.count(text) != 0) continue;
+        if (const auto found = names.find(text); found != names.end()) {
+          kept[text] = std::move(found->second);
+        } else {
+          fresh.push_back((kept[text] = std::make_unique<Name>(*this, text)).get());
+        }
+      }
+    }
+    names = std::move(kept);
+    for (const std::shared_ptr<Pool>& pool : pools) Refresh(*pool);
+    UpdateChecks();
+    for (Name* name : fresh) Ask(*name);
+  }
+
+  // A check for each member of each pool that has checks: those that are the same go on
+  // undisturbed.
+  void UpdateChecks() {
+    std::map<Endpoint*, std::unique_ptr<HealthCheck>> kept;
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      const std::optional<HealthCheckConfig>& config = pool->config().health_check;
+      for (const PoolMember& member : *pool->members()) {
+        Endpoint* endpoint = member.endpoint.get();
+        if (!config) {
+          endpoint->healthy.store(true, std::memory_order_relaxed);
+          continue;
+        }
+        if (kept.count(endpoint) != 0) continue;
+        const auto found = checks.find(endpoint);
+        const bool same = found != checks.end() && SameCheck(found->second->config(), *config);
+        kept[endpoint] = same ? std::move(found->second)
+                              : std::make_unique<HealthCheck>(loop, pool->config().name,
+                                                              member.endpoint, *config);
+      }
+    }
+    checks = std::move(kept);
+    std::erase_if(endpoints, [](const auto& entry) { return entry.second.expired(); });
+  }
+
+  Loop& loop;
+  const Resolve resolve;
+  std::vector<std::shared_ptr<Pool>> pools;  // in force
+  std::map<std::string, std::unique_ptr<Name>> names;
+  std::map<std::pair<std::string, std::string>, std::weak_ptr<Endpoint>> endpoints;
+  std::map<Endpoint*, std::unique_ptr<HealthCheck>> checks;
+};
+
+PoolKeeper::PoolKeeper(Loop& loop, Resolver& resolver)
+    : PoolKeeper(loop, [&resolver](const std::string& name, auto done) {
+        resolver.Resolve(name, std::move(done));
+      }) {}
+
+PoolKeeper::PoolKeeper(Loop& loop, Resolve resolve)
+    : impl_(std::make_shared<Impl>(loop, std::move(resolve))) {}
+
+PoolKeeper::~PoolKeeper() = default;
+
+std::vector<std::shared_ptr<Pool>> PoolKeeper::Build(std::span<const PoolConfig> configs) {
+  std::vector<std::shared_ptr<Pool>> pools;
+  for (const PoolConfig& config : configs) {
+    auto pool = std::make_shared<Pool>(config);
+    std::shared_ptr<const PoolMembers> members = impl_->FindMembers(config);
+    if (members->empty() && impl_->WaitsForName(config)) {
+      for (const std::shared_ptr<Pool>& old : impl_->pools) {
+        if (old->config().name == config.name) members = old->members();
+      }
+    }
+    pool->SetMembers(std::move(members));
+    pools.push_back(std::move(pool));
+  }
+  return pools;
+}
+
+void PoolKeeper::Adopt(std::vector<std::shared_ptr<Pool>> pools) {
+  impl_->Adopt(std::move(pools));
+}
+
+bool PoolKeeper::settled() const {
+  return std::all_of(impl_->names.begin(), impl_->names.end(),
+                     [](const auto& entry) { return entry.second->answered; });
+}
+
+}  // namespace spillway
