@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // HTTP/1 messages in and out: the door of llhttp, and all the strictness that it leaves to us.
-// One reading of where a message ends, or a refusal. What goes out is written anew from the parsed message.
+// One reading of where a message ends, or a refusal. What goes out is written anew from the parsed
+// message.
 //
 // Thread rule: one loop thread owns a parser. No I/O here: the caller brings bytes and takes bytes.
 #pragma once
@@ -19,11 +20,43 @@ namespace spillway {
 
 // Header fields that the proxy itself treats, told apart once by the parser. kOther: all the rest.
 enum class Field : std::uint8_t {
-  kOther, kHost, kContentLength, kTransferEncoding, kConnection, kKeepAlive, kProxyConnection, kTe, kTrailer,
-  kUpgrade, kExpect, kDate, kServer, kVia, kForwarded, kXForwardedFor, kXForwardedProto, kXForwardedHost,
-  kXRealIp, kXRequestId, kUserAgent, kReferer, kCookie, kAccept, kAcceptLanguage, kAuthorization, kRange,
-  kIfRange, kSecFetchDest, kSecFetchMode, kHttp2Settings, kProxyAuthorization, kProxyAuthenticate, kOrigin,
-  kRetryAfter, kCacheControl, kContentType,
+  kOther,
+  kHost,
+  kContentLength,
+  kTransferEncoding,
+  kConnection,
+  kKeepAlive,
+  kProxyConnection,
+  kTe,
+  kTrailer,
+  kUpgrade,
+  kExpect,
+  kDate,
+  kServer,
+  kVia,
+  kForwarded,
+  kXForwardedFor,
+  kXForwardedProto,
+  kXForwardedHost,
+  kXRealIp,
+  kXRequestId,
+  kUserAgent,
+  kReferer,
+  kCookie,
+  kAccept,
+  kAcceptLanguage,
+  kAuthorization,
+  kRange,
+  kIfRange,
+  kSecFetchDest,
+  kSecFetchMode,
+  kHttp2Settings,
+  kProxyAuthorization,
+  kProxyAuthenticate,
+  kOrigin,
+  kRetryAfter,
+  kCacheControl,
+  kContentType,
 };
 Field ClassifyField(std::string_view name);
 
@@ -39,14 +72,14 @@ struct MessageLimits {
 struct RequestHead {
   std::string_view method;
   std::string_view target;
-  int minor = 1;                       // HTTP/1.minor, 0 or 1
-  std::vector<HeaderField> headers;    // in order, as received
-  std::vector<Field> fields;           // of the same size: what each is
-  BodyKind body = BodyKind::kNone;     // never kUntilClose
-  std::uint64_t content_length = 0;    // kLength
+  int minor = 1;                     // HTTP/1.minor, 0 or 1
+  std::vector<HeaderField> headers;  // in order, as received
+  std::vector<Field> fields;         // of the same size: what each is
+  BodyKind body = BodyKind::kNone;   // never kUntilClose
+  std::uint64_t content_length = 0;  // kLength
   bool keep_alive = true;
   bool expect_continue = false;
-  std::string_view upgrade;            // the Upgrade field when Connection lists it, else empty
+  std::string_view upgrade;  // the Upgrade field when Connection lists it, else empty
 
   std::string_view Get(Field field) const;  // the first one's value; empty if absent
   bool Has(Field field) const;
@@ -61,7 +94,7 @@ struct ResponseHead {
   BodyKind body = BodyKind::kNone;
   std::uint64_t content_length = 0;
   bool keep_alive = true;
-  bool upgrade = false;                // 101 with an Upgrade field
+  bool upgrade = false;  // 101 with an Upgrade field
   bool interim() const { return status < 200 && status != 101; }
 
   std::string_view Get(Field field) const;
@@ -82,21 +115,21 @@ class RequestParser {
   ~RequestParser();
   RequestParser(RequestParser&&) noexcept;
 
-  // Parses bytes [from, to) of the buffer at `base`, where `base` is the message's first byte. Between
-  // calls the buffer may move, but until kHead its bytes [0, from) stay as they were.
+  // Parses bytes [from, to) of the buffer at `base`, where `base` is the message's first byte.
+  // Between calls the buffer may move, but until kHead its bytes [0, from) stay as they were.
   ParseStep Feed(const char* base, std::size_t from, std::size_t to);
   // The offset up to which bytes are taken, after any Feed.
   std::size_t taken() const;
 
-  const RequestHead& head() const;               // from kHead until Reset
+  const RequestHead& head() const;  // from kHead until Reset
   // Moves the head's views after the caller moved its buffer.
   void Rebase(const char* old_base, const char* new_base);
-  std::string_view body() const;                 // after kBody, until the next Feed
-  std::span<const HeaderField> trailers() const; // after kEnd; owned by the parser
-  bool started() const;                          // has seen a byte of a message
-  std::string_view error() const;                // "two Content-Length fields"; for the log
-  int status() const;                            // 400, 414, 431, 501, 505
-  void Reset();                                  // ready for the next message on the connection
+  std::string_view body() const;                  // after kBody, until the next Feed
+  std::span<const HeaderField> trailers() const;  // after kEnd; owned by the parser
+  bool started() const;                           // has seen a byte of a message
+  std::string_view error() const;                 // "two Content-Length fields"; for the log
+  int status() const;                             // 400, 414, 417, 431, 501, 505
+  void Reset();                                   // ready for the next message on the connection
 
  private:
   struct Impl;
@@ -109,10 +142,11 @@ class ResponseParser {
   ~ResponseParser();
   ResponseParser(ResponseParser&&) noexcept;
 
-  // Ready for the response to a request of this method (HEAD has no body). Also after a kept connection.
+  // Ready for the response to a request of this method (HEAD has no body). Also after a kept
+  // connection.
   void Reset(std::string_view request_method);
-  // As RequestParser::Feed. After kHead with an interim() status the next head follows: the caller says
-  // NextHead() and feeds on, with base at the first byte after the interim head.
+  // As RequestParser::Feed. After kHead with an interim() status the next head follows: the caller
+  // says NextHead() and feeds on, with base at the first byte after the interim head.
   ParseStep Feed(const char* base, std::size_t from, std::size_t to);
   void NextHead();
   // The upstream ended its side: kEnd when the message may end so, else kFailed.
@@ -136,36 +170,38 @@ struct Framing {
 };
 
 struct ForwardRequest {
-  std::string_view target;            // as received (origin form; an absolute form's path and query)
-  std::string_view host;              // Host field to send
+  std::string_view target;  // as received (origin form; an absolute form's path and query)
+  std::string_view host;    // Host field to send
   Framing framing;
-  std::string_view client_address;    // text, for X-Forwarded-For
-  std::string_view peer_address;      // text; what is appended when the peer is trusted
-  bool peer_trusted = false;          // keep and extend what came; else replace it
-  std::string_view scheme;            // "http" or "https"
-  std::string_view client_host;       // the Host the client sent, for X-Forwarded-Host
+  std::string_view client_address;  // text, for X-Forwarded-For
+  std::string_view peer_address;    // text; what is appended when the peer is trusted
+  bool peer_trusted = false;        // keep and extend what came; else replace it
+  std::string_view scheme;          // "http" or "https"
+  std::string_view client_host;     // the Host the client sent, for X-Forwarded-Host
   std::string_view request_id;
-  bool upgrade = false;               // pass Connection: upgrade and Upgrade on
-  bool expect_continue = false;       // pass Expect on
+  bool upgrade = false;          // pass Connection: upgrade and Upgrade on
+  bool expect_continue = false;  // pass Expect on
   std::span<const HeaderToSet> set_headers;
 };
-// Replaces *out with the head to send to the upstream, with its empty line. Hop-by-hop fields and those that
-// Connection lists are dropped (RFC 9110 7.6.1); the connection is kept (no Connection field is sent).
+// Replaces *out with the head to send to the upstream, with its empty line. Hop-by-hop fields and
+// those that Connection lists are dropped (RFC 9110 7.6.1); the connection is kept (no Connection
+// field is sent).
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out);
 
 struct ForwardResponse {
   Framing framing;
-  bool close = false;                 // say Connection: close
-  bool client_is_1_0 = false;         // say Connection: keep-alive when kept
-  std::string_view request_id;        // empty: none added
+  bool close = false;           // say Connection: close
+  bool client_is_1_0 = false;   // say Connection: keep-alive when kept
+  std::string_view request_id;  // empty: none added
+  std::string_view date;        // IMF-fixdate, added when the upstream gave none; empty: not added
   std::span<const HeaderToSet> set_headers;
 };
-// The head for the client, final, 1xx or 101 alike.
+// Replaces *out with the head for the client, final, 1xx or 101 alike.
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out);
 
 // A chunk's first line into `out` (at least 20 bytes); its length. The data and "\r\n" follow.
 std::size_t WriteChunkHead(std::uint64_t size, char* out);
-// "0\r\n", the trailers that may be passed on, and the empty line.
+// Replaces *out with "0\r\n", the trailers that may be passed on, and the empty line.
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out);
 
 // "Not Found"; "Unknown" for codes without a registered phrase.

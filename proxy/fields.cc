@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// Header field grammar and the table that tells fields apart. The table is sorted by the names'
+// lengths, so that telling a name costs a look at the few known names of its length.
+#include "proxy/fields.h"
+
+#include <algorithm>
+#include <array>
+
+namespace spillway {
+namespace {
+
+struct Known {
+  std::string_view name;
+  Field field;
+};
+
+constexpr Known kKnown[] = {
+    {"te", Field::kTe},
+    {"via", Field::kVia},
+    {"host", Field::kHost},
+    {"date", Field::kDate},
+    {"range", Field::kRange},
+    {"accept", Field::kAccept},
+    {"cookie", Field::kCookie},
+    {"expect", Field::kExpect},
+    {"origin", Field::kOrigin},
+    {"server", Field::kServer},
+    {"referer", Field::kReferer},
+    {"trailer", Field::kTrailer},
+    {"upgrade", Field::kUpgrade},
+    {"if-range", Field::kIfRange},
+    {"forwarded", Field::kForwarded},
+    {"x-real-ip", Field::kXRealIp},
+    {"connection", Field::kConnection},
+    {"keep-alive", Field::kKeepAlive},
+    {"user-agent", Field::kUserAgent},
+    {"retry-after", Field::kRetryAfter},
+    {"content-type", Field::kContentType},
+    {"x-request-id", Field::kXRequestId},
+    {"authorization", Field::kAuthorization},
+    {"cache-control", Field::kCacheControl},
+    {"content-length", Field::kContentLength},
+    {"http2-settings", Field::kHttp2Settings},
+    {"sec-fetch-dest", Field::kSecFetchDest},
+    {"sec-fetch-mode", Field::kSecFetchMode},
+    {"accept-language", Field::kAcceptLanguage},
+    {"x-forwarded-for", Field::kXForwardedFor},
+    {"proxy-connection", Field::kProxyConnection},
+    {"x-forwarded-host", Field::kXForwardedHost},
+    {"transfer-encoding", Field::kTransferEncoding},
+    {"x-forwarded-proto", Field::kXForwardedProto},
+    {"proxy-authenticate", Field::kProxyAuthenticate},
+    {"proxy-authorization", Field::kProxyAuthorization},
+};
+
+constexpr std::size_t kLongest = 19;
+
+// kStart[n]: the first name of n characters or more.
+constexpr auto kStart = [] {
+  std::array<std::uint8_t, kLongest + 2> start{};
+  for (std::size_t length = 0; length < start.size(); ++length) {
+    std::uint8_t at = 0;
+    while (at < std::size(kKnown) && kKnown[at].name.size() < length) ++at;
+    start[length] = at;
+  }
+  return start;
+}();
+
+static_assert(std::is_sorted(std::begin(kKnown), std::end(kKnown),
+                             [](const Known& a, const Known& b) {
+                               return a.name.size() < b.name.size();
+                             }));
+static_assert(kKnown[std::size(kKnown) - 1].name.size() == kLongest);
+
+constexpr auto kTokenChars = [] {
+  std::array<bool, 256> table{};
+  for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
+  for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] = table[c + 32] = true;
+  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}();
+
+char Lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
+
+}  // namespace
+
+bool IsTokenChar(char c) {
+  return kTokenChars[static_cast<unsigned char>(c)];
+}
+
+bool IsHttpToken(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), IsTokenChar);
+}
+
+bool IsValueChar(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+}
+
+std::string_view TrimSpace(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool EqualsLower(std::string_view text, std::string_view lower) {
+  if (text.size() != lower.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (Lower(text[i]) != lower[i]) return false;
+  }
+  return true;
+}
+
+bool SameName(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (Lower(a[i]) != Lower(b[i])) return false;
+  }
+  return true;
+}
+
+std::optional<std::string_view> NextItem(std::string_view* list) {
+  while (!list->empty()) {
+    const std::size_t comma = list->find(',');
+    const std::string_view item = TrimSpace(list->substr(0, comma));
+    list->remove_prefix(comma == std::string_view::npos ? list->size() : comma + 1);
+    if (!item.empty()) return item;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> ParseDecimal(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  std::uint64_t value = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    const auto digit = static_cast<std::uint64_t>(c - '0');
+    if (value > (UINT64_MAX - digit) / 10) return std::nullopt;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+bool ConnectionLists(std::span<const HeaderField> headers, std::span<const Field> fields,
+                     std::string_view name) {
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    if (fields[i] != Field::kConnection) continue;
+    std::string_view rest = headers[i].value;
+    while (const auto item = NextItem(&rest)) {
+      if (SameName(*item, name)) return true;
+    }
+  }
+  return false;
+}
+
+Field ClassifyField(std::string_view name) {
+  if (name.size() > kLongest) return Field::kOther;
+  for (std::size_t i = kStart[name.size()]; i < kStart[name.size() + 1]; ++i) {
+    if (EqualsLower(name, kKnown[i].name)) return kKnown[i].field;
+  }
+  return Field::kOther;
+}
+
+Field ClassifyLoosely(std::string_view name) {
+  if (name.size() > kLongest) return Field::kOther;
+  char dashed[kLongest];
+  std::replace_copy(name.begin(), name.end(), dashed, '_', '-');
+  return ClassifyField({dashed, name.size()});
+}
+
+}  // namespace spillway

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// The small grammar of header fields (RFC 9110 5.6): tokens, white space, comma lists, field
+// values. Pure functions over borrowed views; nothing allocates.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "proxy/http1.h"
+
+namespace spillway {
+
+// The most names that the Connection fields of one message may list: it bounds the writers' search.
+inline constexpr std::size_t kMaxConnectionOptions = 32;
+
+bool IsTokenChar(char c);
+bool IsHttpToken(std::string_view text);  // one character at least
+// HTAB, space, visible ASCII and 8-bit bytes: what a field value may hold on the wire.
+bool IsValueChar(char c);
+std::string_view TrimSpace(std::string_view text);  // spaces and tabs, at both ends
+
+// ASCII comparison. REQUIRES: `lower` holds no upper-case letter.
+bool EqualsLower(std::string_view text, std::string_view lower);
+bool SameName(std::string_view a, std::string_view b);
+
+// Takes the next item off a comma list, without its white space; nullopt at the list's end. Empty
+// items are skipped. Quotes have no meaning here: no list that is read so has quoted items that
+// matter.
+std::optional<std::string_view> NextItem(std::string_view* list);
+
+// Digits only, no sign, no space, no overflow.
+std::optional<std::uint64_t> ParseDecimal(std::string_view text);
+
+// Does a Connection field among these list `name`?
+bool ConnectionLists(std::span<const HeaderField> headers, std::span<const Field> fields,
+                     std::string_view name);
+
+// What the field would be if "_" were "-". Some application servers read both as one (CGI's
+// variable names), so an underscored twin of a field that the proxy writes must never pass.
+Field ClassifyLoosely(std::string_view name);
+
+}  // namespace spillway

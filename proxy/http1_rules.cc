@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// The rules of framing and of the connection, one pass over the fields, then the checks in order.
+#include "proxy/http1_rules.h"
+
+#include <algorithm>
+
+#include "proxy/fields.h"
+
+namespace spillway {
+namespace {
+
+// What one pass over a head finds.
+struct Findings {
+  int hosts = 0, lengths = 0, encodings = 0, upgrades = 0;
+  std::string_view length, encoding, upgrade;
+  std::size_t options = 0;  // names in Connection
+  bool close = false, kept = false, upgrading = false;
+  bool expects = false, unmet = false;  // Expect: 100-continue; anything else
+};
+
+void ReadConnection(std::string_view value, Findings* found) {
+  while (const auto option = NextItem(&value)) {
+    ++found->options;
+    if (EqualsLower(*option, "close")) found->close = true;
+    if (EqualsLower(*option, "keep-alive")) found->kept = true;
+    if (EqualsLower(*option, "upgrade")) found->upgrading = true;
+  }
+}
+
+Findings Survey(const std::vector<HeaderField>& headers, const std::vector<Field>& fields) {
+  Findings found;
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const std::string_view value = headers[i].value;
+    switch (fields[i]) {
+      case Field::kHost:
+        ++found.hosts;
+        break;
+      case Field::kContentLength:
+        ++found.lengths, found.length = value;
+        break;
+      case Field::kTransferEncoding:
+        ++found.encodings, found.encoding = value;
+        break;
+      case Field::kUpgrade:
+        ++found.upgrades, found.upgrade = value;
+        break;
+      case Field::kConnection:
+        ReadConnection(value, &found);
+        break;
+      case Field::kExpect:
+        (EqualsLower(value, "100-continue") ? found.expects : found.unmet) = true;
+        break;
+      default:
+        break;
+    }
+  }
+  return found;
+}
+
+// Any Transfer-Encoding but one plain `chunked`: a coding that we don't know is 501, nonsense is
+// 400.
+Refusal JudgeEncoding(std::string_view value) {
+  if (EqualsLower(value, "chunked")) return {};
+  bool unknown = false;
+  while (const auto coding = NextItem(&value)) {
+    if (!IsHttpToken(*coding)) return {400, "malformed Transfer-Encoding"};
+    unknown |= !EqualsLower(*coding, "chunked");
+  }
+  if (unknown) return {501, "Transfer-Encoding other than chunked"};
+  return {400, "malformed Transfer-Encoding"};
+}
+
+// Common to both directions. On success *body and *length say what the fields say; kNone: nothing.
+Refusal JudgeFraming(const Findings& found, int minor, BodyKind* body, std::uint64_t* length) {
+  *body = BodyKind::kNone;
+  *length = 0;
+  if (found.options > kMaxConnectionOptions) return {400, "too many names in Connection"};
+  if (found.encodings > 0) {
+    if (found.lengths > 0) return {400, "Content-Length together with Transfer-Encoding"};
+    if (minor == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
+    if (found.encodings > 1) return {400, "two Transfer-Encoding fields"};
+    *body = BodyKind::kChunked;
+    return JudgeEncoding(found.encoding);
+  }
+  if (found.lengths > 1) return {400, "two Content-Length fields"};
+  if (found.lengths == 1) {
+    const auto value = ParseDecimal(found.length);
+    if (!value) return {400, "malformed Content-Length"};
+    *body = BodyKind::kLength;
+    *length = *value;
+  }
+  return {};
+}
+
+bool HasScheme(std::string_view target, std::string_view scheme) {
+  return target.size() > scheme.size() && EqualsLower(target.substr(0, scheme.size()), scheme);
+}
+
+// Origin form, absolute form of http and https, and "*" for OPTIONS.
+Refusal JudgeTarget(std::string_view method, std::string_view target) {
+  const bool plain = std::all_of(target.begin(), target.end(),
+                                 [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
+  if (!plain) return {400, "a byte in the target that is not allowed there"};
+  if (target.front() == '/') return {};
+  if (target == "*") {
+    return method == "OPTIONS" ? Refusal{} : Refusal{400, "target * without OPTIONS"};
+  }
+  if (HasScheme(target, "http://") || HasScheme(target, "https://")) return {};
+  return {400, "target of an unknown form"};
+}
+
+// A protocol that carries HTTP itself would be a tunnel around every rule.
+bool CarriesHttp(std::string_view protocols) {
+  while (const auto protocol = NextItem(&protocols)) {
+    const std::string_view name = protocol->substr(0, protocol->find('/'));
+    for (std::string_view carrier : {"h2c", "h2", "h3", "http", "tls"}) {
+      if (EqualsLower(name, carrier)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Refusal JudgeRequest(RequestHead* head) {
+  if (head->method == "CONNECT") return {501, "CONNECT"};
+  if (auto refusal = JudgeTarget(head->method, head->target)) return refusal;
+  const Findings found = Survey(head->headers, head->fields);
+  if (found.hosts > 1) return {400, "more than one Host field"};
+  if (found.hosts == 0 && head->minor == 1) return {400, "no Host field"};
+  if (auto refusal = JudgeFraming(found, head->minor, &head->body, &head->content_length)) {
+    return refusal;
+  }
+  // A 1.0 client knows no interim answer: what it expects is to be ignored (RFC 9110 10.1.1).
+  if (head->minor == 1 && found.unmet) return {417, "Expect other than 100-continue"};
+  head->expect_continue = head->minor == 1 && found.expects;
+  head->keep_alive = !found.close && (head->minor == 1 || found.kept);
+  const bool offers = found.upgrading && found.upgrades == 1 && !CarriesHttp(found.upgrade);
+  const bool bare = head->body == BodyKind::kNone ||
+                    (head->body == BodyKind::kLength && head->content_length == 0);
+  head->upgrade = offers && bare && head->minor == 1 && head->method == "GET" ? found.upgrade
+                                                                              : std::string_view{};
+  return {};
+}
+
+Refusal JudgeResponse(ResponseHead* head, bool to_head) {
+  const int status = head->status;
+  const Findings found = Survey(head->headers, head->fields);
+  BodyKind said = BodyKind::kNone;
+  if (auto refusal = JudgeFraming(found, head->minor, &said, &head->content_length)) return refusal;
+  const bool promises = said == BodyKind::kChunked || head->content_length > 0;
+  if (status < 200) {
+    if (head->minor == 0) return {502, "interim response in HTTP/1.0"};
+    if (promises) return {502, "interim response with a body"};
+    if (status == 101 && (found.upgrades == 0 || !found.upgrading))
+      return {502, "101 without Upgrade"};
+  }
+  head->upgrade = status == 101;
+  const bool bodiless = to_head || status < 200 || status == 204 || status == 304;
+  head->body = bodiless ? BodyKind::kNone : said == BodyKind::kNone ? BodyKind::kUntilClose : said;
+  head->keep_alive =
+      !found.close && (head->minor == 1 || found.kept) && head->body != BodyKind::kUntilClose;
+  // It may send the body that it promises, against the rules: those bytes must not meet another
+  // request.
+  if (status == 204 && promises) head->keep_alive = false;
+  return {};
+}
+
+}  // namespace spillway

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: MIT
+// Heads for the next hop, written anew field by field: what frames, routes or identifies is our own
+// word, what is between the two ends of the other connection stays there, all else passes as it
+// came.
+//
+// A Connection field may take away only fields that the proxy knows nothing of. If it could name
+// any, a client could make us remove what the upstream relies on ("Connection: x-forwarded-for,
+// cookie").
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "proxy/fields.h"
+#include "proxy/http1.h"
+
+namespace spillway {
+namespace {
+
+// Text from outside the parser (configuration, addresses) could end a line early; what can't stand
+// in a field becomes a space. Parsed values are clean already and take the plain append.
+void AppendClean(std::string_view text, std::string* out) {
+  const std::size_t start = out->size();
+  out->append(text);
+  std::replace_if(
+      out->begin() + static_cast<std::ptrdiff_t>(start), out->end(),
+      [](char c) { return !IsValueChar(c); }, ' ');
+}
+
+void AppendNumber(std::uint64_t value, std::string* out) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  out->append(digits, end);
+}
+
+void AppendParsed(const HeaderField& field, std::string* out) {
+  out->append(field.name).append(": ").append(field.value).append("\r\n");
+}
+
+void AppendField(std::string_view name, std::string_view value, std::string* out) {
+  out->append(name).append(": ");
+  AppendClean(value, out);
+  out->append("\r\n");
+}
+
+// What a rule may not set: the connection and the framing are the proxy's to say.
+bool Settable(const HeaderToSet& field) {
+  if (!IsHttpToken(field.name)) return false;
+  switch (ClassifyLoosely(field.name)) {
+    case Field::kContentLength:
+    case Field::kTransferEncoding:
+    case Field::kConnection:
+    case Field::kKeepAlive:
+    case Field::kProxyConnection:
+    case Field::kTe:
+    case Field::kTrailer:
+    case Field::kUpgrade:
+    case Field::kExpect:
+    case Field::kHttp2Settings:
+      return false;
+    default:
+      return true;
+  }
+}
+
+bool IsSet(std::span<const HeaderToSet> set, std::string_view name) {
+  return std::any_of(set.begin(), set.end(), [name](const HeaderToSet& field) {
+    return SameName(field.name, name) && Settable(field);
+  });
+}
+
+// Each name once, with the value that was set last.
+void AppendSet(std::span<const HeaderToSet> set, std::string* out) {
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    if (Settable(set[i]) && !IsSet(set.subspan(i + 1), set[i].name)) {
+      AppendField(set[i].name, set[i].value, out);
+    }
+  }
+}
+
+// Whether a Connection field lists names beside the usual ones, so that the search below is worth
+// while.
+bool ListsNames(std::span<const HeaderField> headers, std::span<const Field> fields) {
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    if (fields[i] != Field::kConnection) continue;
+    std::string_view rest = headers[i].value;
+    while (const auto item = NextItem(&rest)) {
+      const bool usual = EqualsLower(*item, "close") || EqualsLower(*item, "keep-alive") ||
+                         EqualsLower(*item, "upgrade");
+      if (!usual) return true;
+    }
+  }
+  return false;
+}
+
+// Fields that belong to the connection they came on, or that are always written anew.
+bool StaysBehind(Field field) {
+  switch (field) {
+    case Field::kContentLength:
+    case Field::kTransferEncoding:
+    case Field::kConnection:
+    case Field::kKeepAlive:
+    case Field::kProxyConnection:
+    case Field::kTe:
+    case Field::kUpgrade:
+    case Field::kHttp2Settings:
+    case Field::kProxyAuthorization:
+    case Field::kProxyAuthenticate:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Would an upstream that reads "_" as "-" take it for a field that means something to the proxy?
+bool Disguised(std::string_view name) {
+  return name.find('_') != std::string_view::npos && ClassifyLoosely(name) != Field::kOther;
+}
+
+void AppendFraming(const Framing& framing, std::string* out) {
+  if (framing.body == BodyKind::kChunked) out->append("Transfer-Encoding: chunked\r\n");
+  if (framing.body != BodyKind::kLength) return;
+  out->append("Content-Length: ");
+  AppendNumber(framing.content_length, out);
+  out->append("\r\n");
+}
+
+// ---- requests
+
+class RequestWriter {
+ public:
+  RequestWriter(const RequestHead& head, const ForwardRequest& forward, std::string* out)
+      : head_(head), forward_(forward), out_(*out), lists_(ListsNames(head.headers, head.fields)) {}
+
+  void Write() {
+    out_.clear();
+    WriteStart();
+    for (std::size_t i = 0; i < head_.headers.size(); ++i) {
+      if (Passes(head_.headers[i], head_.fields[i])) AppendParsed(head_.headers[i], &out_);
+    }
+    WriteIdentity();
+    if (forward_.expect_continue) out_.append("Expect: 100-continue\r\n");
+    if (forward_.upgrade && !head_.upgrade.empty()) {
+      out_.append("Connection: upgrade\r\nUpgrade: ").append(head_.upgrade).append("\r\n");
+    }
+    AppendFraming(forward_.framing, &out_);
+    AppendSet(forward_.set_headers, &out_);
+    out_.append("\r\n");
+  }
+
+ private:
+  void WriteStart() {
+    out_.append(head_.method).append(" ");
+    if (forward_.target.empty() || forward_.target.front() == '?') out_.append("/");
+    out_.append(forward_.target).append(" HTTP/1.1\r\n");
+    if (!IsSet(forward_.set_headers, "host")) AppendField("Host", forward_.host, &out_);
+  }
+
+  bool Passes(const HeaderField& header, Field field) const {
+    if (StaysBehind(field) || Disguised(header.name)) return false;
+    if (IsSet(forward_.set_headers, header.name)) return false;
+    switch (field) {
+      case Field::kHost:
+      case Field::kExpect:
+      case Field::kForwarded:
+      case Field::kXForwardedFor:
+        return false;  // written anew
+      case Field::kXRequestId:
+        return forward_.request_id.empty();
+      case Field::kXForwardedProto:
+      case Field::kXForwardedHost:
+      case Field::kXRealIp:
+        return forward_.peer_trusted;
+      case Field::kOther:
+        break;
+      default:
+        return true;
+    }
+    constexpr std::string_view kForwardedPrefix = "x-forwarded-";
+    if (!forward_.peer_trusted &&
+        EqualsLower(header.name.substr(0, kForwardedPrefix.size()), kForwardedPrefix)) {
+      return false;  // -port, -prefix, ...: as good as the word of whoever sent it
+    }
+    return !lists_ || !ConnectionLists(head_.headers, head_.fields, header.name);
+  }
+
+  // Who asked, by which way, and under which number.
+  void WriteIdentity() {
+    WriteForwardedFor();
+    const bool keeps = forward_.peer_trusted;
+    if (!(keeps && head_.Has(Field::kXForwardedProto)))
+      AddOwn("X-Forwarded-Proto", forward_.scheme);
+    if (!(keeps && head_.Has(Field::kXForwardedHost)))
+      AddOwn("X-Forwarded-Host", forward_.client_host);
+    if (keeps && head_.Has(Field::kForwarded)) WriteForwarded();
+    AddOwn("X-Request-Id", forward_.request_id);
+    if (!IsSet(forward_.set_headers, "via")) {
+      out_.append(head_.minor == 0 ? "Via: 1.0 spillway\r\n" : "Via: 1.1 spillway\r\n");
+    }
+  }
+
+  void AddOwn(std::string_view name, std::string_view value) {
+    if (!value.empty() && !IsSet(forward_.set_headers, name)) AppendField(name, value, &out_);
+  }
+
+  void WriteForwardedFor() {
+    if (IsSet(forward_.set_headers, "x-forwarded-for")) return;
+    out_.append("X-Forwarded-For: ");
+    if (forward_.peer_trusted) AppendAll(Field::kXForwardedFor);
+    AppendClean(forward_.peer_trusted ? forward_.peer_address : forward_.client_address, &out_);
+    out_.append("\r\n");
+  }
+
+  // RFC 7239: one more element, for the hop that came to us.
+  void WriteForwarded() {
+    if (IsSet(forward_.set_headers, "forwarded")) return;
+    out_.append("Forwarded: ");
+    AppendAll(Field::kForwarded);
+    const bool v6 = forward_.peer_address.find(':') != std::string_view::npos;
+    out_.append("for=").append(v6 ? "\"[" : "");
+    AppendClean(forward_.peer_address, &out_);
+    out_.append(v6 ? "]\"" : "");
+    if (!forward_.client_host.empty()) {
+      out_.append(";host=");
+      AppendQuoted(forward_.client_host);
+    }
+    out_.append(";proto=");
+    AppendQuoted(forward_.scheme);
+    out_.append("\r\n");
+  }
+
+  // All the field's values that came, each followed by ", ".
+  void AppendAll(Field field) {
+    for (std::size_t i = 0; i < head_.headers.size(); ++i) {
+      if (head_.fields[i] != field || head_.headers[i].value.empty()) continue;
+      out_.append(head_.headers[i].value).append(", ");
+    }
+  }
+
+  void AppendQuoted(std::string_view value) {
+    if (IsHttpToken(value)) {
+      out_.append(value);
+      return;
+    }
+    out_.push_back('"');
+    for (char c : value) {
+      if (c == '"' || c == '\\') out_.push_back('\\');
+      out_.push_back(IsValueChar(c) ? c : ' ');
+    }
+    out_.push_back('"');
+  }
+
+  const RequestHead& head_;
+  const ForwardRequest& forward_;
+  std::string& out_;
+  const bool lists_;  // Connection lists unusual names
+};
+
+// ---- responses
+
+bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, std::size_t i,
+                    bool lists) {
+  const HeaderField& header = head.headers[i];
+  const Field field = head.fields[i];
+  if (StaysBehind(field) || Disguised(header.name)) return false;
+  if (field == Field::kXRequestId && !forward.request_id.empty()) return false;
+  if (IsSet(forward.set_headers, header.name)) return false;
+  if (field != Field::kOther || !lists) return true;
+  return !ConnectionLists(head.headers, head.fields, header.name);
+}
+
+// What is said of the body and of the connection. Interim heads say nothing of either.
+void AppendEnding(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
+  if (head.status == 101) {
+    out->append("Connection: upgrade\r\nUpgrade: ")
+        .append(head.Get(Field::kUpgrade))
+        .append("\r\n");
+    return;
+  }
+  AppendFraming(forward.framing, out);
+  // For HEAD and 304 the length is of what would have come: the upstream's word passes on.
+  const std::string_view length = head.Get(Field::kContentLength);
+  if (forward.framing.body == BodyKind::kNone && head.status != 204 && !length.empty()) {
+    out->append("Content-Length: ").append(length).append("\r\n");
+  }
+  if (forward.close || forward.framing.body == BodyKind::kUntilClose) {
+    out->append("Connection: close\r\n");
+  } else if (forward.client_is_1_0) {
+    out->append("Connection: keep-alive\r\n");
+  }
+}
+
+}  // namespace
+
+void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out) {
+  RequestWriter(head, forward, out).Write();
+}
+
+void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
+  out->assign("HTTP/1.1 ");
+  AppendNumber(static_cast<std::uint64_t>(head.status), out);
+  out->append(" ").append(head.reason).append("\r\n");
+  const bool lists = ListsNames(head.headers, head.fields);
+  for (std::size_t i = 0; i < head.headers.size(); ++i) {
+    if (PassesToClient(head, forward, i, lists)) AppendParsed(head.headers[i], out);
+  }
+  if (!head.interim()) {
+    if (!head.Has(Field::kDate) && !forward.date.empty()) AppendField("Date", forward.date, out);
+    out->append(head.minor == 0 ? "Via: 1.0 spillway\r\n" : "Via: 1.1 spillway\r\n");
+    const bool numbered =
+        !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
+    if (numbered) AppendField("X-Request-Id", forward.request_id, out);
+    AppendEnding(head, forward, out);
+    AppendSet(forward.set_headers, out);
+  }
+  out->append("\r\n");
+}
+
+std::size_t WriteChunkHead(std::uint64_t size, char* out) {
+  char* end = std::to_chars(out, out + 16, size, 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  return static_cast<std::size_t>(end - out);
+}
+
+void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out) {
+  out->assign("0\r\n");
+  for (const HeaderField& trailer : trailers) {
+    // A field that the proxy treats in heads has no business after a body: it would pass untreated.
+    if (ClassifyLoosely(trailer.name) == Field::kOther) AppendParsed(trailer, out);
+  }
+  out->append("\r\n");
+}
+
+std::string_view ReasonPhrase(int status) {
+  switch (status) {
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 103:
+      return "Early Hints";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 203:
+      return "Non-Authoritative Information";
+    case 204:
+      return "No Content";
+    case 205:
+      return "Reset Content";
+    case 206:
+      return "Partial Content";
+    case 207:
+      return "Multi-Status";
+    case 208:
+      return "Already Reported";
+    case 226:
+      return "IM Used";
+    case 300:
+      return "Multiple Choices";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 305:
+      return "Use Proxy";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 402:
+      return "Payment Required";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 407:
+      return "Proxy Authentication Required";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 416:
+      return "Range Not Satisfiable";
+    case 417:
+      return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
+    case 422:
+      return "Unprocessable Content";
+    case 423:
+      return "Locked";
+    case 424:
+      return "Failed Dependency";
+    case 425:
+      return "Too Early";
+    case 426:
+      return "Upgrade Required";
+    case 428:
+      return "Precondition Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 451:
+      return "Unavailable For Legal Reasons";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 506:
+      return "Variant Also Negotiates";
+    case 507:
+      return "Insufficient Storage";
+    case 508:
+      return "Loop Detected";
+    case 511:
+      return "Network Authentication Required";
+    default:
+      return "Unknown";
+  }
+}
+
+}  // namespace spillway
