@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+// The loop: readiness, closing, deadlines, posting and signals, over socket pairs. A test that
+// fails to be woken hangs until the runner's limit; none waits for longer than a few milliseconds
+// on purpose.
+#include "proxy/loop.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "proxy/socket.h"
+
+namespace spillway {
+namespace {
+
+struct Pair {
+  Pair() {
+    int fds[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    ours.Reset(fds[0]);
+    theirs.Reset(fds[1]);
+  }
+  void Send(char byte) { EXPECT_EQ(write(theirs.get(), &byte, 1), 1); }
+  Fd ours, theirs;
+};
+
+// A TCP pair, for what only TCP does (reset).
+struct TcpPair {
+  TcpPair() {
+    Fd listener = Listen(KernelAddress::FromIp(IpAddress::FromV4(0x7f000001), 0), false).value();
+    ours = StartConnect(LocalAddress(listener.get())).value();
+    theirs = Fd(accept(listener.get(), nullptr, nullptr));
+  }
+  void ResetByPeer() {
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    setsockopt(theirs.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    theirs.Reset();
+  }
+  Fd ours, theirs;
+};
+
+// Callbacks as closures, for tests only.
+struct Watched {
+  Watched(Loop& loop, int fd)
+      : watch(std::in_place, loop, fd, this, &OnRead, &OnWrite, &OnClosed) {}
+  static void OnRead(void* self) { static_cast<Watched*>(self)->read(); }
+  static void OnWrite(void* self) { static_cast<Watched*>(self)->write(); }
+  static void OnClosed(void* self) { static_cast<Watched*>(self)->closed(); }
+  std::function<void()> read, write, closed;
+  std::optional<IoWatch> watch;
+};
+
+TEST(IoWatch, CallsReadableOnlyWhileReadIsWanted) {
+  Loop loop;
+  Pair pair;
+  Watched watched(loop, pair.ours.get());
+  int reads = 0;
+  pair.Send('a');
+  watched.read = [&] {
+    if (++reads == 3) {  // level-triggered: the byte is never taken
+      watched.watch->WantRead(false);
+      loop.Post([&] { loop.Stop(); });
+    }
+  };
+  watched.watch->WantRead(true);
+  watched.watch->WantRead(true);
+  loop.Run();
+  EXPECT_EQ(reads, 3);
+  EXPECT_FALSE(watched.watch->wants_read());
+}
+
+TEST(IoWatch, CallsWritableOnlyWhileWriteIsWanted) {
+  Loop loop;
+  Pair pair;
+  Watched watched(loop, pair.ours.get());
+  int writes = 0;
+  watched.write = [&] {
+    ++writes;
+    watched.watch->WantWrite(false);
+    loop.Post([&] { loop.Stop(); });
+  };
+  watched.watch->WantWrite(true);
+  EXPECT_TRUE(watched.watch->wants_write());
+  loop.Run();
+  EXPECT_EQ(writes, 1);
+}
+
+TEST(IoWatch, MayBeDestroyedByItsOwnCallback) {
+  Loop loop;
+  Pair pair;
+  auto watched = std::make_unique<Watched>(loop, pair.ours.get());
+  watched->read = [&] {
+    loop.Stop();
+    watched.reset();
+  };
+  pair.Send('a');
+  watched->watch->WantRead(true);
+  watched->watch->WantWrite(false);
+  loop.Run();
+  EXPECT_EQ(watched, nullptr);
+}
+
+TEST(IoWatch, DestroyedByAnotherReadyWatchIsNotCalled) {
+  Loop loop;
+  Pair one, two;
+  std::unique_ptr<Watched> a = std::make_unique<Watched>(loop, one.ours.get());
+  std::unique_ptr<Watched> b = std::make_unique<Watched>(loop, two.ours.get());
+  int calls = 0;
+  a->read = [&] { ++calls, b.reset(), a->watch->WantRead(false), loop.Stop(); };
+  b->read = [&] { ++calls, a.reset(), b->watch->WantRead(false), loop.Stop(); };
+  one.Send('a');
+  two.Send('b');
+  a->watch->WantRead(true);
+  b->watch->WantRead(true);
+  loop.Run();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(IoWatch, HearsOfTheEndWhileNothingIsRead) {
+  Loop loop;
+  Pair pair;
+  Watched watched(loop, pair.ours.get());
+  int closed = 0;
+  watched.closed = [&] {
+    ++closed;
+    loop.Post([&] { loop.Stop(); });
+  };
+  pair.Send('a');  // unread bytes are in the way of a read that would return 0
+  watched.watch->WantClosed(true);
+  shutdown(pair.theirs.get(), SHUT_WR);
+  loop.Run();
+  EXPECT_EQ(closed, 1);  // once, though the end stays
+  EXPECT_FALSE(watched.watch->wants_closed());
+}
+
+TEST(IoWatch, HearsOfAResetWhileNothingElseIsWanted) {
+  Loop loop;
+  TcpPair pair;
+  Watched watched(loop, pair.ours.get());
+  watched.closed = [&] { loop.Stop(); };
+  watched.watch->WantClosed(true);
+  pair.ResetByPeer();
+  loop.Run();
+  EXPECT_FALSE(watched.watch->wants_closed());
+}
+
+TEST(IoWatch, ClosedCallbackMayDestroyOtherClosedWatches) {
+  Loop loop;
+  std::vector<std::unique_ptr<Pair>> pairs;
+  std::vector<std::unique_ptr<Watched>> watches;
+  int calls = 0;
+  for (int i = 0; i < 100; ++i) {
+    pairs.push_back(std::make_unique<Pair>());
+    watches.push_back(std::make_unique<Watched>(loop, pairs.back()->ours.get()));
+    watches.back()->closed = [&] {
+      ++calls;
+      loop.Stop();
+      watches.clear();
+    };
+    watches.back()->watch->WantClosed(true);
+    pairs.back()->theirs.Reset();
+  }
+  loop.Run();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(IoWatch, RebindMovesReadinessToTheNewOwner) {
+  Loop loop;
+  Pair pair;
+  Watched first(loop, pair.ours.get());
+  first.read = [] { FAIL() << "the old owner was called"; };
+  first.watch->WantRead(true);
+  bool called = false;
+  struct Second {
+    Loop& loop;
+    bool& called;
+  } second{loop, called};
+  const IoWatch::Callback readable = [](void* self) {
+    static_cast<Second*>(self)->called = true;
+    static_cast<Second*>(self)->loop.Stop();
+  };
+  first.watch->Rebind(&second, readable, readable);
+  EXPECT_TRUE(first.watch->wants_read());
+  pair.Send('a');
+  loop.Run();
+  EXPECT_TRUE(called);
+}
+
+struct Alarm {
+  explicit Alarm(Loop& owner) : loop(owner), deadline(std::in_place, owner, this, &OnExpired) {}
+  static void OnExpired(void* self) {
+    auto* alarm = static_cast<Alarm*>(self);
+    alarm->rang.push_back(alarm->loop.now());
+    if (alarm->then) alarm->then();
+  }
+  Loop& loop;
+  std::vector<TimePoint> rang;
+  std::function<void()> then;
+  std::optional<Deadline> deadline;
+};
+
+TEST(Deadline, IsNeverEarly) {
+  Loop loop;
+  Alarm alarm(loop);
+  const TimePoint start = loop.now();
+  alarm.then = [&] { loop.Stop(); };
+  alarm.deadline->SetAfter(3ms);
+  EXPECT_TRUE(alarm.deadline->armed());
+  loop.Run();
+  ASSERT_EQ(alarm.rang.size(), 1u);
+  EXPECT_GE(alarm.rang[0], start + 3ms);
+  EXPECT_FALSE(alarm.deadline->armed());
+}
+
+TEST(Deadline, MovedLaterRingsOnceAtTheLaterTime) {
+  Loop loop;
+  Alarm alarm(loop);
+  const TimePoint start = loop.now();
+  alarm.then = [&] { loop.Stop(); };
+  alarm.deadline->SetAfter(2ms);
+  alarm.deadline->Set(start + 9ms);
+  loop.Run();
+  ASSERT_EQ(alarm.rang.size(), 1u);
+  EXPECT_GE(alarm.rang[0], start + 9ms);
+}
+
+TEST(Deadline, MovedEarlierRingsBeforeAnotherThatWasBetween) {
+  Loop loop;
+  Alarm alarm(loop), between(loop);
+  alarm.deadline->SetAfter(1h);
+  between.deadline->SetAfter(40ms);
+  alarm.deadline->SetAfter(1ms);
+  alarm.then = [&] { loop.Stop(); };
+  loop.Run();
+  EXPECT_EQ(alarm.rang.size(), 1u);
+  EXPECT_TRUE(between.rang.empty());
+}
+
+TEST(Deadline, ClearedDoesNotRingAndCanBeSetAgain) {
+  Loop loop;
+  Alarm alarm(loop), stop(loop);
+  alarm.deadline->SetAfter(1ms);
+  alarm.deadline->Clear();
+  EXPECT_FALSE(alarm.deadline->armed());
+  stop.then = [&] { loop.Stop(); };
+  stop.deadline->SetAfter(5ms);
+  loop.Run();
+  EXPECT_TRUE(alarm.rang.empty());
+  alarm.then = stop.then;
+  alarm.deadline->SetAfter(1ms);
+  loop.Run();
+  EXPECT_EQ(alarm.rang.size(), 1u);
+}
+
+TEST(Deadline, MayBeSetAgainOrDestroyedByItsCallback) {
+  Loop loop;
+  Alarm alarm(loop);
+  alarm.then = [&] {
+    if (alarm.rang.size() < 3) return alarm.deadline->SetAfter(1ms);
+    alarm.deadline.reset();
+    loop.Stop();
+  };
+  alarm.deadline->Set(loop.now() - 1s);  // one that is over rings on the next turn
+  loop.Run();
+  EXPECT_EQ(alarm.rang.size(), 3u);
+}
+
+TEST(Loop, RunsPostedTasksInTheOrderOfPosting) {
+  Loop loop;
+  std::vector<int> order;
+  std::thread other([&] {
+    for (int i = 0; i < 1000; ++i) loop.Post([&order, i] { order.push_back(i); });
+    loop.Stop();
+  });
+  loop.Run();
+  other.join();
+  ASSERT_EQ(order.size(), 1000u);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+}
+
+TEST(Loop, RunsWhatATaskPosts) {
+  Loop loop;
+  int depth = 0;
+  std::function<void()> again = [&] { ++depth < 10 ? loop.Post(again) : loop.Stop(); };
+  loop.Post(again);
+  loop.Run();
+  EXPECT_EQ(depth, 10);
+}
+
+TEST(Loop, DropsTasksThatNeverRan) {
+  auto token = std::make_shared<int>(1);
+  {
+    Loop loop;
+    loop.Post([token] {});
+    EXPECT_EQ(token.use_count(), 2);
+  }
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+TEST(Loop, NowStaysWithinACallbackAndMovesByTick) {
+  Loop loop;
+  const TimePoint before = loop.now();
+  while (loop.now() == before) loop.Tick();
+  EXPECT_GT(loop.now(), before);
+  EXPECT_GT(loop.wall_now().time_since_epoch(), 24h * 365 * 50);
+}
+
+TEST(SignalWatch, DeliversToTheLoop) {
+  Loop loop;
+  int delivered = 0;
+  std::optional<SignalWatch> watch;
+  watch.emplace(loop, SIGUSR1, [&] {
+    ++delivered;
+    watch.reset();
+    loop.Stop();
+  });
+  raise(SIGUSR1);
+  loop.Run();
+  EXPECT_EQ(delivered, 1);
+}
+
+TEST(IgnoreSigpipe, MakesABrokenPipeAnError) {
+  IgnoreSigpipe();
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  close(fds[0]);
+  EXPECT_EQ(write(fds[1], "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  close(fds[1]);
+}
+
+}  // namespace
+}  // namespace spillway
