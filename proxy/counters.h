@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What is counted, by whom, and how it is read: each worker writes its own numbers, anyone adds them up.
-// A Counter has one writing thread, so adding is a load and a store, no locked instruction.
+// What is counted, by whom, and how it is read: each worker writes its own numbers, anyone adds
+// them up. A Counter has one writing thread, so adding is a load and a store, no locked
+// instruction.
 #pragma once
 
 #include <array>
@@ -30,8 +31,8 @@ class Counter {
 // A Prometheus histogram of times: 5 ms .. 10 s, and the rest.
 class Histogram {
  public:
-  static constexpr std::array<double, 12> kBounds = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1,
-                                                     0.25,  0.5,   1,    2.5,   5,    10};  // seconds
+  static constexpr std::array<double, 12> kBounds = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                                     0.5,   1,     2.5,  5,     10};  // seconds
   void Observe(Duration value);
   std::array<Counter, kBounds.size() + 1> buckets;  // not cumulative
   Counter nanoseconds;                              // the sum
@@ -39,10 +40,16 @@ class Histogram {
 
 // How an exchange ended, as the metric's label says it.
 enum class Decision : std::uint8_t {
-  kForward, kDeny, kLimit, kChallenge, kRedirect, kRespond, kDrop,
-  kBadRequest,      // refused as malformed, or a size or time limit of the client side
-  kUpstreamError,   // 502, 503, 504 of our own
-  kInternal,        // /.spillway/ paths: challenge solutions and their assets
+  kForward,
+  kDeny,
+  kLimit,
+  kChallenge,
+  kRedirect,
+  kRespond,
+  kDrop,
+  kBadRequest,     // refused as malformed, or a size or time limit of the client side
+  kUpstreamError,  // 502, 503, 504 of our own
+  kInternal,       // /.spillway/ paths: challenge solutions and their assets
   kCount,
 };
 const char* DecisionName(Decision decision);
@@ -50,9 +57,10 @@ const char* DecisionName(Decision decision);
 // One worker's numbers over the life of the process.
 struct WorkerCounters {
   std::array<Counter, static_cast<std::size_t>(Decision::kCount)> decisions;
-  std::array<Counter, 6> status_classes;  // answers to clients: [0] closed without, [1] 1xx .. [5] 5xx
+  std::array<Counter, 6>
+      status_classes;  // answers to clients: [0] closed without, [1] 1xx .. [5] 5xx
   Counter connections_accepted, connections_open, connections_refused;
-  Counter bytes_in, bytes_out;            // bodies
+  Counter bytes_in, bytes_out;  // bodies
   Counter client_aborts, timeouts_client;
   Counter challenges_issued, challenges_passed, challenges_failed;
   Counter upstream_connects, upstream_reuses, upstream_retries;
@@ -61,7 +69,8 @@ struct WorkerCounters {
 
 // One worker's numbers for one pool; kept over reloads by the pool's name.
 struct PoolCounters {
-  Counter requests, connect_errors, timeouts, resets, protocol_errors, hidden_errors, retries, no_server;
+  Counter requests, connect_errors, timeouts, resets, protocol_errors, hidden_errors, retries,
+      no_server;
   std::array<Counter, 6> status_classes;
   Histogram first_byte_seconds;
 };
