@@ -88,6 +88,7 @@ struct AccessLog::Impl {
         output = std::move(next_output);
         reopened = false;
         failing = mid_line = torn = false;
+        round_done.notify_all();
       }
       const bool last = stopping;
       lock.unlock();
@@ -122,7 +123,7 @@ struct AccessLog::Impl {
           Discard(ring, pieces);
           SayFailed(progress.error);
           break;
-        } else if ((waiting > 0 || reopened) && ++blocked > kPatientPeriods) {
+        } else if (waiting > 0 && ++blocked > kPatientPeriods) {
           Discard(ring, pieces);
           break;
         }
@@ -157,7 +158,7 @@ struct AccessLog::Impl {
   std::atomic<AccessLogConfig::Format> format{AccessLogConfig::Format::kOff};
   std::atomic<bool> query{false};
   std::atomic<std::uint64_t> lost{0};  // dropped by the thread
-  std::atomic<int> waiting{0};  // somebody is in Flush or the destructor; changed under mutex
+  std::atomic<int> waiting{0};         // of Flush, Open and the destructor; changed under mutex
 
   // The thread's own.
   LogOutput output;
@@ -168,8 +169,7 @@ struct AccessLog::Impl {
   std::mutex mutex;  // for what follows; workers never take it
   std::condition_variable wake, round_done;
   LogOutput next_output;
-  std::atomic<bool> reopened{false};  // atomic, because a blocked drain looks at it too
-  bool stopping = false;
+  bool reopened = false, stopping = false;
   std::uint64_t rounds = 0;
   std::thread thread;
 };
@@ -188,11 +188,16 @@ Result<void> AccessLog::Open(const AccessLogConfig& config) {
     Flush();  // the lines of before still go to the old output
   }
   {
-    std::lock_guard lock(impl_->mutex);
+    // Until the thread has let go of the old output: what is written from now on goes to the new
+    // one.
+    std::unique_lock lock(impl_->mutex);
     impl_->next_output = std::move(output);
     impl_->reopened = true;
+    ++impl_->waiting;
+    impl_->wake.notify_one();
+    impl_->round_done.wait(lock, [&] { return !impl_->reopened; });
+    --impl_->waiting;
   }
-  impl_->wake.notify_one();
   impl_->query = config.query;
   impl_->format = config.format;
   return {};

@@ -48,7 +48,7 @@ class AccessLog {
   ~AccessLog();
 
   // Opens what `config` says (at start and on reload; the same path is opened anew, for log
-  // rotation). On error the log goes on as it was.
+  // rotation). When it returns the old file is let go of. On error the log goes on as it was.
   Result<void> Open(const AccessLogConfig& config);
   bool enabled() const;
   // REQUIRES: each worker index is used by one thread at a time.
