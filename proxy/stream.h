@@ -88,6 +88,7 @@ class Stream {
   SSL* ssl_ = nullptr;
   bool read_wants_write_ = false;
   bool write_wants_read_ = false;
+  bool tls_failed_ = false;  // OpenSSL must not be asked again
 };
 
 }  // namespace spillway
