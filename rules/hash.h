@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// A fast keyed hash of bytes, for tables and shares: the door of xxHash (XXH3).
+// Who does not know the seed cannot aim collisions; who sees hashes and chooses input may learn it,
+// so values never leave the process where the seed is secret. Not a MAC: see spillway/mac.h.
+// Stable: the same bytes and seed give the same value in every build and on every machine.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace spillway {
+
+std::uint64_t HashBytes(std::string_view bytes, std::uint64_t seed);
+
+}  // namespace spillway
