@@ -170,18 +170,18 @@ struct Framing {
 };
 
 struct ForwardRequest {
-  std::string_view target;  // as received (origin form; an absolute form's path and query)
-  std::string_view host;    // Host field to send
-  Framing framing;
-  std::string_view client_address;  // text, for X-Forwarded-For
-  std::string_view peer_address;    // text; what is appended when the peer is trusted
-  bool peer_trusted = false;        // keep and extend what came; else replace it
-  std::string_view scheme;          // "http" or "https"
-  std::string_view client_host;     // the Host the client sent, for X-Forwarded-Host
-  std::string_view request_id;
+  std::string_view target{};  // as received (origin form; an absolute form's path and query)
+  std::string_view host{};    // Host field to send
+  Framing framing{};
+  std::string_view client_address{};  // text, for X-Forwarded-For
+  std::string_view peer_address{};    // text; what is appended when the peer is trusted
+  bool peer_trusted = false;          // keep and extend what came; else replace it
+  std::string_view scheme{};          // "http" or "https"
+  std::string_view client_host{};     // the Host the client sent, for X-Forwarded-Host
+  std::string_view request_id{};
   bool upgrade = false;          // pass Connection: upgrade and Upgrade on
   bool expect_continue = false;  // pass Expect on
-  std::span<const HeaderToSet> set_headers;
+  std::span<const HeaderToSet> set_headers{};
 };
 // Replaces *out with the head to send to the upstream, with its empty line. Hop-by-hop fields and
 // those that Connection lists are dropped (RFC 9110 7.6.1); the connection is kept (no Connection
@@ -189,12 +189,12 @@ struct ForwardRequest {
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out);
 
 struct ForwardResponse {
-  Framing framing;
-  bool close = false;           // say Connection: close
-  bool client_is_1_0 = false;   // say Connection: keep-alive when kept
-  std::string_view request_id;  // empty: none added
-  std::string_view date;        // IMF-fixdate, added when the upstream gave none; empty: not added
-  std::span<const HeaderToSet> set_headers;
+  Framing framing{};
+  bool close = false;             // say Connection: close
+  bool client_is_1_0 = false;     // say Connection: keep-alive when kept
+  std::string_view request_id{};  // empty: none added
+  std::string_view date{};  // IMF-fixdate, added when the upstream gave none; empty: not added
+  std::span<const HeaderToSet> set_headers{};
 };
 // Replaces *out with the head for the client, final, 1xx or 101 alike.
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out);

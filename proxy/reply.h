@@ -32,9 +32,10 @@ struct Answer {
 
 struct AnswerContext {
   Audience audience = Audience::kClient;
-  std::string_view request_id;
-  std::string_view rule;              // the rule's name, or empty; never its conditions
-  std::uint64_t chance = 0;           // random bits, for the jitter of Retry-After (+0..20 %)
+  std::string_view request_id{};
+  std::string_view rule{};   // the rule's name, or empty; never its conditions
+  std::uint64_t chance = 0;  // random bits, for the jitter of Retry-After (+0..20 %)
+  Duration retry_after{0};   // for a 429 or 503 of ErrorAnswer and UpstreamErrorAnswer; 0: not said
 };
 
 // 4xx and 5xx with our own page or problem document (RFC 9457), Cache-Control: no-store.
@@ -50,7 +51,8 @@ Answer RespondAnswer(const Respond& action);
 // A page that an operator gave (errors.page), or the built-in one when it is empty.
 Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContext& context);
 
-// The head and body of `answer`, as bytes for the client. `head_only`: the request was HEAD.
+// Replaces *out with the head and body of `answer`, as bytes for the client. `head_only`: the
+// request was HEAD.
 void WriteAnswer(const Answer& answer, bool close, bool client_is_1_0, bool head_only, WallTime now,
                  std::string* out);
 

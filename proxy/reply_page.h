@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// What an error answer says: a page for people, a problem document (RFC 9457) for programs. Both
+// tell what happened, the request's number and when to try again; neither tells what a rule looks
+// for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace spillway {
+
+struct Trouble {
+  int status = 500;
+  std::string_view detail;  // one sentence; empty: the status's own
+  std::string_view request_id;
+  std::string_view rule;            // a name, or empty
+  std::string_view limit;           // the exceeded limit's name, or empty
+  std::uint64_t retry_seconds = 0;  // 0: not said
+};
+
+std::string HtmlPage(const Trouble& trouble);  // under 2 kB, nothing to load
+std::string ProblemDocument(const Trouble& trouble);
+
+}  // namespace spillway

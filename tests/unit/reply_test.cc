@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/reply.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proxy/http_date.h"
+
+namespace spillway {
+namespace {
+
+using namespace std::string_literals;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string Get(const Answer& answer, std::string_view name) {
+  for (const auto& [key, value] : answer.headers) {
+    if (key == name) return value;
+  }
+  return "(none)";
+}
+
+Audience Judge(std::string_view fields) {
+  const std::string bytes = "GET / HTTP/1.1\r\nHost: h\r\n" + std::string(fields) + "\r\n";
+  RequestParser parser({});
+  EXPECT_EQ(parser.Feed(bytes.data(), 0, bytes.size()), ParseStep::kHead);
+  return JudgeAudience(parser.head());
+}
+
+TEST(JudgeAudience, TellsPagesFromScriptsAndPrograms) {
+  const std::pair<const char*, Audience> kRows[] = {
+      {"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n", Audience::kDocument},
+      {"Sec-Fetch-Dest: iframe\r\n", Audience::kDocument},
+      {"Sec-Fetch-Mode: navigate\r\n", Audience::kDocument},
+      {"Sec-Fetch-Dest: image\r\nAccept: image/*\r\n", Audience::kFetch},
+      {"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nAccept: text/html\r\n", Audience::kFetch},
+      {"Sec-Fetch-Mode: cors\r\nAccept: */*\r\n", Audience::kFetch},
+      {"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n",
+       Audience::kDocument},
+      {"Accept: text/html\r\nX-Requested-With: XMLHttpRequest\r\n", Audience::kFetch},
+      {"Accept: */*\r\n", Audience::kClient},
+      {"", Audience::kClient},
+      {"Accept: application/json, text/html;q=0.5\r\n", Audience::kClient},
+      {"Accept: application/json;q=0.5, text/html\r\n", Audience::kDocument},
+      {"Accept: application/json, text/html\r\n", Audience::kClient},
+      {"Accept: TEXT/HTML, application/json\r\n", Audience::kDocument},
+      {"Accept: text/html;q=0\r\n", Audience::kClient},
+      {"Accept: text/html;level=1;q=0.3, application/json;q=0.25\r\n", Audience::kDocument},
+      {"Accept: application/rss+xml, application/atom+xml\r\n", Audience::kClient},
+  };
+  for (const auto& [fields, audience] : kRows) EXPECT_EQ(Judge(fields), audience) << fields;
+}
+
+TEST(ErrorAnswer, GivesProgramsAProblemDocument) {
+  const Answer answer =
+      ErrorAnswer(403, "not \"you\"\n", {.request_id = "id-1", .rule = "bad-bots"});
+  EXPECT_EQ(answer.status, 403);
+  EXPECT_EQ(answer.content_type, "application/problem+json");
+  EXPECT_EQ(answer.body,
+            "{\"type\":\"about:blank\",\"title\":\"Forbidden\",\"status\":403,\"detail\":\"not "
+            "\\\"you\\\"\\u000a\","
+            "\"request_id\":\"id-1\",\"rule\":\"bad-bots\"}\n");
+  EXPECT_EQ(Get(answer, "Cache-Control"), "no-store");
+  EXPECT_EQ(Get(answer, "X-Request-Id"), "id-1");
+  EXPECT_EQ(Get(answer, "Retry-After"), "(none)");
+}
+
+TEST(ErrorAnswer, GivesBrowsersAPageThatLoadsNothing) {
+  for (int status : {400, 403, 404, 408, 413, 429, 431, 451, 500, 502, 503, 504, 599}) {
+    const Answer answer =
+        ErrorAnswer(status, "", {.audience = Audience::kDocument, .request_id = "<id&1>"});
+    EXPECT_EQ(answer.content_type, "text/html; charset=utf-8");
+    EXPECT_THAT(answer.body, HasSubstr("&lt;id&amp;1&gt;"));
+    EXPECT_THAT(answer.body, HasSubstr(std::to_string(status)));
+    EXPECT_THAT(answer.body, HasSubstr("color-scheme: light dark"));
+    EXPECT_THAT(answer.body, Not(HasSubstr("src=")));
+    EXPECT_THAT(answer.body, Not(HasSubstr("http:")));
+    EXPECT_LT(answer.body.size(), 2048u);
+    EXPECT_EQ(Get(answer, "Cache-Control"), "no-store");
+  }
+}
+
+TEST(ErrorAnswer, TellsWhenToTryAgainWithUpToAFifthMore) {
+  for (std::uint64_t chance : {0ull, 1ull, 100ull, 200ull, 201ull, ~0ull}) {
+    const Answer answer = ErrorAnswer(
+        503, "", {.audience = Audience::kDocument, .chance = chance, .retry_after = 10s});
+    const int seconds = std::stoi(Get(answer, "Retry-After"));
+    EXPECT_GE(seconds, 10);
+    EXPECT_LE(seconds, 12);
+    EXPECT_THAT(answer.body, HasSubstr("try again in " + std::to_string(seconds) + " seconds"));
+  }
+  EXPECT_EQ(Get(ErrorAnswer(503, "", {.chance = 200, .retry_after = 10s}), "Retry-After"), "12");
+  EXPECT_EQ(Get(ErrorAnswer(503, "", {.retry_after = 1ns}), "Retry-After"), "1");
+  EXPECT_EQ(Get(ErrorAnswer(403, "", {.retry_after = 10s}), "Retry-After"), "(none)");
+}
+
+LimitInfo Named(std::string name, Rate rate, std::uint64_t burst) {
+  LimitInfo info;
+  info.name = std::move(name);
+  info.spec.rate = rate;
+  info.spec.burst = burst;
+  return info;
+}
+
+LimitOutcome Outcome(std::uint32_t limit, bool allowed, std::uint64_t remaining, Duration retry,
+                     Duration reset) {
+  LimitOutcome outcome;
+  outcome.limit = limit;
+  outcome.state.allowed = allowed;
+  outcome.state.remaining = remaining;
+  outcome.state.retry_after = retry;
+  outcome.state.reset = reset;
+  return outcome;
+}
+
+TEST(OverLimitAnswer, NamesTheLimitAndNeverPromisesTooEarly) {
+  const LimitInfo names[] = {Named("per-client", {10, 1s}, 40), Named("log\"in", {5, 60s}, 5)};
+  const LimitOutcome limits[] = {Outcome(0, true, 37, 0s, 300ms),
+                                 Outcome(1, false, 0, 11500ms, 60s)};
+  const Answer answer = OverLimitAnswer({.status = 429}, limits, names, {.chance = 0});
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(Get(answer, "Retry-After"), "12");
+  EXPECT_EQ(Get(answer, "RateLimit"), "\"per-client\";r=37;t=1, \"log\\\"in\";r=0;t=12");
+  EXPECT_EQ(Get(answer, "RateLimit-Policy"), "\"per-client\";q=40;w=4, \"log\\\"in\";q=5;w=60");
+  EXPECT_THAT(answer.body, HasSubstr("http-problem-types#quota-exceeded"));
+  EXPECT_THAT(answer.body, HasSubstr("\"violated-policies\":[\"log\\\"in\"]"));
+  EXPECT_THAT(answer.body, HasSubstr("\"retry_after\":12"));
+}
+
+TEST(OverLimitAnswer, TakesTheRulesStatus) {
+  const LimitInfo names[] = {Named("a", {1, 1s}, 1)};
+  const LimitOutcome limits[] = {Outcome(0, false, 0, 1s, 1s)};
+  const Answer answer =
+      OverLimitAnswer({.status = 503}, limits, names, {.audience = Audience::kDocument});
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_THAT(answer.body, HasSubstr("Very busy"));
+  EXPECT_THAT(answer.body, HasSubstr("in 1 second."));
+}
+
+TEST(RateLimitFields, SpeakOfWholeSecondsEvenForFastLimits) {
+  const LimitInfo names[] = {Named("a", {100, 1s}, 1), Named("b", {1, 3600s}, 3)};
+  const LimitOutcome limits[] = {Outcome(0, true, 1, 0s, 0s), Outcome(1, true, 2, 0s, 3600s),
+                                 Outcome(9, true, 1, 0s, 0s)};
+  std::vector<std::pair<std::string, std::string>> headers;
+  AppendRateLimitFields(limits, names, &headers);
+  ASSERT_EQ(headers.size(), 2u);
+  EXPECT_EQ(headers[0].second, "\"a\";r=1;t=0, \"b\";r=2;t=3600");
+  EXPECT_EQ(headers[1].second, "\"a\";q=100;w=1, \"b\";q=3;w=10800");
+  AppendRateLimitFields({}, names, &headers);
+  EXPECT_EQ(headers.size(), 2u);
+}
+
+TEST(RedirectAnswer, PointsToThePlace) {
+  const Answer answer = RedirectAnswer({.status = 307, .location = "/there"}, {.request_id = "id"});
+  EXPECT_EQ(answer.status, 307);
+  EXPECT_EQ(Get(answer, "Location"), "/there");
+  EXPECT_EQ(Get(answer, "Cache-Control"), "no-store");
+}
+
+TEST(RespondAnswer, SaysWhatTheRuleSays) {
+  const std::vector<HeaderToSet> headers = {{"X-A", "b"}, {"Content-Type", "ignored"}};
+  const Answer answer =
+      RespondAnswer({.status = 200, .content_type = "", .body = "hi", .headers = &headers});
+  EXPECT_EQ(answer.content_type, "text/plain; charset=utf-8");
+  EXPECT_EQ(Get(answer, "X-A"), "b");
+  EXPECT_EQ(Get(answer, "Content-Type"), "(none)");
+  EXPECT_EQ(Get(answer, "Cache-Control"), "no-store");
+  const std::vector<HeaderToSet> kept = {{"cache-control", "max-age=60"}};
+  const Answer cached =
+      RespondAnswer({.status = 200, .content_type = "a/b", .body = "", .headers = &kept});
+  EXPECT_EQ(cached.content_type, "a/b");
+  EXPECT_EQ(Get(cached, "Cache-Control"), "(none)");
+}
+
+TEST(UpstreamErrorAnswer, ShowsTheOperatorsPageToBrowsersOnly) {
+  const Answer page = UpstreamErrorAnswer(502, "<h1>sorry</h1>", {.audience = Audience::kDocument});
+  EXPECT_EQ(page.body, "<h1>sorry</h1>");
+  EXPECT_EQ(Get(page, "Content-Security-Policy"), "(none)");
+  EXPECT_EQ(Get(page, "Cache-Control"), "no-store");
+  EXPECT_THAT(UpstreamErrorAnswer(502, "<h1>sorry</h1>", {}).body, HasSubstr("\"status\":502"));
+  EXPECT_THAT(UpstreamErrorAnswer(504, "", {.audience = Audience::kDocument}).body,
+              HasSubstr("too long to answer"));
+}
+
+std::string Written(const Answer& answer, bool close = false, bool old = false,
+                    bool head_only = false) {
+  std::string out = "left over";
+  WriteAnswer(answer, close, old, head_only, WallTime(784111777s), &out);
+  return out;
+}
+
+TEST(WriteAnswer, WritesHeadAndBody) {
+  Answer answer;
+  answer.content_type = "text/plain";
+  answer.headers = {{"X-A", "b"}};
+  answer.body = "hello";
+  const std::string head =
+      "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain\r\n"
+      "Content-Length: 5\r\nX-A: b\r\n";
+  EXPECT_EQ(Written(answer), head + "\r\nhello");
+  EXPECT_EQ(Written(answer, false, false, true), head + "\r\n");
+  EXPECT_EQ(Written(answer, true), head + "Connection: close\r\n\r\nhello");
+  EXPECT_EQ(Written(answer, false, true), head + "Connection: keep-alive\r\n\r\nhello");
+  EXPECT_EQ(Written(answer, true, true), head + "Connection: close\r\n\r\nhello");
+}
+
+TEST(WriteAnswer, WritesNoBodyWhereNoneMayBe) {
+  Answer answer;
+  answer.body = "hello";
+  for (int status : {204, 304}) {
+    answer.status = status;
+    EXPECT_THAT(Written(answer), Not(HasSubstr("Content-Length")));
+    EXPECT_THAT(Written(answer), Not(HasSubstr("hello")));
+  }
+  answer.status = 205;
+  EXPECT_THAT(Written(answer), HasSubstr("Content-Length: 0\r\n"));
+}
+
+TEST(WriteAnswer, LetsNothingEndALineOrFrameTheBodyTwice) {
+  Answer answer;
+  answer.content_type = "a\r\nb";
+  answer.headers = {{"Location", "/x\r\nEvil: y\0"s},
+                    {"Content-Length", "9"},
+                    {"Transfer-Encoding", "chunked"},
+                    {"bad name", "x"},
+                    {"", "x"},
+                    {"Connection", "x"},
+                    {"Date", "never"}};
+  answer.body = "hello";
+  const std::string out = Written(answer);
+  ResponseParser parser({});
+  ASSERT_EQ(parser.Feed(out.data(), 0, out.size()), ParseStep::kHead) << parser.error();
+  EXPECT_EQ(parser.head().headers.size(), 4u);
+  EXPECT_EQ(parser.head().Get(Field::kContentLength), "5");
+  EXPECT_FALSE(parser.head().Has(Field::kConnection));
+}
+
+TEST(HttpDate, WritesEveryDayOfFourYearsAsTheCalendarHasIt) {
+  HttpDate date;
+  for (int day = 0; day < 4 * 366; ++day) {
+    const std::time_t second = 1'700'000'000 + day * 86'400 + day;
+    std::tm tm{};
+    gmtime_r(&second, &tm);
+    char text[40];
+    std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    EXPECT_EQ(date.At(WallTime(std::chrono::seconds(second)) + 999ms), text);
+  }
+  EXPECT_EQ(date.At(WallTime(0s)), "Thu, 01 Jan 1970 00:00:00 GMT");
+  EXPECT_EQ(date.At(WallTime(500ms)), "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+
+}  // namespace
+}  // namespace spillway
