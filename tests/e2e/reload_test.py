@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""A new configuration while it runs: all of it or nothing, and no request lost on the way."""
+
+import signal
+import threading
+
+from harness import PATIENCE, SANITIZED, SLOWNESS, Case, ask, config, connect, eventually, main
+
+
+def named(name):
+    return lambda request: (200, {}, name.encode())
+
+
+def with_rule(server, status, **more):
+    return config(server, rules=[{"name": "gate", "match": {"path": "/gate"}, "action": {"deny": {"status": status}}}], **more)
+
+
+class Swap(Case):
+    def test_hup_puts_the_new_file_in_force(self):
+        server = self.origin()
+        proxy = self.spillway(with_rule(server, 403))
+        self.assertEqual(ask(proxy.port, target="/gate").status, 403)
+        proxy.configure(with_rule(server, 410))
+        proxy.signal(signal.SIGHUP)
+        eventually(lambda: ask(proxy.port, target="/gate").status == 410, "the new rule")
+
+    def test_the_endpoint_and_ctl_do_the_same(self):
+        server = self.origin()
+        proxy = self.spillway(with_rule(server, 403))
+        proxy.configure(with_rule(server, 410))
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: ask(proxy.port, target="/gate").status == 410, "the new rule")
+        proxy.configure(with_rule(server, 451))
+        proxy.ctl("reload", check=0)
+        eventually(lambda: ask(proxy.port, target="/gate").status == 451, "the new rule")
+
+    def test_a_broken_file_changes_nothing_and_says_why(self):
+        server = self.origin()
+        proxy = self.spillway(with_rule(server, 403))
+        generation = proxy.api("/api/v1/config")["generation"]
+        proxy.configure(with_rule(server, 410, nonsense=1))
+        status, text = proxy.reload()
+        self.assertGreaterEqual(status, 400)
+        self.assertIn("nonsense", text)
+        done = proxy.ctl("reload")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("nonsense", done.stdout + done.stderr)
+        proxy.log.wait(r"nonsense")
+        self.assertEqual(proxy.metric("spillway_config_last_reload_successful"), 0)
+        state = proxy.api("/api/v1/config")
+        self.assertEqual(state["generation"], generation)
+        self.assertIn("nonsense", str(state))
+        self.assertEqual(ask(proxy.port, target="/gate").status, 403)
+        proxy.configure(with_rule(server, 410))
+        self.assertEqual(proxy.reload()[0], 200)
+        self.assertEqual(proxy.metric("spillway_config_last_reload_successful"), 1)
+
+    def test_a_missing_file_changes_nothing(self):
+        server = self.origin()
+        proxy = self.spillway(with_rule(server, 403))
+        import os
+        os.rename(proxy.path("spillway.yaml"), proxy.path("gone"))
+        self.assertGreaterEqual(proxy.reload()[0], 400)
+        self.assertEqual(ask(proxy.port, target="/gate").status, 403)
+
+    def test_a_changed_list_file_is_read_again(self):
+        server = self.origin()
+        settings = config(server, lists={"bots": {"file": "bots.txt"}},
+                          rules=[{"name": "bots", "match": {"user_agent": {"contains": "$bots"}}, "action": "deny"}])
+        proxy = self.spillway(settings, files={"bots.txt": "OneBot\n"})
+        self.assertEqual(ask(proxy.port, headers={"User-Agent": "TwoBot"}).status, 200)
+        proxy.write("bots.txt", "OneBot\nTwoBot\n")
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: ask(proxy.port, headers={"User-Agent": "TwoBot"}).status == 403, "the new line")
+
+    def test_pools_may_change(self):
+        a, b = self.origin(named("a")), self.origin(named("b"))
+        proxy = self.spillway(config(a))
+        self.assertEqual(ask(proxy.port).body, b"a")
+        proxy.configure(config(b))
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: ask(proxy.port).body == b"b", "the new server")
+        with connect(proxy.port) as client:
+            for _ in range(10):
+                self.assertEqual(client.ask().body, b"b")
+
+    def test_listeners_may_come_and_go(self):
+        server = self.origin()
+        settings = config(server, listeners=[{"address": "127.0.0.1:0"}])
+        proxy = self.spillway(settings)
+        first = proxy.port
+        # The same free port stays, another address is added.
+        settings["listeners"] = [{"address": "127.0.0.1:0"}, {"address": "127.0.0.2:0"}]
+        proxy.configure(settings)
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: any(text.startswith("127.0.0.2:") for text in proxy.listening()), "the added listener")
+        self.assertEqual(ask(first).status, 200)
+
+    def test_a_listener_that_cannot_be_had_fails_the_reload(self):
+        server = self.origin()
+        settings = config(server)
+        proxy = self.spillway(settings)
+        settings["listeners"] = [{"address": "127.0.0.1:0"}, {"address": "192.0.2.1:9"}]
+        proxy.configure(settings)
+        status, text = proxy.reload()
+        self.assertGreaterEqual(status, 400)
+        self.assertIn("192.0.2.1", text)
+        self.assertEqual(ask(proxy.port).status, 200)
+
+    def test_a_request_under_way_ends_under_the_rules_it_began_with(self):
+        began, go = threading.Event(), threading.Event()
+        self.addCleanup(go.set)
+
+        def answer(request):
+            if request.path == "/slow":
+                began.set()
+                go.wait(PATIENCE)
+            return 200, {}, b"old server"
+
+        old, new = self.origin(answer), self.origin(named("new"))
+        proxy = self.spillway(config(old))
+        with connect(proxy.port) as client:
+            client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertTrue(began.wait(PATIENCE))
+            proxy.configure(config(new, rules=[{"name": "no", "match": {"path": "/slow"}, "action": "deny"}]))
+            self.assertEqual(proxy.reload()[0], 200)
+            eventually(lambda: ask(proxy.port).body == b"new", "the new server")
+            go.set()
+            response = client.read_response()
+            self.assertEqual((response.status, response.body), (200, b"old server"))
+            self.assertEqual(client.ask().body, b"new")  # the next one on the same connection is under the new ones
+
+    def test_counters_go_on(self):
+        server = self.origin()
+        proxy = self.spillway(with_rule(server, 403))
+        for _ in range(3):
+            ask(proxy.port, target="/gate")
+        self.assertEqual(proxy.reload()[0], 200)
+        ask(proxy.port, target="/gate")
+        self.assertEqual(proxy.metric("spillway_rule_matches_total", rule="gate", mode="enforce"), 4)
+
+
+class UnderLoad(Case):
+    def test_200_reloads_every_tenth_broken_lose_no_request_and_no_bucket(self):
+        server = self.nginx('location / { return 200 "hi"; }')
+        reloads = 200 // SLOWNESS
+
+        def settings(number):
+            return config(server, access_log="off", limits={"once": {"key": "path", "rate": "1/h", "burst": 1}}, rules=[
+                {"name": "once", "match": {"path": {"prefix": "/once"}}, "action": {"limit": "once"}},
+                {"name": f"generation-{number}", "match": {"path": "/which"}, "action": {"respond": {"body": str(number)}}}])
+
+        proxy = self.spillway(settings(0))
+        self.assertEqual([ask(proxy.port, target="/once").status for _ in range(2)], [200, 429])
+        load = self.wrk(proxy.port, 120, connections=16)
+        broken = 0
+        for number in range(1, reloads + 1):
+            if number % 10 == 0:
+                proxy.configure("version: 1\npools: { app: { servers: [] } }\nnope: 1\n")
+                status, text = proxy.reload()
+                self.assertGreaterEqual(status, 400)
+                self.assertIn("nope", text)
+                broken += 1
+            else:
+                proxy.configure(settings(number))
+                self.assertEqual(proxy.reload()[0], 200)
+            self.assertEqual(ask(proxy.port, target="/once").status, 429, number)
+        self.assertTrue(load.running())
+        self.assert_no_errors(load.stop())
+        last = max(number for number in range(1, reloads + 1) if number % 10)
+        self.assertEqual(ask(proxy.port, target="/which").text, str(last))
+        self.assertEqual(proxy.metric("spillway_config_reloads_total", result="failed"), broken)
+        self.assertEqual(proxy.metric("spillway_config_reloads_total", result="succeeded"), reloads - broken)
+
+    def test_reloads_leak_neither_memory_nor_descriptors(self):
+        server = self.origin()
+        proxy = self.spillway(with_rule(server, 403, access_log="off"))
+
+        def some(number):
+            for _ in range(number):
+                self.assertEqual(proxy.reload()[0], 200)
+                ask(proxy.port)
+
+        some(20)
+        descriptors, memory = proxy.descriptors(), proxy.rss()
+        some(60)
+        eventually(lambda: proxy.descriptors() <= descriptors + 3, "descriptors to be given back")
+        if not SANITIZED:
+            self.assertLess(proxy.rss() - memory, 8 << 20)
+
+
+if __name__ == "__main__":
+    main()
