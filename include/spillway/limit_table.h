@@ -4,10 +4,14 @@
 //
 // Thread rule: Test, Charge and Refund may be called from any thread at once (lock-free).
 // Memory: 16 bytes for each of `keys` entries (rounded up to a power of two), plus 1/16 of that for
-// parents. Promise: a key whose bucket is not full is never given a fresh one. When no place is
+// parents.
+//
+// Promise: a key whose bucket is not full is never given a fresh one. When no place is
 // free for a new key, it shares its parent's bucket (the address prefix above it), which is as
 // strict for all in it; when a place becomes free, it begins with as large a part used as its
-// parent has. Precision: T = period/events is rounded up to whole ns, and burst * T is cut at 9
+// parent has.
+//
+// Precision: T = period/events is rounded up to whole ns, and burst * T is cut at 9
 // years.
 #pragma once
 
