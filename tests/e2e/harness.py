@@ -165,8 +165,9 @@ class Spillway:
 
     # where it is
     def listening(self):
-        return [match.group(1) for match in
-                (re.search(r"\blistening on (\S+)", line) for line in self.log.all()) if match]
+        """Addresses in the order in which they were first told; a reload tells them again."""
+        matches = (re.search(r"\blistening on (\S+)", line) for line in self.log.all())
+        return list(dict.fromkeys(match.group(1) for match in matches if match))
 
     @property
     def port(self):

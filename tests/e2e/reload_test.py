@@ -169,8 +169,8 @@ class UnderLoad(Case):
         self.assert_no_errors(load.stop())
         last = max(number for number in range(1, reloads + 1) if number % 10)
         self.assertEqual(ask(proxy.port, target="/which").text, str(last))
-        self.assertEqual(proxy.metric("spillway_config_reloads_total", result="failed"), broken)
-        self.assertEqual(proxy.metric("spillway_config_reloads_total", result="succeeded"), reloads - broken)
+        self.assertEqual(proxy.metric("spillway_config_reloads_total", result="failure"), broken)
+        self.assertEqual(proxy.metric("spillway_config_reloads_total", result="success"), reloads - broken)
 
     def test_reloads_leak_neither_memory_nor_descriptors(self):
         server = self.origin()
