@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Host names to addresses without blocking: the door of c-ares. /etc/hosts, search domains, A and AAAA.
+// Host names to addresses without blocking: the door of c-ares. /etc/hosts, search domains, A and
+// AAAA. The system's settings (/etc/resolv.conf) are read when the resolver is made.
 #pragma once
 
 #include <functional>
@@ -15,14 +16,20 @@ namespace spillway {
 
 struct Resolved {
   std::vector<IpAddress> addresses;  // at least one, sorted, without doubles; at most 64
-  Duration ttl{0};                   // the shortest of the records; 30 s for names from /etc/hosts
+  // The shortest of the records', held between 1 s and 1 h; 30 s for names from /etc/hosts, 1 h for
+  // literal addresses.
+  Duration ttl{0};
 };
 
 // Belongs to its loop's thread.
 class Resolver {
  public:
-  explicit Resolver(Loop& loop);
+  // `servers` replaces the system's: "192.0.2.1:53,[2001:db8::1]:53". Throws std::runtime_error
+  // when c-ares cannot begin (no memory, malformed servers).
+  explicit Resolver(Loop& loop, const std::string& servers = "");
   ~Resolver();  // callbacks of what is under way are not called any more
+  // Calls `done` once: within the call for a literal address, otherwise later on the loop. `done`
+  // may destroy the resolver. The error is the bare reason ("Domain name not found").
   void Resolve(const std::string& name, std::function<void(Result<Resolved>)> done);
 
  private:
