@@ -248,7 +248,7 @@ TEST(AccessLog, SaysWhyAFileCannotBeOpenedAndGoesOn) {
 }
 
 TEST(AccessLog, KeepsLinesOfSeveralWorkersWholeAndInOrder) {
-  constexpr std::size_t kWorkers = 3, kEach = 3000;
+  constexpr std::size_t kWorkers = 3, kEach = 2000;
   const TempDir dir;
   AccessLog log(kWorkers);
   ASSERT_TRUE(log.Open(To(dir / "log")));
