@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// How a target is read, so that each thing has one spelling by the time a rule sees it:
+//
+//   /a%2Fb      -> /a/b        every octet decoded, once, the slash too: some servers do so
+//   /a/%2e%2e/b -> /b          and dot segments only then
+//   \a\b  //a   -> /a/b  /a    servers differ on these; rules should not
+//   /a;x=1      -> /a;x=1      parameters stay: what they mean is the server's to say
+//   /%c0%af     -> the bytes   not UTF-8, so neither "/" nor an error
+//   /100%       -> /100%       a "%" that begins no octet is itself
+//   /a%00b      -> refused     text ends there for some servers
+//
+// What is forwarded is the target as it came; a rule that must hold for a server with other ideas
+// says `regex`.
+#include "spillway/target.h"
+
+#include <charconv>
+
+#include "rules/text_index.h"
+#include "spillway/address.h"
+#include "spillway/request.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::size_t kMaxHost = 255;  // as long as a name in the DNS
+
+int HexDigit(char c) {
+  const char lower = LowerAscii(c);
+  if (lower >= '0' && lower <= '9') return lower - '0';
+  if (lower >= 'a' && lower <= 'f') return lower - 'a' + 10;
+  return -1;
+}
+
+// Takes the last segment off "/a/b/": "/a/". The root stays.
+void DropSegment(std::string* path) {
+  path->pop_back();
+  path->resize(path->rfind('/') + 1);
+}
+
+// Called when a segment is complete: what stands after the last slash. True when it was a dot
+// segment, which is gone then, and the path ends in a slash again.
+bool ResolveDots(std::string* path) {
+  const std::size_t slash = path->rfind('/');
+  const std::string_view segment = std::string_view(*path).substr(slash + 1);
+  if (segment != "." && segment != "..") return false;
+  const bool up = segment == "..";
+  path->resize(slash + 1);
+  if (up && path->size() > 1) DropSegment(path);
+  return true;
+}
+
+bool IsRegName(std::string_view host) {
+  // Percent-encoded octets are legal in a reg-name but in no name that resolves; they would only be
+  // another way to spell a host.
+  constexpr std::string_view kMarks = "-._~!$&'()*+,;=";
+  char before = '.';
+  for (const char c : host) {
+    const char lower = LowerAscii(c);
+    if ((lower < 'a' || lower > 'z') && (c < '0' || c > '9') &&
+        kMarks.find(c) == std::string_view::npos) {
+      return false;
+    }
+    if (c == '.' && before == '.') return false;  // an empty label
+    before = c;
+  }
+  return !host.empty() && before != '.';
+}
+
+bool IsPort(std::string_view port) {
+  if (port.empty()) return true;  // "host:" is legal
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return port.size() <= 5 && error == std::errc() && end == port.data() + port.size();
+}
+
+}  // namespace
+
+Result<Target> ParseTarget(std::string_view target) {
+  if (target.empty()) return Fail("the target is empty");
+  for (const char c : target) {
+    if (c == '#') return Fail("the target has a fragment ('#')");
+    if (c <= ' ' || c >= 0x7f)
+      return Fail("the target has white space, a control or an 8-bit byte");
+  }
+  Target parts;
+  if (target == "*") {
+    parts.raw_path = target;
+    return parts;
+  }
+  if (target.front() != '/') {
+    const std::size_t colon = target.find("://");
+    if (colon == std::string_view::npos) {
+      return Fail("the target is neither a path nor an absolute URL");
+    }
+    parts.scheme = target.substr(0, colon);
+    if (!EqualsIgnoreCase(parts.scheme, "http") && !EqualsIgnoreCase(parts.scheme, "https")) {
+      return Fail("the target's scheme is neither http nor https");
+    }
+    target.remove_prefix(colon + 3);
+    parts.authority = target.substr(0, target.find_first_of("/?\\"));
+    if (parts.authority.empty() || parts.authority.find('@') != std::string_view::npos) {
+      return Fail("the target's authority is not a host with an optional port");
+    }
+    target.remove_prefix(parts.authority.size());
+  }
+  const std::size_t question = target.find('?');
+  parts.raw_path = target.substr(0, question);
+  if (parts.raw_path.empty()) parts.raw_path = "/";  // "http://host?x"
+  if (question != std::string_view::npos) parts.query = target.substr(question + 1);
+  return parts;
+}
+
+Result<void> NormalisePath(std::string_view raw_path, std::string* out) {
+  out->clear();
+  if (raw_path == "*") {
+    *out = raw_path;
+    return {};
+  }
+  for (std::size_t i = 0; i < raw_path.size(); ++i) {
+    char c = raw_path[i];
+    if (c == '%' && i + 2 < raw_path.size() && HexDigit(raw_path[i + 1]) >= 0 &&
+        HexDigit(raw_path[i + 2]) >= 0) {
+      c = static_cast<char>(HexDigit(raw_path[i + 1]) * 16 + HexDigit(raw_path[i + 2]));
+      i += 2;
+    }
+    if (c == '\0') {
+      out->clear();
+      return Fail("the path has a NUL byte");
+    }
+    if (c == '\\') c = '/';
+    if (out->empty() && c != '/') return Fail("the path does not begin with '/'");
+    if (c != '/' || out->empty()) {
+      *out += c;
+    } else if (out->back() != '/' && !ResolveDots(out)) {
+      *out += '/';
+    }
+  }
+  if (out->empty()) return Fail("the path is empty");
+  ResolveDots(out);
+  return {};
+}
+
+Result<void> NormaliseHost(std::string_view host, std::string* out) {
+  out->clear();
+  std::string_view name = host;
+  std::string_view port;
+  if (host.starts_with('[')) {
+    const std::size_t close = host.find(']');
+    if (close == std::string_view::npos) return Fail("the host has '[' without ']'");
+    name = host.substr(1, close - 1);
+    const std::string_view after = host.substr(close + 1);
+    if (!after.empty() && after.front() != ':') return Fail("the host goes on after ']'");
+    port = after.substr(after.empty() ? 0 : 1);
+    const std::optional<IpAddress> address = IpAddress::Parse(name);
+    if (!address || name.find(':') == std::string_view::npos) {
+      return Fail("the host in brackets is not an IPv6 address");
+    }
+    if (!IsPort(port)) return Fail("the host's port is not 0 to 65535");
+    *out = address->ToString();
+    return {};
+  }
+  if (const std::size_t colon = host.find(':'); colon != std::string_view::npos) {
+    name = host.substr(0, colon);
+    port = host.substr(colon + 1);
+  }
+  if (!IsPort(port)) return Fail("the host's port is not 0 to 65535");
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.size() > kMaxHost) return Fail("the host is longer than 255 bytes");
+  if (!IsRegName(name)) return Fail("the host is not a host name or address");
+  for (const char c : name) *out += LowerAscii(c);
+  return {};
+}
+
+}  // namespace spillway
