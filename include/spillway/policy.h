@@ -2,7 +2,8 @@
 // A compiled rule set: judges a request. Immutable once built, so any number of threads may share one.
 //
 // Decide is pure but for the limit tables handed to it: same request, facts, tables and time, same verdict.
-// It neither allocates (once the verdict's vectors have grown), locks, logs, nor reads a clock.
+// It neither allocates (once the verdict's vectors have grown; the pattern engine may, rules/patterns.h),
+// logs, nor reads a clock.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ struct Facts {
   std::span<const bool> toggles;             // on or off, by index into Policy::toggles()
   const PassChecker* passes = nullptr;       // REQUIRES: not null
   std::span<LimitTable* const> limits;       // by index into Policy::limits(); none null
-  std::span<LimitTable* const> shadow_limits;  // the same, for rules in shadow mode
+  std::span<LimitTable* const> shadow_limits;  // the same, for rules in shadow mode; null where not in use
+  std::uint64_t seed = 0;                    // of the limits' key hashes; random, the same for the process's life
 };
 
 struct RuleInfo {

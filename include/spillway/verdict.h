@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What to do with one request: the value that Policy::Decide returns and the proxy carries out.
-// All views and pointers borrow from the Policy that decided; an exchange keeps that policy alive.
+// All views and pointers borrow from the Policy that decided, or (a redirect's location) from the verdict
+// itself until its next use; an exchange keeps both alive.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -65,10 +67,18 @@ struct LimitOutcome {
 struct RuleMatch {
   std::uint32_t rule = 0;              // index into Policy::rules()
   bool shadow = false;
+  bool over_limit = false;             // one of its limits refuses the request (in shadow: would refuse it)
 };
+
+struct DecideScratch;  // rules/scratch.h
 
 // Reused by the caller from request to request, so that its vectors keep their capacity.
 struct Verdict {
+  Verdict();
+  ~Verdict();
+  Verdict(Verdict&&) noexcept;
+  Verdict& operator=(Verdict&&) noexcept;
+
   FinalAction action = Forward{};
   std::uint32_t rule = kNoRule;        // the rule that ended it; kNoRule: none did, forwarded
   std::uint32_t pool = 0;              // index into Policy::pools()
@@ -78,6 +88,10 @@ struct Verdict {
   std::vector<RuleMatch> matches;         // every rule that matched, for the counters
 
   void Clear();
+
+ private:
+  friend class Policy;
+  std::unique_ptr<DecideScratch> scratch_;  // working memory of Decide, which so needs no other
 };
 
 // "forward", "deny", "limit", "challenge", "redirect", "respond", "drop".

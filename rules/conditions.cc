@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// The map under `match`: its keys are conditions, all of which must hold, or one of the three words
+// that join other such maps.
+#include "rules/conditions.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "rules/scalars.h"
+
+namespace spillway {
+namespace {
+
+std::vector<Expression> ReadEach(ConditionReader& reader, const yaml::Node& list) {
+  std::vector<Expression> parts;
+  if (!list.is_list() || list.Items().empty()) {
+    list.Fail("expected a list of conditions such as [{ path: /a }, { method: POST }]");
+    return parts;
+  }
+  if (!EnterLevel(reader, list)) return parts;
+  for (const yaml::Node& item : list.Items()) parts.push_back(ReadMatch(reader, item));
+  --reader.depth;
+  return parts;
+}
+
+Expression ReadAll(ConditionReader& reader, const yaml::Node&, std::string_view,
+                   const yaml::Node& list) {
+  return Expression::All(ReadEach(reader, list));
+}
+
+Expression ReadAny(ConditionReader& reader, const yaml::Node&, std::string_view,
+                   const yaml::Node& list) {
+  return Expression::Any(ReadEach(reader, list));
+}
+
+Expression ReadNot(ConditionReader& reader, const yaml::Node&, std::string_view,
+                   const yaml::Node& match) {
+  if (!EnterLevel(reader, match)) return {};
+  Expression inner = ReadMatch(reader, match);
+  --reader.depth;
+  return Expression::Not(std::move(inner));
+}
+
+constexpr Condition kJoins[] = {
+    {"all", "list of conditions", "every one of them holds", &ReadAll},
+    {"any", "list of conditions", "at least one of them holds", &ReadAny},
+    {"not", "map of conditions", "it does not hold", &ReadNot},
+};
+
+std::array<std::span<const Condition>, 4> Families() {
+  return {RequestConditions(), HeaderConditions(), ClientConditions(), kJoins};
+}
+
+const Condition* FindCondition(std::string_view key, std::string_view* name) {
+  for (const std::span<const Condition> family : Families()) {
+    for (const Condition& row : family) {
+      if (Covers(row, key, name)) return &row;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
+  if (!node.is_map()) {
+    node.Fail("expected a map of conditions, found " + std::string(KindName(node.kind())));
+    return {};
+  }
+  const auto entries = node.Entries();
+  if (entries.empty())
+    node.Fail("an empty map asks nothing; leave match out to match every request");
+  std::vector<Expression> parts;
+  for (const auto& [key, test] : entries) {
+    std::string_view name;
+    if (const Condition* row = FindCondition(key.text(), &name)) {
+      parts.push_back(row->parse(reader, key, name, test));
+      continue;
+    }
+    std::vector<std::string> legal;
+    for (const std::span<const Condition> family : Families()) AppendNames(family, &legal);
+    key.Fail("unknown condition " + yaml::Quote(key.text()) +
+             yaml::ExpectedOneOf(key.text(), legal));
+  }
+  return Expression::All(std::move(parts));
+}
+
+void AppendConditionKinds(std::vector<Kind>* kinds) {
+  for (const std::span<const Condition> family : Families()) {
+    AppendKinds("condition", family, kinds);
+  }
+}
+
+}  // namespace spillway

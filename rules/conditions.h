@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Conditions: what `match` may ask of a request. Each family file ends in a table of its
+// conditions; conditions.cc joins the tables and reads all, any and not.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "rules/expression.h"
+#include "rules/kind_row.h"
+#include "rules/operators.h"
+#include "rules/yaml.h"
+
+namespace spillway {
+
+// `key` is the condition's node, `name` the user's part of it: "x" of "header.x".
+using ConditionFunction = Expression(ConditionReader& reader, const yaml::Node& key,
+                                     std::string_view name, const yaml::Node& test);
+using Condition = KindRow<ConditionFunction>;
+
+std::span<const Condition> RequestConditions();  // conditions_request.cc
+std::span<const Condition> HeaderConditions();   // conditions_header.cc
+std::span<const Condition> ClientConditions();   // conditions_client.cc
+
+// Reads a `match` map; everything that is wrong is reported, and the expression then means nothing.
+Expression ReadMatch(ConditionReader& reader, const yaml::Node& node);
+
+void AppendConditionKinds(std::vector<Kind>* kinds);
+
+}  // namespace spillway

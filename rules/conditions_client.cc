@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Conditions on who is asking.
+#include <string>
+#include <utility>
+
+#include "rules/conditions.h"
+#include "rules/scalars.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::string_view kRangeHelp =
+    "; expected an address or a range such as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32";
+
+// Ranges are not texts: of the operators only `not` makes sense.
+Expression ReadAddress(ConditionReader& reader, const yaml::Node& key, std::string_view name,
+                       const yaml::Node& test) {
+  if (test.is_map()) {
+    const auto entries = test.Entries();
+    if (entries.size() != 1 || entries[0].first.text() != "not") {
+      test.Fail(
+          "expected ranges, $name or { not: ... }: other operators do not apply to addresses");
+      return {};
+    }
+    if (!EnterLevel(reader, test)) return {};
+    Expression inner = ReadAddress(reader, key, name, entries[0].second);
+    --reader.depth;
+    return Expression::Not(std::move(inner));
+  }
+  const FieldId field{.source = Source::kAddress};
+  const std::uint32_t number = reader.fields.NewTest(field, Stage::kLookup);
+  AddressSet& addresses = reader.fields.field(field).addresses;
+  for (const TestValue& value : ReadValues(reader, test)) {
+    if (const auto range = IpRange::Parse(value.text)) {
+      addresses.Add(*range, number);
+    } else {
+      value.Fail(yaml::Quote(value.text) + " is not a range of addresses" +
+                 std::string(kRangeHelp));
+    }
+  }
+  return Expression::Test(number);
+}
+
+constexpr Condition kClientConditions[] = {
+    {"client.address", "address, range, list or $list",
+     "the client's address is in one of these ranges", &ReadAddress},
+};
+
+}  // namespace
+
+std::span<const Condition> ClientConditions() {
+  return kClientConditions;
+}
+
+}  // namespace spillway

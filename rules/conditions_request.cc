@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// Conditions on the request line: method, host, path, query, scheme, protocol.
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+#include "rules/conditions.h"
+#include "rules/scalars.h"
+#include "spillway/target.h"
+
+namespace spillway {
+namespace {
+
+// The first ones are what an error offers; the others are legal too (what the parser lets through).
+constexpr std::string_view kMethods[] = {
+    "GET",    "HEAD",       "POST",     "PUT",       "DELETE",      "CONNECT",   "OPTIONS",
+    "TRACE",  "PATCH",      "PROPFIND", "PROPPATCH", "MKCOL",       "COPY",      "MOVE",
+    "LOCK",   "UNLOCK",     "SEARCH",   "REPORT",    "CHECKOUT",    "MERGE",     "BIND",
+    "UNBIND", "REBIND",     "ACL",      "PURGE",     "LINK",        "UNLINK",    "NOTIFY",
+    "SOURCE", "MKACTIVITY", "M-SEARCH", "SUBSCRIBE", "UNSUBSCRIBE", "MKCALENDAR"};
+constexpr std::size_t kCommonMethods = 9;
+
+// The value when it is one of `legal`; otherwise the lesson.
+Result<std::string> OneOf(std::string_view value, std::string_view what,
+                          std::span<const std::string_view> legal, std::size_t offered) {
+  if (std::find(legal.begin(), legal.end(), value) != legal.end()) return std::string(value);
+  const std::vector<std::string> names(legal.begin(),
+                                       legal.begin() + static_cast<std::ptrdiff_t>(offered));
+  return Fail("unknown " + std::string(what) + " " + yaml::Quote(value) +
+              yaml::ExpectedOneOf(value, names));
+}
+
+Result<std::string> CheckMethod(std::string_view value, bool) {
+  return OneOf(value, "method", kMethods, kCommonMethods);
+}
+
+Result<std::string> CheckScheme(std::string_view value, bool) {
+  constexpr std::string_view kSchemes[] = {"http", "https"};
+  return OneOf(value, "scheme", kSchemes, std::size(kSchemes));
+}
+
+Result<std::string> CheckProtocol(std::string_view value, bool) {
+  constexpr std::string_view kProtocols[] = {"HTTP/1.0", "HTTP/1.1"};
+  return OneOf(value, "protocol", kProtocols, std::size(kProtocols));
+}
+
+// A path that no normalised path can be, or begin with, would make a rule that never matches.
+Result<std::string> CheckPath(std::string_view value, bool and_more) {
+  if (value == "*") return std::string(value);
+  if (!value.starts_with('/'))
+    return Fail("the path " + yaml::Quote(value) + " does not begin with '/'");
+  const std::string whole = std::string(value) + (and_more ? "x" : "");
+  std::string normal;
+  if (!NormalisePath(whole, &normal)) {
+    return Fail("the path " + yaml::Quote(value) + " has a NUL byte, which no request may have");
+  }
+  if (normal == whole) return std::string(value);
+  if (and_more) normal.pop_back();
+  return Fail("paths are compared in their normal form, which is never like " + yaml::Quote(value) +
+              "; write " + yaml::Quote(normal));
+}
+
+Expression ReadMethod(ConditionReader& reader, const yaml::Node&, std::string_view,
+                      const yaml::Node& test) {
+  return ReadTest(reader, {.field = {.source = Source::kMethod}, .check = &CheckMethod}, test);
+}
+
+Expression ReadHost(ConditionReader& reader, const yaml::Node&, std::string_view,
+                    const yaml::Node& test) {
+  return ReadTest(reader,
+                  {.field = {.source = Source::kHost, .letter_case = Case::kFold},
+                   .may_be_missing = true,
+                   .has_host = true},
+                  test);
+}
+
+Expression ReadPath(ConditionReader& reader, const yaml::Node&, std::string_view,
+                    const yaml::Node& test) {
+  return ReadTest(reader, {.field = {.source = Source::kPath}, .check = &CheckPath}, test);
+}
+
+Expression ReadQuery(ConditionReader& reader, const yaml::Node& key, std::string_view name,
+                     const yaml::Node& test) {
+  if (name.empty()) key.Fail("expected the name of a query parameter after 'query.'");
+  return ReadTest(
+      reader,
+      {.field = {.source = Source::kQuery, .name = std::string(name)}, .may_be_missing = true},
+      test);
+}
+
+Expression ReadScheme(ConditionReader& reader, const yaml::Node&, std::string_view,
+                      const yaml::Node& test) {
+  return ReadTest(reader, {.field = {.source = Source::kScheme}, .check = &CheckScheme}, test);
+}
+
+Expression ReadProtocol(ConditionReader& reader, const yaml::Node&, std::string_view,
+                        const yaml::Node& test) {
+  return ReadTest(reader, {.field = {.source = Source::kProtocol}, .check = &CheckProtocol}, test);
+}
+
+constexpr Condition kRequestConditions[] = {
+    {"method", "value, list or map of operators", "the method is one of these, in exact case",
+     &ReadMethod},
+    {"host", "value, list or map of operators",
+     "the request's host is one of these; *.example.com is any sub-domain, not the apex",
+     &ReadHost},
+    {"path", "value, list or map of operators", "the normalised path is one of these, with case",
+     &ReadPath},
+    {"query.NAME", "value, list or map of operators",
+     "any value of this query parameter is one of these, decoded, with case", &ReadQuery},
+    {"scheme", "http | https", "the scheme as the client sees it", &ReadScheme},
+    {"protocol", "HTTP/1.0 | HTTP/1.1", "the version of HTTP the client speaks", &ReadProtocol},
+};
+
+}  // namespace
+
+std::span<const Condition> RequestConditions() {
+  return kRequestConditions;
+}
+
+}  // namespace spillway

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#include "rules/fields.h"
+
+#include <utility>
+
+#include "spillway/target.h"
+
+namespace spillway {
+namespace {
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// As in a submitted form: "+" is a space, "%41" is "A", a lone "%" is itself. Copies only when it
+// must.
+std::string_view DecodeForm(std::string_view text, std::string* out) {
+  if (text.find_first_of("%+") == std::string_view::npos) return text;
+  out->clear();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+') {
+      *out += ' ';
+    } else if (text[i] == '%' && i + 2 < text.size() && HexDigit(text[i + 1]) >= 0 &&
+               HexDigit(text[i + 2]) >= 0) {
+      *out += static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2]));
+      i += 2;
+    } else {
+      *out += text[i];
+    }
+  }
+  return *out;
+}
+
+std::string_view TakeUntil(char separator, std::string_view* rest) {
+  const std::size_t end = rest->find(separator);
+  const std::string_view part = rest->substr(0, end);
+  rest->remove_prefix(end == std::string_view::npos ? rest->size() : end + 1);
+  return part;
+}
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// The host of "https://user@Example.com:443/x", of "Example.com:443" or of "Example.com":
+// "example.com".
+std::optional<std::string_view> HostOf(std::string_view value, std::string* out) {
+  if (const std::size_t slashes = value.find("://"); slashes != std::string_view::npos) {
+    value.remove_prefix(slashes + 3);
+    value = value.substr(0, value.find_first_of("/?#\\"));
+    if (const std::size_t at = value.rfind('@'); at != std::string_view::npos) {
+      value.remove_prefix(at + 1);
+    }
+  }
+  if (!NormaliseHost(value, out)) return std::nullopt;
+  return *out;
+}
+
+}  // namespace
+
+FieldMatcher::FieldMatcher(FieldId field)
+    : id(std::move(field)),
+      exact(id.letter_case),
+      prefixes(End::kFront, id.letter_case),
+      suffixes(End::kBack, id.letter_case),
+      words(id.letter_case),
+      expressions(id.letter_case) {}
+
+std::optional<std::string_view> FirstValue(const FieldId& field, const Request& request,
+                                           MatchScratch* scratch) {
+  return FieldValues(field, request, scratch).Next();
+}
+
+FieldMatcher& Fields::field(const FieldId& id) {
+  for (FieldMatcher& matcher : matchers_) {
+    if (matcher.id == id) return matcher;
+  }
+  return matchers_.emplace_back(id);
+}
+
+std::uint32_t Fields::NewTest(const FieldId& id, Stage stage) {
+  const auto index = static_cast<std::uint32_t>(&field(id) - matchers_.data());
+  stage_of_.push_back(index * kStages + static_cast<std::uint32_t>(stage));
+  return tests() - 1;
+}
+
+bool Fields::Build(std::string* error) {
+  for (FieldMatcher& matcher : matchers_) {
+    matcher.prefixes.Build();
+    matcher.suffixes.Build();
+    matcher.addresses.Build();
+    if (!matcher.words.Build()) {
+      *error = "the words that `contains` seeks in one field need more than " +
+               std::to_string(LiteralSet::kMaxBytes >> 20) + " MiB together; use fewer of them";
+      return false;
+    }
+    if (!matcher.expressions.empty() && !matcher.expressions.Build()) {
+      *error =
+          "the expressions on one field need more than " +
+          std::to_string(PatternSet::kMaxMemory >> 20) +
+          " MiB together; use fewer or simpler ones (counted repetitions such as {500} are large)";
+      return false;
+    }
+  }
+  return true;
+}
+
+FieldValues::FieldValues(const FieldId& field, const Request& request, MatchScratch* scratch)
+    : field_(field), request_(request), scratch_(scratch) {
+  if (field.source == Source::kQuery) rest_ = request.query;
+}
+
+std::optional<std::string_view> FieldValues::Next() {
+  while (const std::optional<std::string_view> value = NextRaw()) {
+    if (!field_.host_of) return value;
+    if (const auto host = HostOf(*value, &scratch_->text)) return host;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> FieldValues::NextRaw() {
+  switch (field_.source) {
+    case Source::kHeader:
+      return NextHeader(field_.name);
+    case Source::kCookie:
+      return NextCookie();
+    case Source::kQuery:
+      return NextQuery();
+    default:
+      break;
+  }
+  if (std::exchange(done_, true)) return std::nullopt;
+  switch (field_.source) {
+    case Source::kMethod:
+      return request_.method;
+    case Source::kPath:
+      return request_.path;
+    case Source::kHost:
+      if (request_.host.empty()) return std::nullopt;
+      return request_.host;
+    case Source::kScheme:
+      return request_.scheme;
+    case Source::kProtocol:
+      return request_.protocol;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<std::string_view> FieldValues::NextHeader(std::string_view name) {
+  while (header_ < request_.headers.size()) {
+    const HeaderField& header = request_.headers[header_++];
+    if (EqualsIgnoreCase(header.name, name)) return header.value;
+  }
+  return std::nullopt;
+}
+
+// Over all Cookie lines; a value in double quotes is taken as it stands, quotes included.
+std::optional<std::string_view> FieldValues::NextCookie() {
+  while (true) {
+    while (!rest_.empty()) {
+      std::string_view pair = TakeUntil(';', &rest_);
+      const std::size_t equals = pair.find('=');
+      if (equals == std::string_view::npos) continue;
+      if (Trim(pair.substr(0, equals)) == field_.name) return Trim(pair.substr(equals + 1));
+    }
+    const std::optional<std::string_view> line = NextHeader("cookie");
+    if (!line) return std::nullopt;
+    rest_ = *line;
+  }
+}
+
+std::optional<std::string_view> FieldValues::NextQuery() {
+  while (!rest_.empty()) {
+    std::string_view value = TakeUntil('&', &rest_);
+    const std::string_view name = TakeUntil('=', &value);
+    if (DecodeForm(name, &scratch_->name) == field_.name) return DecodeForm(value, &scratch_->text);
+  }
+  return std::nullopt;
+}
+
+}  // namespace spillway

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// What of a request is looked at, and all tests on it compiled together: one field of the request
+// is read and searched once, however many rules ask about it, and only when one does.
+//
+//   path  -> [ lookups: equal, begin, end ] [ words ] [ expressions ]  -> numbers of the tests that
+//   hold
+//
+// Each of the three is a stage that runs by itself, the cheap ones first. Add all tests, Build,
+// then only Run (any thread).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rules/address_set.h"
+#include "rules/literals.h"
+#include "rules/patterns.h"
+#include "rules/text_index.h"
+#include "spillway/request.h"
+
+namespace spillway {
+
+enum class Source : std::uint8_t {
+  kMethod,
+  kPath,
+  kHost,
+  kScheme,
+  kProtocol,
+  kAddress,
+  kQuery,
+  kHeader,
+  kCookie
+};
+
+struct FieldId {
+  Source source = Source::kPath;
+  std::string name = {};  // kQuery, kHeader (lower case), kCookie
+  Case letter_case = Case::kExact;
+  bool host_of = false;  // not the value but the host in it
+  friend bool operator==(const FieldId&, const FieldId&) = default;
+};
+
+// Buffers that matching needs, kept from request to request by the caller.
+struct MatchScratch {
+  std::string text;  // a decoded value
+  std::string name;  // a decoded name
+  std::vector<std::uint64_t> seen;
+  std::vector<int> found;
+};
+
+// The field's first value, when the request has one. Borrows from the request or from *scratch.
+std::optional<std::string_view> FirstValue(const FieldId& field, const Request& request,
+                                           MatchScratch* scratch);
+
+enum class Stage : std::uint8_t { kLookup, kWords, kExpressions };
+inline constexpr std::uint32_t kStages = 3;  // of each field
+
+struct FieldMatcher {
+  explicit FieldMatcher(FieldId field);
+  FieldId id;
+  std::vector<std::uint32_t> present;  // tests that hold when there is a value at all
+  ExactIndex exact;
+  AffixIndex prefixes;
+  AffixIndex suffixes;
+  AddressSet addresses;  // kAddress only, and nothing else then
+  LiteralSet words;
+  PatternSet expressions;
+};
+
+class Fields {
+ public:
+  // A number for a test of `field` that `stage` decides; the caller then adds to field(id).
+  std::uint32_t NewTest(const FieldId& id, Stage stage);
+  FieldMatcher& field(const FieldId& id);
+  // False with a reason: the tests on one field do not fit into the memory set for them.
+  bool Build(std::string* error);
+
+  std::uint32_t tests() const { return static_cast<std::uint32_t>(stage_of_.size()); }
+  std::uint32_t stages() const { return static_cast<std::uint32_t>(matchers_.size()) * kStages; }
+  std::uint32_t stage_of(std::uint32_t test) const { return stage_of_[test]; }
+  Source source_of(std::uint32_t test) const {
+    return matchers_[stage_of_[test] / kStages].id.source;
+  }
+  Stage kind_of(std::uint32_t test) const { return static_cast<Stage>(stage_of_[test] % kStages); }
+
+  // Calls hit(test) for each test of the stage that holds, at least once.
+  template <class OnHit>
+  void Run(std::uint32_t stage, const Request& request, MatchScratch* scratch, OnHit&& hit) const;
+
+ private:
+  std::vector<FieldMatcher> matchers_;
+  std::vector<std::uint32_t> stage_of_;  // test -> field * kStages + stage
+};
+
+// Walks the values of a field: `while (const auto value = values.Next()) ...`. Borrows all it is
+// given.
+class FieldValues {
+ public:
+  FieldValues(const FieldId& field, const Request& request, MatchScratch* scratch);
+  std::optional<std::string_view> Next();
+
+ private:
+  std::optional<std::string_view> NextRaw();
+  std::optional<std::string_view> NextHeader(std::string_view name);
+  std::optional<std::string_view> NextCookie();
+  std::optional<std::string_view> NextQuery();
+
+  const FieldId& field_;
+  const Request& request_;
+  MatchScratch* scratch_;
+  std::size_t header_ = 0;  // the next one to look at
+  std::string_view rest_;   // of the query, or of a Cookie header
+  bool done_ = false;
+};
+
+template <class OnHit>
+void Fields::Run(std::uint32_t stage, const Request& request, MatchScratch* scratch,
+                 OnHit&& hit) const {
+  const FieldMatcher& matcher = matchers_[stage / kStages];
+  if (matcher.id.source == Source::kAddress) {
+    matcher.addresses.Find(request.client, hit);
+    return;
+  }
+  FieldValues values(matcher.id, request, scratch);
+  while (const std::optional<std::string_view> value = values.Next()) {
+    switch (static_cast<Stage>(stage % kStages)) {
+      case Stage::kLookup:
+        for (const std::uint32_t test : matcher.present) hit(test);
+        if (!matcher.exact.empty()) matcher.exact.Find(*value, hit);
+        if (!matcher.prefixes.empty()) matcher.prefixes.Find(*value, hit);
+        if (!matcher.suffixes.empty()) matcher.suffixes.Find(*value, hit);
+        break;
+      case Stage::kWords:
+        matcher.words.Find(*value, &scratch->seen, hit);
+        break;
+      case Stage::kExpressions:
+        matcher.expressions.Find(*value, &scratch->found, hit);
+        break;
+    }
+  }
+}
+
+}  // namespace spillway

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// A row of the table that ends each family file: a name, what it takes, a sentence, and the
+// function that reads it. The same rows feed error messages and `spillway kinds`, so that nothing
+// is listed twice.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "spillway/config.h"
+
+namespace spillway {
+
+template <class Function>
+struct KindRow {
+  std::string_view name;  // "path"; with a last part of the user's: "header.NAME"
+  std::string_view type;
+  std::string_view text;
+  Function* parse;
+  std::string_view fallback = {};  // the default as it would be written; empty: none
+};
+
+// The user's part of `name` when `row` covers it: "" for a name that is the row's, "x" for
+// "header.x".
+template <class Function>
+bool Covers(const KindRow<Function>& row, std::string_view name, std::string_view* users_part) {
+  constexpr std::string_view kUsersPart = "NAME";
+  *users_part = {};
+  if (!row.name.ends_with(kUsersPart)) return row.name == name;
+  const std::string_view family = row.name.substr(0, row.name.size() - kUsersPart.size());
+  if (!name.starts_with(family)) return false;
+  *users_part = name.substr(family.size());
+  return true;
+}
+
+template <class Function>
+void AppendNames(std::span<const KindRow<Function>> rows, std::vector<std::string>* names) {
+  for (const KindRow<Function>& row : rows) names->emplace_back(row.name);
+}
+
+template <class Function>
+void AppendKinds(std::string_view group, std::span<const KindRow<Function>> rows,
+                 std::vector<Kind>* kinds) {
+  for (const KindRow<Function>& row : rows) {
+    kinds->push_back({std::string(group), std::string(row.name), std::string(row.type),
+                      std::string(row.fallback), std::string(row.text)});
+  }
+}
+
+}  // namespace spillway

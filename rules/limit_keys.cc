@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// Parts are chained: each is hashed with the hash of those before it as its seed, so that ("ab",
+// "c") and
+// ("a", "bc") differ.
+#include "rules/limit_keys.h"
+
+#include <algorithm>
+#include <span>
+
+#include "rules/hash.h"
+#include "rules/kind_row.h"
+#include "rules/scalars.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::uint64_t kMissingPart =
+    0x9e3779b97f4a7c15;  // sets "no cookie" apart from any cookie
+constexpr int kParentV4Bits = 24;
+constexpr int kParentV6Bits = 48;
+
+using PartFunction = FieldId(std::string_view name);
+
+FieldId AddressPart(std::string_view) {
+  return {.source = Source::kAddress};
+}
+FieldId PathPart(std::string_view) {
+  return {.source = Source::kPath};
+}
+FieldId HostPart(std::string_view) {
+  return {.source = Source::kHost};
+}
+FieldId MethodPart(std::string_view) {
+  return {.source = Source::kMethod};
+}
+FieldId UserAgentPart(std::string_view) {
+  return {.source = Source::kHeader, .name = "user-agent"};
+}
+FieldId HeaderPart(std::string_view name) {
+  return {.source = Source::kHeader, .name = LowerAscii(name)};
+}
+FieldId CookiePart(std::string_view name) {
+  return {.source = Source::kCookie, .name = std::string(name)};
+}
+FieldId QueryPart(std::string_view name) {
+  return {.source = Source::kQuery, .name = std::string(name)};
+}
+
+constexpr KindRow<PartFunction> kParts[] = {
+    {"client.address", "", "the client's address", &AddressPart},
+    {"path", "", "the normalised path", &PathPart},
+    {"host", "", "the host", &HostPart},
+    {"method", "", "the method", &MethodPart},
+    {"user_agent", "", "the User-Agent header", &UserAgentPart},
+    {"header.NAME", "", "a header", &HeaderPart},
+    {"cookie.NAME", "", "a cookie", &CookiePart},
+    {"query.NAME", "", "a query parameter", &QueryPart},
+};
+
+std::optional<FieldId> ReadPart(const yaml::Node& node) {
+  if (!ExpectScalar(node, "the name of a condition, or global")) return std::nullopt;
+  for (const KindRow<PartFunction>& row : kParts) {
+    std::string_view name;
+    if (!Covers(row, node.text(), &name)) continue;
+    const bool named = row.name.ends_with("NAME");
+    if (named && (row.parse == &QueryPart ? name.empty() : !IsToken(name))) {
+      node.Fail(yaml::Quote(node.text()) + " names no " + std::string(row.text.substr(2)));
+      return std::nullopt;
+    }
+    return row.parse(name);
+  }
+  std::vector<std::string> legal;
+  AppendNames(std::span<const KindRow<PartFunction>>(kParts), &legal);
+  legal.emplace_back("global");
+  node.Fail("unknown key " + yaml::Quote(node.text()) + yaml::ExpectedOneOf(node.text(), legal));
+  return std::nullopt;
+}
+
+std::uint64_t HashAddress(const IpAddress& address, std::uint64_t seed) {
+  return HashBytes({reinterpret_cast<const char*>(address.bytes().data()), address.bytes().size()},
+                   seed);
+}
+
+}  // namespace
+
+std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix) {
+  LimitKeyPlan plan;
+  plan.ipv6_prefix = ipv6_prefix;
+  if (node.is_scalar() && node.text() == "global") {
+    plan.text = "global";
+    return plan;
+  }
+  const std::vector<yaml::Node> items = node.Items();
+  if (items.empty()) {
+    node.Fail("a limit needs at least one key; write global for one bucket for everybody");
+    return std::nullopt;
+  }
+  bool good = true;
+  for (const yaml::Node& item : items) {
+    if (item.text() == "global") {
+      item.Fail("global stands alone: it is one bucket for everybody");
+      good = false;
+      continue;
+    }
+    const std::optional<FieldId> part = ReadPart(item);
+    good = good && part;
+    if (!part) continue;
+    if (std::find(plan.parts.begin(), plan.parts.end(), *part) != plan.parts.end()) {
+      item.Fail(yaml::Quote(item.text()) + " stands twice in the key");
+      good = false;
+      continue;
+    }
+    plan.parts.push_back(*part);
+    if (!plan.text.empty()) plan.text += ',';
+    plan.text +=
+        part->source == Source::kHeader ? LowerAscii(item.text()) : std::string(item.text());
+  }
+  if (!good) return std::nullopt;
+  return plan;
+}
+
+LimitKey KeyFor(const LimitKeyPlan& plan, const Request& request, std::uint64_t seed,
+                MatchScratch* scratch) {
+  const IpAddress client = request.client.Unwrapped();
+  const IpAddress own = client.Masked(32, plan.ipv6_prefix);
+  const IpAddress around = client.Masked(kParentV4Bits, std::min(plan.ipv6_prefix, kParentV6Bits));
+  LimitKey key{seed, seed};
+  bool has_address = false;
+  for (const FieldId& part : plan.parts) {
+    if (part.source != Source::kAddress) {
+      if (const auto value = FirstValue(part, request, scratch)) {
+        key.hash = HashBytes(*value, key.hash);
+        key.parent = HashBytes(*value, key.parent);
+        continue;
+      }
+      key.hash ^= kMissingPart;
+      key.parent ^= kMissingPart;
+    }
+    has_address = true;
+    key.hash = HashAddress(own, key.hash);
+    key.parent = HashAddress(around, key.parent);
+  }
+  if (!has_address) key.parent = HashBytes(plan.text, seed);
+  if (plan.parts.empty()) key.hash = key.parent;
+  return key;
+}
+
+}  // namespace spillway

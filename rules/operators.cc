@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+#include "rules/operators.h"
+
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "rules/kind_row.h"
+#include "rules/scalars.h"
+#include "spillway/target.h"
+
+namespace spillway {
+namespace {
+
+using OperatorFunction = Expression(ConditionReader&, const Subject&, const yaml::Node&);
+
+// Reads the values, gives each to `add`, which may refuse it; the test that they share.
+template <class Add>
+Expression ReadAnyOf(ConditionReader& reader, const FieldId& field, Stage stage,
+                     const yaml::Node& node, Add add) {
+  const std::uint32_t test = reader.fields.NewTest(field, stage);
+  FieldMatcher& matcher = reader.fields.field(field);
+  for (const TestValue& value : ReadValues(reader, node)) {
+    if (const Result<void> added = add(matcher, value.text, test); !added) {
+      value.Fail(added.error().message);
+    }
+  }
+  return Expression::Test(test);
+}
+
+Result<void> NotEmpty(std::string_view value) {
+  if (value.empty())
+    return Fail("an empty text is found in everything; to ask for any value use present");
+  return {};
+}
+
+// "*.example.com" is any name below example.com, and "example.com" itself only.
+Result<void> AddHost(FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
+  if (const auto address = IpAddress::Parse(value)) {
+    matcher.exact.Add(address->ToString(), test);
+    return {};
+  }
+  const bool below = value.starts_with("*.");
+  const std::string_view name = below ? value.substr(2) : value;
+  std::string host;
+  if (!NormaliseHost(name, &host) || host.find('*') != std::string::npos) {
+    return Fail(yaml::Quote(value) +
+                " is not a host; expected one such as example.com, *.example.com or 192.0.2.1");
+  }
+  if (!name.starts_with('[') && name.find(':') != std::string_view::npos) {
+    return Fail(yaml::Quote(value) + " has a port; hosts are compared without it");
+  }
+  if (below) {
+    matcher.suffixes.Add("." + host, test, 1);
+  } else {
+    matcher.exact.Add(host, test);
+  }
+  return {};
+}
+
+Expression ReadEquals(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyOf(
+      reader, subject.field, Stage::kLookup, node,
+      [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        if (subject.field.source == Source::kHost) return AddHost(matcher, value, test);
+        if (subject.check != nullptr) {
+          const Result<std::string> checked = subject.check(value, false);
+          if (!checked) return Fail(checked.error().message);
+          matcher.exact.Add(*checked, test);
+        } else {
+          matcher.exact.Add(value, test);
+        }
+        return {};
+      });
+}
+
+Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyOf(
+      reader, subject.field, Stage::kLookup, node,
+      [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
+        Result<void> good = NotEmpty(value);
+        if (good && subject.field.source == Source::kPath && subject.check != nullptr) {
+          const Result<std::string> checked = subject.check(value, true);
+          if (!checked) good = Fail(checked.error().message);
+        }
+        if (good) matcher.prefixes.Add(value, test);
+        return good;
+      });
+}
+
+Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyOf(reader, subject.field, Stage::kLookup, node,
+                   [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
+                     const Result<void> good = NotEmpty(value);
+                     if (good) matcher.suffixes.Add(value, test);
+                     return good;
+                   });
+}
+
+Expression ReadContains(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyOf(reader, subject.field, Stage::kWords, node,
+                   [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
+                     const Result<void> good = NotEmpty(value);
+                     if (good) matcher.words.Add(value, test);
+                     return good;
+                   });
+}
+
+Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyOf(
+      reader, subject.field, Stage::kExpressions, node,
+      [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        if (const Result<void> good = NotEmpty(value); !good) return good;
+        if (const Result<void> added = matcher.expressions.Add(value, test); !added) {
+          return Fail(yaml::Quote(value) +
+                      " is not a regular expression: " + added.error().message);
+        }
+        return {};
+      });
+}
+
+Expression ReadGlob(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyOf(reader, subject.field, Stage::kExpressions, node,
+                   [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
+                     const Result<void> good = NotEmpty(value);
+                     return good ? matcher.expressions.Add(GlobExpression(value), test) : good;
+                   });
+}
+
+Expression ReadHost(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  FieldId field = subject.field;
+  // The request's host is one already, in lower case.
+  field.host_of = field.source != Source::kHost;
+  if (field.host_of) field.letter_case = Case::kExact;
+  return ReadAnyOf(reader, field, Stage::kLookup, node, &AddHost);
+}
+
+Expression ReadPresent(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  const std::uint32_t test = reader.fields.NewTest(subject.field, Stage::kLookup);
+  reader.fields.field(subject.field).present.push_back(test);
+  const Expression present = Expression::Test(test);
+  return ReadBool(node).value_or(true) ? present : Expression::Not(present);
+}
+
+Expression ReadAbsent(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return Expression::Not(ReadPresent(reader, subject, node));
+}
+
+Expression ReadNot(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  if (!EnterLevel(reader, node)) return {};
+  Expression inner = ReadTest(reader, subject, node);
+  --reader.depth;
+  return Expression::Not(std::move(inner));
+}
+
+constexpr KindRow<OperatorFunction> kOperators[] = {
+    {"prefix", "value, list or $list", "it begins with one of these", &ReadPrefix},
+    {"suffix", "value, list or $list", "it ends with one of these", &ReadSuffix},
+    {"contains", "value, list or $list", "one of these stands somewhere in it", &ReadContains},
+    {"regex", "value, list or $list", "one of these RE2 expressions matches somewhere in it",
+     &ReadRegex},
+    {"glob", "value, list or $list",
+     "one of these shapes is the whole of it: * any text without /, ** any text, ? one byte but /",
+     &ReadGlob},
+    {"host", "value, list or $list",
+     "the host of the URL is one of these; *.example.com is any sub-domain, not the apex",
+     &ReadHost},
+    {"present", "true | false", "there is such a header, cookie or parameter, even an empty one",
+     &ReadPresent},
+    {"absent", "true | false", "there is none", &ReadAbsent},
+    {"not", "value, list, $list or map of operators", "that does not hold", &ReadNot},
+};
+
+bool Allowed(const Subject& subject, OperatorFunction* parse) {
+  if (parse == &ReadHost) return subject.has_host;
+  if (parse == &ReadPresent || parse == &ReadAbsent) return subject.may_be_missing;
+  return true;
+}
+
+void FailUnknown(const Subject& subject, const yaml::Node& key) {
+  std::vector<std::string> legal;
+  for (const KindRow<OperatorFunction>& row : kOperators) {
+    if (Allowed(subject, row.parse)) legal.emplace_back(row.name);
+  }
+  key.Fail("unknown operator " + yaml::Quote(key.text()) + yaml::ExpectedOneOf(key.text(), legal));
+}
+
+}  // namespace
+
+void TestValue::Fail(std::string_view message) const {
+  node.Fail(list.empty() ? std::string(message) : list + ": " + std::string(message));
+}
+
+std::vector<TestValue> ReadValues(const ConditionReader& reader, const yaml::Node& node) {
+  std::vector<TestValue> values;
+  if (node.is_list() && node.Items().empty())
+    node.Fail("the list is empty: nothing would ever match");
+  if (node.kind() == yaml::NodeKind::kNull)
+    node.Fail("expected a value, a list of them or $name, found nothing");
+  for (const yaml::Node& item : node.Items()) {
+    std::string_view text = item.text();
+    if (!item.is_scalar()) {
+      item.Fail("expected a value, a list of them or $name, found " +
+                std::string(KindName(item.kind())));
+    } else if (!text.starts_with('$')) {
+      values.push_back({std::string(text), item, ""});
+    } else if (text.starts_with("$$")) {
+      values.push_back({std::string(text.substr(1)), item, ""});
+    } else if (const auto found = reader.scope.lists.find(std::string(text.substr(1)));
+               found != reader.scope.lists.end()) {
+      const NamedList& list = found->second;
+      for (std::size_t i = 0; i < list.items.size(); ++i) {
+        const std::string place = i < list.places.size() ? " (" + list.places[i] + ")" : "";
+        values.push_back({list.items[i], item, std::string(text) + place});
+      }
+    } else {
+      std::vector<std::string> legal;
+      for (const auto& [name, unused] : reader.scope.lists) legal.push_back("$" + name);
+      item.Fail("unknown list " + yaml::Quote(text) +
+                (legal.empty() ? "; there are no lists (a plain $ is written $$)"
+                               : yaml::ExpectedOneOf(text, legal)));
+    }
+  }
+  return values;
+}
+
+bool EnterLevel(ConditionReader& reader, const yaml::Node& node) {
+  if (reader.depth < kMaxConditionDepth) return ++reader.depth, true;
+  node.Fail("conditions nest deeper than " + std::to_string(kMaxConditionDepth) + " levels");
+  return false;
+}
+
+Expression ReadTest(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  if (!node.is_map()) return ReadEquals(reader, subject, node);
+  std::vector<Expression> parts;
+  for (const auto& [key, argument] : node.Entries()) {
+    OperatorFunction* parse = nullptr;
+    for (const KindRow<OperatorFunction>& row : kOperators) {
+      if (row.name == key.text() && Allowed(subject, row.parse)) parse = row.parse;
+    }
+    if (parse == nullptr) {
+      FailUnknown(subject, key);
+    } else {
+      parts.push_back(parse(reader, subject, argument));
+    }
+  }
+  if (node.Entries().empty()) node.Fail("an empty map asks nothing; expected an operator");
+  return Expression::All(std::move(parts));
+}
+
+void AppendOperatorKinds(std::vector<Kind>* kinds) {
+  AppendKinds("operator", std::span<const KindRow<OperatorFunction>>(kOperators), kinds);
+}
+
+}  // namespace spillway

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The part of a condition after its name: a value, a list, or a map of operators. rules/README.md
+// has the grammar. Reading one adds its tests to the fields and gives the expression over them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rules/expression.h"
+#include "rules/fields.h"
+#include "rules/rule_set.h"
+#include "rules/yaml.h"
+#include "spillway/result.h"
+
+namespace spillway {
+
+inline constexpr int kMaxConditionDepth = 16;
+
+// What conditions are read with. Borrowed for the reading of one rule.
+struct ConditionReader {
+  const RuleScope& scope;
+  Fields& fields;
+  int depth = 0;  // of all, any and not around
+};
+
+// One value of a test: written in place, or an item of a named list.
+struct TestValue {
+  std::string text;
+  yaml::Node node;   // where it, or the $name, is written
+  std::string list;  // the list's name and the item's place; empty when written in place
+  void Fail(std::string_view message) const;
+};
+
+// The value, the items of the list, and those of every $name among them.
+std::vector<TestValue> ReadValues(const ConditionReader& reader, const yaml::Node& node);
+
+// What a condition lets be asked of its field.
+struct Subject {
+  FieldId field;
+  bool may_be_missing = false;  // present, absent
+  bool has_host = false;        // the operator host
+  // Makes a plain value (and, with `and_more`, the beginning of one) what is compared, or says why
+  // no request has it.
+  Result<std::string> (*check)(std::string_view value, bool and_more) = nullptr;
+};
+
+Expression ReadTest(ConditionReader& reader, const Subject& subject, const yaml::Node& node);
+
+// Counts one level of all, any or not; false, and reported, when there are too many.
+bool EnterLevel(ConditionReader& reader, const yaml::Node& node);
+
+void AppendOperatorKinds(std::vector<Kind>* kinds);
+
+}  // namespace spillway

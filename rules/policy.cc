@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+// Judging one request:
+//
+//   next candidate rule -> its gate's stage has run? -> switched on? -> condition holds? -> act ->
+//   next ...
+//                                                                        \-> final: settle the
+//                                                                        limits, done
+//
+// Limits are tested as their rules come and charged once, together, when the request is known to go
+// on.
+#include "spillway/policy.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <utility>
+
+#include "rules/compiled_rules.h"
+#include "rules/scratch.h"
+#include "spillway/target.h"
+
+namespace spillway {
+namespace {
+
+bool Bit(const std::vector<std::uint64_t>& bits, std::uint32_t i) {
+  return (bits[i / 64] >> (i % 64) & 1) != 0;
+}
+void SetBit(std::vector<std::uint64_t>* bits, std::uint32_t i) {
+  (*bits)[i / 64] |= std::uint64_t{1} << (i % 64);
+}
+
+// What is known so far of which tests hold for a request, found out stage by stage.
+class Findings {
+ public:
+  Findings(const CompiledRules& rules, const Request& request, DecideScratch* scratch)
+      : rules_(rules), request_(request), scratch_(scratch) {
+    scratch->holds.assign((rules.fields.tests() + 63) / 64, 0);
+    scratch->ran.assign((rules.fields.stages() + 63) / 64, 0);
+    scratch->candidates = rules.first_candidates;
+  }
+
+  // The first rule from `rule` on that may match; rules_.rules.size() when there is none.
+  std::uint32_t Candidate(std::uint32_t rule) const {
+    const std::vector<std::uint64_t>& bits = scratch_->candidates;
+    std::size_t word = rule / 64;
+    if (word >= bits.size()) return static_cast<std::uint32_t>(rules_.rules.size());
+    std::uint64_t rest = bits[word] & (~std::uint64_t{0} << (rule % 64));
+    while (rest == 0 && ++word < bits.size()) rest = bits[word];
+    if (rest == 0) return static_cast<std::uint32_t>(rules_.rules.size());
+    return static_cast<std::uint32_t>(word * 64) +
+           static_cast<std::uint32_t>(std::countr_zero(rest));
+  }
+
+  bool Test(std::uint32_t test) {
+    const std::uint32_t stage = rules_.fields.stage_of(test);
+    if (!Bit(scratch_->ran, stage)) {
+      SetBit(&scratch_->ran, stage);
+      rules_.fields.Run(stage, request_, &scratch_->match, [&](std::uint32_t hit) { Holds(hit); });
+    }
+    return Bit(scratch_->holds, test);
+  }
+
+  // Whether the condition at `step` holds; asks no more than it must.
+  bool Condition(std::uint32_t step) {
+    const ConditionStep& node = rules_.steps[step];
+    switch (node.kind) {
+      case Expression::Kind::kTest:
+        return Test(node.test);
+      case Expression::Kind::kNot:
+        return !Condition(step + 1);
+      case Expression::Kind::kAll:
+        for (std::uint32_t i = step + 1; i < node.end; i = rules_.steps[i].end) {
+          if (!Condition(i)) return false;
+        }
+        return true;
+      case Expression::Kind::kAny:
+        for (std::uint32_t i = step + 1; i < node.end; i = rules_.steps[i].end) {
+          if (Condition(i)) return true;
+        }
+        return false;
+    }
+    return false;
+  }
+
+ private:
+  void Holds(std::uint32_t test) {
+    if (Bit(scratch_->holds, test)) return;
+    SetBit(&scratch_->holds, test);
+    for (const std::uint32_t rule : rules_.gated_by[test]) SetBit(&scratch_->candidates, rule);
+  }
+
+  const CompiledRules& rules_;
+  const Request& request_;
+  DecideScratch* scratch_;
+};
+
+// One request on its way through the rules.
+class Judgement {
+ public:
+  Judgement(const CompiledRules& rules, const Request& request, const Facts& facts, TimePoint now,
+            Verdict* verdict, DecideScratch* scratch)
+      : rules_(rules),
+        request_(request),
+        facts_(facts),
+        now_(now),
+        verdict_(verdict),
+        scratch_(scratch) {
+    scratch->pending.clear();
+    scratch->shadow_pending.clear();
+  }
+
+  void Run() {
+    Findings findings(rules_, request_, scratch_);
+    const auto end = static_cast<std::uint32_t>(rules_.rules.size());
+    for (std::uint32_t i = findings.Candidate(0); i < end; i = findings.Candidate(i + 1)) {
+      const CompiledRule& rule = rules_.rules[i];
+      // Before the toggle is looked at: later rules wait for this rule to make the stage run.
+      if (rule.gate != kNoGate && !findings.Test(rule.gate)) continue;
+      if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) continue;
+      if (!findings.Condition(rule.condition)) continue;
+      verdict_->matches.push_back({i, rule.shadow, false});
+      if (rule.shadow) {
+        TestShadowLimits(i);
+      } else if (Act(i)) {
+        break;
+      }
+    }
+    Settle();
+  }
+
+ private:
+  // True when the rule ends it.
+  bool Act(std::uint32_t index) {
+    const RuleAction& action = rules_.rules[index].action;
+    for (const std::uint32_t limit : action.limits) {
+      if (!TestLimit(index, limit)) return true;
+    }
+    for (const auto& [name, value] : action.set_headers)
+      verdict_->set_headers.push_back({name, value});
+    for (const std::string& tag : action.tags) verdict_->tags.push_back(tag);
+    if (action.pool) verdict_->pool = *action.pool;
+    if (action.final_action == nullptr) return false;
+    if (const auto* challenge = std::get_if<Challenge>(&action.final_action->action)) {
+      if (facts_.passes->HasPass(request_, challenge->demand)) return false;
+    }
+    verdict_->action = action.final_action->action;
+    verdict_->rule = index;
+    if (action.final_action->keep_path) AppendPath();
+    return true;
+  }
+
+  LimitKey Key(std::uint32_t limit) {
+    return KeyFor(rules_.limit_keys[limit], request_, facts_.seed, &scratch_->match);
+  }
+
+  static bool Has(const std::vector<PendingCharge>& pending, std::uint32_t limit) {
+    for (const PendingCharge& charge : pending) {
+      if (charge.limit == limit) return true;
+    }
+    return false;
+  }
+
+  bool TestLimit(std::uint32_t rule, std::uint32_t limit) {
+    if (Has(scratch_->pending, limit)) return true;
+    const PendingCharge charge{limit, Key(limit), rule, rules_.rules[rule].action.limit_status};
+    const LimitState state = facts_.limits[limit]->Test(charge.key, now_);
+    if (!state.allowed) return Refuse(charge, state), false;
+    scratch_->pending.push_back(charge);
+    return true;
+  }
+
+  void TestShadowLimits(std::uint32_t rule) {
+    for (const std::uint32_t limit : rules_.rules[rule].action.limits) {
+      if (Has(scratch_->shadow_pending, limit)) continue;
+      const PendingCharge charge{limit, Key(limit), rule, 0};
+      if (facts_.shadow_limits[limit]->Test(charge.key, now_).allowed) {
+        scratch_->shadow_pending.push_back(charge);
+      } else {
+        verdict_->matches.back().over_limit = true;
+        return;
+      }
+    }
+  }
+
+  void Refuse(const PendingCharge& charge, const LimitState& state) {
+    verdict_->action = OverLimit{charge.status};
+    verdict_->rule = charge.rule;
+    verdict_->limits.clear();
+    verdict_->limits.push_back({charge.limit, state});
+    for (RuleMatch& match : verdict_->matches) {
+      if (match.rule == charge.rule) match.over_limit = true;
+    }
+  }
+
+  // What is refused outright costs its client nothing; all else is charged to every limit it
+  // passed.
+  void Settle() {
+    const FinalAction& action = verdict_->action;
+    if (std::holds_alternative<Deny>(action) || std::holds_alternative<Drop>(action) ||
+        std::holds_alternative<OverLimit>(action)) {
+      return;
+    }
+    const std::vector<PendingCharge>& pending = scratch_->pending;
+    for (std::size_t i = 0; i < pending.size(); ++i) {
+      const LimitState state = facts_.limits[pending[i].limit]->Charge(pending[i].key, now_);
+      if (!state.allowed) {  // another thread took the last one since it was tested
+        for (std::size_t back = 0; back < i; ++back) {
+          facts_.limits[pending[back].limit]->Refund(pending[back].key, now_);
+        }
+        return Refuse(pending[i], state);
+      }
+      verdict_->limits.push_back({pending[i].limit, state});
+    }
+    for (const PendingCharge& charge : scratch_->shadow_pending) {
+      facts_.shadow_limits[charge.limit]->Charge(charge.key, now_);
+    }
+  }
+
+  // The request's own path and query go behind the location. However many slashes the path begins
+  // with, one is left: "//host" would lead to another site.
+  void AppendPath() {
+    Redirect& redirect = std::get<Redirect>(verdict_->action);
+    std::string_view base = redirect.location;
+    if (base.ends_with('/')) base.remove_suffix(1);
+    const Result<Target> target = ParseTarget(request_.target);
+    std::string_view path =
+        target && target->raw_path != "*" ? target->raw_path : std::string_view();
+    path.remove_prefix(std::min(path.find_first_not_of("/\\"), path.size()));
+    scratch_->location.assign(base).append("/").append(path);
+    if (!request_.query.empty()) scratch_->location.append("?").append(request_.query);
+    redirect.location = scratch_->location;
+  }
+
+  const CompiledRules& rules_;
+  const Request& request_;
+  const Facts& facts_;
+  const TimePoint now_;
+  Verdict* verdict_;
+  DecideScratch* scratch_;
+};
+
+}  // namespace
+
+Policy::Policy(std::unique_ptr<const CompiledRules> rules) : rules_(std::move(rules)) {}
+Policy::~Policy() = default;
+
+void Policy::Decide(const Request& request, const Facts& facts, TimePoint now,
+                    Verdict* verdict) const {
+  verdict->Clear();
+  if (verdict->scratch_ == nullptr)
+    verdict->scratch_ = std::make_unique<DecideScratch>();  // was moved from
+  Judgement(*rules_, request, facts, now, verdict, verdict->scratch_.get()).Run();
+}
+
+std::span<const RuleInfo> Policy::rules() const {
+  return rules_->infos;
+}
+std::span<const LimitInfo> Policy::limits() const {
+  return rules_->limits;
+}
+std::span<const std::string> Policy::toggles() const {
+  return rules_->toggles;
+}
+std::span<const std::string> Policy::pools() const {
+  return rules_->pools;
+}
+
+}  // namespace spillway
