@@ -99,6 +99,13 @@ bool IsValueChar(char c) {
   return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
 }
 
+void AppendValue(std::string_view text, std::string* out) {
+  const auto start = static_cast<std::ptrdiff_t>(out->size());
+  out->append(text);
+  std::replace_if(
+      out->begin() + start, out->end(), [](char c) { return !IsValueChar(c); }, ' ');
+}
+
 std::string_view TrimSpace(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "proxy/http1.h"
@@ -19,6 +20,9 @@ bool IsTokenChar(char c);
 bool IsHttpToken(std::string_view text);  // one character at least
 // HTAB, space, visible ASCII and 8-bit bytes: what a field value may hold on the wire.
 bool IsValueChar(char c);
+// Appends text that no parser has checked (from configuration, say): what can't stand in a value
+// becomes a space, so that it never ends the line early.
+void AppendValue(std::string_view text, std::string* out);
 std::string_view TrimSpace(std::string_view text);  // spaces and tabs, at both ends
 
 // ASCII comparison. REQUIRES: `lower` holds no upper-case letter.

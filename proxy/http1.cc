@@ -148,18 +148,19 @@ ParseStep HeadReader::Feed(const char* base, std::size_t from, std::size_t to, s
   base_ = base;
   const std::size_t limit = std::min(to, limits_.head);
   from = std::max(from, skip);
-  if (from < limit) {
-    const llhttp_errno_t error = llhttp_execute(&parser_, base + from, limit - from);
-    if (error == HPE_PAUSED) {
-      size_ = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - base);
-      return ParseStep::kHead;
-    }
-    if (error != HPE_OK) return FailAsParserSays(base, skip);
+  llhttp_errno_t error = HPE_OK;
+  if (from < limit) error = llhttp_execute(&parser_, base + from, limit - from);
+  if (error == HPE_PAUSED) {
+    size_ = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - base);
+    return ParseStep::kHead;
   }
-  const bool target_ended = target_.end != 0 && target_.end < limit;
+  if (refusal_.status == 414) return ParseStep::kFailed;
   // An HTTP/0.9 client sends one line and waits; it must not wait until a timer ends it.
-  if (target_.end != 0 && target_.end + 1 < limit && base[target_.end] == '\r')
+  const bool target_ended = target_.end != 0 && target_.end + 1 < limit;
+  if (target_ended && base[target_.end] == '\r' && base[target_.end + 1] == '\n') {
     return Fail(505, "HTTP/0.9");
+  }
+  if (error != HPE_OK) return FailAsParserSays(base, skip);
   if (limit < limits_.head) return ParseStep::kNeedMore;
   const bool in_target = parser_.type == HTTP_REQUEST && !target_ended;
   return in_target ? Fail(414, "target too long") : Fail(431, "head too large");

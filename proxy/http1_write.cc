@@ -16,16 +16,6 @@
 namespace spillway {
 namespace {
 
-// Text from outside the parser (configuration, addresses) could end a line early; what can't stand
-// in a field becomes a space. Parsed values are clean already and take the plain append.
-void AppendClean(std::string_view text, std::string* out) {
-  const std::size_t start = out->size();
-  out->append(text);
-  std::replace_if(
-      out->begin() + static_cast<std::ptrdiff_t>(start), out->end(),
-      [](char c) { return !IsValueChar(c); }, ' ');
-}
-
 void AppendNumber(std::uint64_t value, std::string* out) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
@@ -38,7 +28,7 @@ void AppendParsed(const HeaderField& field, std::string* out) {
 
 void AppendField(std::string_view name, std::string_view value, std::string* out) {
   out->append(name).append(": ");
-  AppendClean(value, out);
+  AppendValue(value, out);
   out->append("\r\n");
 }
 
@@ -206,7 +196,7 @@ class RequestWriter {
     if (IsSet(forward_.set_headers, "x-forwarded-for")) return;
     out_.append("X-Forwarded-For: ");
     if (forward_.peer_trusted) AppendAll(Field::kXForwardedFor);
-    AppendClean(forward_.peer_trusted ? forward_.peer_address : forward_.client_address, &out_);
+    AppendValue(forward_.peer_trusted ? forward_.peer_address : forward_.client_address, &out_);
     out_.append("\r\n");
   }
 
@@ -217,7 +207,7 @@ class RequestWriter {
     AppendAll(Field::kForwarded);
     const bool v6 = forward_.peer_address.find(':') != std::string_view::npos;
     out_.append("for=").append(v6 ? "\"[" : "");
-    AppendClean(forward_.peer_address, &out_);
+    AppendValue(forward_.peer_address, &out_);
     out_.append(v6 ? "]\"" : "");
     if (!forward_.client_host.empty()) {
       out_.append(";host=");

@@ -158,7 +158,7 @@ bool Reserved(std::string_view name) {
 
 void AppendHeader(std::string_view name, std::string_view value, std::string* out) {
   out->append(name).append(": ");
-  for (char c : value) out->push_back(IsValueChar(c) ? c : ' ');  // never the end of a line
+  AppendValue(value, out);
   out->append("\r\n");
 }
 

@@ -83,17 +83,20 @@ std::string Span(std::uint64_t seconds) {
 void AppendJsonText(std::string_view text, std::string* out) {
   constexpr char kHex[] = "0123456789abcdef";
   out->push_back('"');
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out->push_back('\\');
-      out->push_back(c);
-    } else if (byte < 0x20) {
-      out->append("\\u00");
-      out->push_back(kHex[byte >> 4]);
-      out->push_back(kHex[byte & 15]);
+  while (!text.empty()) {
+    std::size_t plain = 0;
+    while (plain < text.size() && text[plain] != '"' && text[plain] != '\\' &&
+           static_cast<unsigned char>(text[plain]) >= 0x20) {
+      ++plain;
+    }
+    out->append(text.substr(0, plain));
+    if (plain == text.size()) break;
+    const auto byte = static_cast<unsigned char>(text[plain]);
+    text.remove_prefix(plain + 1);
+    if (byte < 0x20) {
+      out->append("\\u00").append({kHex[byte >> 4], kHex[byte & 15]});
     } else {
-      out->push_back(c);
+      out->append({'\\', static_cast<char>(byte)});
     }
   }
   out->push_back('"');
