@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// YAML documents with places: the door of yaml-cpp. A Node knows its file, line, column and path, and
-// reports errors against itself; nothing throws. Anchors and aliases work, bounded; tags are refused.
+// YAML documents with places: the door of yaml-cpp. A Node knows its file, line, column and path,
+// and reports errors against itself; nothing throws. Anchors and aliases work, bounded; tags are
+// refused.
 //
 // Thread rule: used while loading, by one thread. A Node borrows from its Document.
 #pragma once
@@ -33,16 +34,20 @@ class Node {
   // The text of a scalar, as YAML unquotes it; empty for others.
   std::string_view text() const;
   bool quoted() const;
-  // Items of a list, or the node itself as the only item of a scalar or map ("one or a list of them").
+  // Items of a list, or the node itself as the only item of a scalar or map ("one or a list of
+  // them").
   std::vector<Node> Items() const;
-  // Entries of a map in file order; the key is a scalar node. Duplicate keys are reported once, when the
-  // document is parsed; here the first one counts.
+  // Entries of a map in file order; the key is a scalar node. Duplicate keys are reported once,
+  // when the document is parsed; here the first one counts.
   std::vector<std::pair<Node, Node>> Entries() const;
-  Node Get(std::string_view key) const;  // missing when there is none
+  // The value of a key. When there is none the result is missing, but has a path and (its map's)
+  // place, so that "is missing" can be reported against it.
+  Node Get(std::string_view key) const;
 
-  const std::string& path() const;       // "rules[2].match.method"
-  std::string place() const;             // "shop.yaml:14"
-  // Adds an error about this node to the document's diagnostics.
+  const std::string& path() const;  // "rules[2].match.method"
+  std::string place() const;        // "shop.yaml:14"
+  // Adds an error about this node to the document's diagnostics; the thousandth is the last one
+  // kept. A default-constructed node belongs to no document: nothing can be said about it.
   void Fail(std::string message) const;
   Diagnostics& diagnostics() const;
 
@@ -54,19 +59,24 @@ class Node {
 
 class Document {
  public:
-  // Parses `text`. Syntax errors and duplicate keys go to *diagnostics, and root() is then missing when
-  // nothing could be read. Bounds: 64 levels deep, 1,000,000 nodes after aliases. `path_prefix` is
-  // put before every node's path. REQUIRES: diagnostics outlives the document.
+  // Parses `text`. Errors go to *diagnostics; after one of syntax root() is missing, after a
+  // duplicate key it is not. Bounds: 4 MiB of text, 64 levels deep, 1,000,000 nodes after aliases.
+  // An alias shares the nodes of its anchor, with their place and path. REQUIRES: diagnostics
+  // outlives the document.
   Document(std::string file, std::string_view text, Diagnostics* diagnostics);
   ~Document();
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
   Node root() const;
 
+  struct Impl;  // rules/yaml_tree.h
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// What was found, for a message: in single quotes, no longer than a line can bear.
+std::string Quote(std::string_view found);
 
 // "; expected one of a, b, c (did you mean 'b'?)": the second part only for a near miss.
 std::string ExpectedOneOf(std::string_view found, const std::vector<std::string>& legal);
