@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Scalars of the configuration language, each parsed once into the type that is used. On failure the
-// error is reported against the node (what was found, what is legal) and nullopt returned.
+// Scalars of the configuration language, each parsed once into the type that is used. On failure
+// the error is reported against the node (what was found, what is legal) and nullopt returned.
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,31 @@ namespace spillway {
 
 std::optional<std::string> ReadText(const yaml::Node& node);  // a scalar, not empty
 std::optional<bool> ReadBool(const yaml::Node& node);         // true/false/on/off/yes/no
-std::optional<std::uint64_t> ReadInteger(const yaml::Node& node, std::uint64_t low, std::uint64_t high);
+std::optional<std::uint64_t> ReadInteger(const yaml::Node& node, std::uint64_t low,
+                                         std::uint64_t high);
 // "250ms", "10s", "5m", "2h", "1d", or 0; a number without a unit is an error that says so.
 std::optional<Duration> ReadDuration(const yaml::Node& node, Duration low, Duration high);
-std::optional<Rate> ReadRate(const yaml::Node& node);         // "100/s", "30/m", "1000/h", "5/10s"
-std::optional<Bytes> ReadBytes(const yaml::Node& node, Bytes low, Bytes high);  // "4KiB", "1MB", "100"
-std::optional<std::uint32_t> ReadPercent(const yaml::Node& node);               // "20%", 0..100
+std::optional<Rate> ReadRate(const yaml::Node& node);  // "100/s", "30/m", "1000/h", "5/10s"
+std::optional<Bytes> ReadBytes(const yaml::Node& node, Bytes low,
+                               Bytes high);                        // "4KiB", "1MB", "100"
+std::optional<std::uint32_t> ReadPercent(const yaml::Node& node);  // "20%", 0..100
 std::optional<SocketAddress> ReadSocketAddress(const yaml::Node& node, bool listening);
-// Without a node, for the environment: the error as text.
-Result<SocketAddress> ParseSocketAddress(std::string_view text, bool listening);
-Result<Duration> ParseDuration(std::string_view text);
-std::string FormatDuration(Duration duration);                // "1m30s"
+
+// The same without a node: the error as text. ParseSocketAddress, ParseDuration and FormatDuration
+// are in spillway/config.h, and written in rules/socket_address.cc and rules/scalars.cc.
+Result<std::uint64_t> ParseInteger(std::string_view text);
+Result<Rate> ParseRate(std::string_view text);
+Result<Bytes> ParseBytes(std::string_view text);
+std::string FormatBytes(Bytes bytes);  // "64KiB"
+// A name that the file gives (a pool's, a rule's): [A-Za-z0-9][A-Za-z0-9_-]{0,63}.
+bool IsName(std::string_view text);
+// An RFC 9110 token: the name of a header field or cookie, or a method.
+bool IsToken(std::string_view text);
+// A DNS name: labels of letters, digits, '-' and '_', at most 253 bytes.
+bool IsHostName(std::string_view text);
+// Reports a node that is not a scalar with something in it; true when it is one.
+bool ExpectScalar(const yaml::Node& node, std::string_view what);
+// "a map", "a list", ...: for messages.
+std::string_view KindName(yaml::NodeKind kind);
 
 }  // namespace spillway
