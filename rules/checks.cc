@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// What no single key can know. Each is reported at the key that would have to change.
+#include "rules/draft.h"
+
+namespace spillway {
+namespace {
+
+constexpr const char* kNoPools =
+    "no pools; expected at least one with a server, as in\n"
+    "    version: 1\n"
+    "    pools: { app: { servers: [\"127.0.0.1:3000\"] } }";
+
+constexpr const char* kNoUpstream =
+    "no file and no SPILLWAY_UPSTREAM; expected one of them, as in\n"
+    "    SPILLWAY_LISTEN=:8080 SPILLWAY_UPSTREAM=127.0.0.1:3000 spillway run";
+
+void CheckVersion(const yaml::Node& root) {
+  yaml::Node version = root.Get("version");
+  if (version.missing()) {
+    version.Fail("is missing; expected 'version: 1' at the top of the file");
+  } else if (ExpectScalar(version, "version: 1") && version.text() != "1") {
+    version.Fail("unknown version " + yaml::Quote(version.text()) + "; expected 1");
+  }
+}
+
+void CheckPools(const Draft& draft) {
+  yaml::Node pools = draft.root.Get("pools");
+  std::vector<std::pair<yaml::Node, yaml::Node>> entries = pools.Entries();
+  bool nothing = pools.missing() || pools.kind() == yaml::NodeKind::kNull ||
+                 (pools.is_map() && entries.empty());
+  if (nothing && !draft.servers_from_environment) pools.Fail(kNoPools);
+  bool first = true;
+  for (const auto& [key, pool] : entries) {
+    bool given = first && draft.servers_from_environment;
+    if (pool.is_map() && !given && pool.Get("servers").missing()) {
+      pool.Get("servers").Fail(
+          "is missing; expected at least one server, such as [\"127.0.0.1:3000\"]");
+    }
+    first = false;
+  }
+}
+
+// Whoever reaches the admin address switches toggles: away from this machine that takes a token.
+void CheckAdmin(const Draft& draft, Diagnostics* diagnostics) {
+  const AdminConfig& admin = draft.config.admin;
+  if (!admin.address) return;
+  auto fail = [&](const std::string& message) {
+    if (draft.admin_from_environment || !draft.root.is_map()) {
+      Diagnostic diagnostic;
+      diagnostic.path = "SPILLWAY_ADMIN";
+      diagnostic.message = message;
+      diagnostics->push_back(std::move(diagnostic));
+    } else {
+      draft.root.Get("admin").Get("address").Fail(message);
+    }
+  };
+  bool local = admin.address->form == SocketAddress::Form::kUnix || admin.address->ip.is_loopback();
+  if (!local && admin.token_file.empty()) {
+    fail(
+        "other machines can reach this address, so admin.token_file must be set (or "
+        "SPILLWAY_ADMIN_TOKEN_FILE); expected it, or 127.0.0.1, [::1] or a unix socket");
+  }
+  for (const ListenerConfig& listener : draft.config.listeners) {
+    if (SameListener(listener.address, *admin.address)) {
+      fail("a listener has this address already");
+      break;
+    }
+  }
+}
+
+void CheckSizes(const Draft& draft) {
+  const ClientConfig::Sizes& sizes = draft.config.clients.sizes;
+  if (sizes.target <= sizes.head) return;
+  yaml::Node node = draft.root.Get("clients").Get("sizes");
+  bool said = !node.Get("target").missing();
+  node.Get(said ? "target" : "head")
+      .Fail("the target (" + FormatBytes(sizes.target) + ") is part of the head (" +
+            FormatBytes(sizes.head) + ") and cannot be larger");
+}
+
+}  // namespace
+
+void CheckTogether(const Draft& draft, Diagnostics* diagnostics) {
+  if (draft.root.is_map()) {
+    CheckVersion(draft.root);
+    CheckPools(draft);
+    CheckSizes(draft);
+  } else if (draft.config.file.empty() && !draft.servers_from_environment) {
+    Diagnostic diagnostic;
+    diagnostic.message = kNoUpstream;
+    diagnostics->push_back(std::move(diagnostic));
+  }
+  CheckAdmin(draft, diagnostics);
+}
+
+}  // namespace spillway

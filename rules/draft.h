@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// A configuration while it is read: the values so far, and the nodes that wait until every name is
+// known. Each section has its own file, load_<section>.cc; this header is the list of them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "rules/key_table.h"
+#include "rules/rule_set.h"
+#include "rules/yaml.h"
+#include "spillway/config.h"
+
+namespace spillway {
+
+struct Draft {
+  Config config;
+  RuleScope scope;                // lists, limits and their key nodes
+  std::vector<yaml::Node> rules;  // main file first, then includes
+  std::map<std::string, std::string>
+      places;       // "limit per-client" -> "shop.yaml:14", over all files
+  yaml::Node root;  // the main file's; belongs to no document without one
+  bool listeners_from_environment = false;
+  bool servers_from_environment = false;
+  bool admin_from_environment = false;
+};
+
+// Calls read(name's key, value) for each entry of a map whose keys are names of the user's. Nothing
+// at all counts as an empty map.
+template <class Function>
+void ForEachNamed(const yaml::Node& map, Function read) {
+  if (map.kind() == yaml::NodeKind::kNull || !ExpectMap(map)) return;
+  for (const auto& [key, value] : map.Entries()) {
+    if (CheckName(key)) read(key, value);
+  }
+}
+
+// "a, b ,c" -> {"a", "b", "c"}, for the environment; empty parts are left out.
+std::vector<std::string> SplitCommas(std::string_view text);
+
+// Sections. Each reads one value into the draft; each ListX gives the rows inside it.
+void ReadListeners(const Slot& slot, Draft* draft);
+void ListListenerKeys(const std::string& name, std::vector<Kind>* kinds);
+bool SameListener(const SocketAddress& a, const SocketAddress& b);
+void ReadAdmin(const Slot& slot, Draft* draft);
+void ListAdminKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadClients(const Slot& slot, Draft* draft);
+void ListClientKeys(const std::string& name, std::vector<Kind>* kinds);
+std::vector<IpRange> ReadRanges(const yaml::Node& node, const std::vector<std::string>& texts);
+void ReadPools(const Slot& slot, Draft* draft);
+void ListPoolKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadWorkers(const Slot& slot, Draft* draft);
+void ReadAccessLog(const Slot& slot, Draft* draft);
+void ListAccessLogKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadLog(const Slot& slot, Draft* draft);
+void ReadLogLevel(const Slot& slot, Draft* draft);
+void ListLogKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadShutdown(const Slot& slot, Draft* draft);
+void ListShutdownKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadToggles(const Slot& slot, Draft* draft);
+void ListToggleKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadChallenge(const Slot& slot, Draft* draft);
+void ListChallengeKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadLimits(const Slot& slot, Draft* draft);
+void ListLimitKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadLists(const Slot& slot, Draft* draft);
+void ListListKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadRules(const Slot& slot, Draft* draft);
+
+// rules/environment.cc: what SPILLWAY_* says, over what the file said.
+void ApplyEnvironment(const Environment& environment, Loader& loader, Draft* draft,
+                      Diagnostics* diagnostics);
+void ListEnvironment(std::vector<Kind>* kinds);
+
+// rules/checks.cc: what no single key can know. Reported at the key that would have to change.
+void CheckTogether(const Draft& draft, Diagnostics* diagnostics);
+
+}  // namespace spillway

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// The loader: main file, included files, environment, checks between keys, and last the rules.
+//
+//   file -> sections into a Draft -> includes -> environment -> checks -> RuleSetBuilder -> Config
+//
+// Everything is read before anything is refused, so that one run shows every error. Memory: the
+// bounds of yaml::Document for each of at most 1000 files, and 64 MiB for each list that is a file.
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <tuple>
+
+#include "rules/draft.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::size_t kMaxIncludes = 1000;
+
+void Nothing(const Slot&, Draft*) {
+}  // read later: `version` by the checks, `include` after the file
+
+void ReadStateFile(const Slot& slot, Draft* draft) {
+  SetPath<&Config::state_file>(slot, &draft->config);
+}
+
+constexpr KeyRow<Draft> kRows[] = {
+    {"version", "1", "", "the version of this language", &Nothing},
+    {"workers", "auto | integer 1..256", "auto",
+     "event loops; auto: the CPUs that the cgroup allows", &ReadWorkers},
+    {"access_log", "map | off", "", "one line for each request", &ReadAccessLog,
+     &ListAccessLogKeys},
+    {"log", "map", "", "what spillway says about itself", &ReadLog, &ListLogKeys},
+    {"state_file", "path", "", "where the toggles' state outlives a restart", &ReadStateFile},
+    {"shutdown", "map", "", "how the process ends", &ReadShutdown, &ListShutdownKeys},
+    {"listeners", "list of maps", "", "where clients connect", &ReadListeners, &ListListenerKeys},
+    {"admin", "map | off", "", "the listener for operators", &ReadAdmin, &ListAdminKeys},
+    {"clients", "map", "", "who is asking, and how long we wait for them", &ReadClients,
+     &ListClientKeys},
+    {"pools", "map of names", "", "groups of upstream servers; the first is the default",
+     &ReadPools, &ListPoolKeys},
+    {"toggles", "map of names", "", "switches that rules stand behind", &ReadToggles,
+     &ListToggleKeys},
+    {"challenge", "map", "", "what a plain `challenge` asks, and its secret", &ReadChallenge,
+     &ListChallengeKeys},
+    {"limits", "map of names", "", "token buckets that rules charge", &ReadLimits, &ListLimitKeys},
+    {"lists", "map of names to lists", "", "values that rules refer to as $NAME", &ReadLists,
+     &ListListKeys},
+    {"rules", "list of rules", "", "judged in order; the first final action ends it", &ReadRules},
+    {"include", "pattern or list of them", "", "more files with rules, limits and lists", &Nothing},
+};
+
+constexpr KeyRow<Draft> kIncludedRows[] = {
+    {"limits", "map of names", "", "", &ReadLimits},
+    {"lists", "map of names to lists", "", "", &ReadLists},
+    {"rules", "list of rules", "", "", &ReadRules},
+};
+
+// Files live as long as the load: nodes of rules and limits borrow from them until the rules are
+// built.
+class Load {
+ public:
+  Load(const FileSource& files, Diagnostics* diagnostics)
+      : loader_(files), diagnostics_(*diagnostics) {
+    draft_.config.admin.address = ParseSocketAddress("127.0.0.1:9901", true).value();
+  }
+
+  void ReadMain(const std::string& path) {
+    draft_.config.file = path;
+    Result<std::string> text = loader_.Read(path);
+    if (!text) {
+      diagnostics_.emplace_back().message = "cannot be read: " + text.error().message;
+      diagnostics_.back().file = path;
+      return;
+    }
+    loader_.Enter(path);
+    draft_.root = Parse(path, *text);
+    if (draft_.root.is_map()) ReadKeys(draft_.root, kRows, loader_, &draft_);
+    if (draft_.root.is_map()) ReadIncludes(path);
+  }
+
+  void Apply(const Environment& environment) {
+    ApplyEnvironment(environment, loader_, &draft_, &diagnostics_);
+    if (draft_.config.listeners.empty()) {
+      draft_.config.listeners.emplace_back().address = ParseSocketAddress(":8080", true).value();
+    }
+  }
+
+  void Check() { CheckTogether(draft_, &diagnostics_); }
+
+  void BuildRules() {
+    RuleScope& scope = draft_.scope;
+    for (const PoolConfig& pool : draft_.config.pools) scope.pools.push_back(pool.name);
+    for (const ToggleConfig& toggle : draft_.config.toggles) scope.toggles.push_back(toggle.name);
+    scope.challenge_defaults = draft_.config.challenge.defaults;
+    scope.ipv6_prefix = draft_.config.clients.ipv6_prefix;
+    RuleSetBuilder builder(std::move(scope));
+    for (const yaml::Node& rule : draft_.rules) builder.Add(rule);
+    if (!diagnostics_.empty()) return;
+    std::string error;
+    draft_.config.policy = builder.Build(&error);
+    if (draft_.config.policy != nullptr) return;
+    diagnostics_.emplace_back().message = "the rules cannot be compiled: " + error;
+    diagnostics_.back().file = draft_.config.file;
+    diagnostics_.back().path = "rules";
+  }
+
+  Config Take() {
+    draft_.config.digest = loader_.digest();
+    return std::move(draft_.config);
+  }
+
+ private:
+  yaml::Node Parse(const std::string& path, const std::string& text) {
+    std::size_t errors = diagnostics_.size();
+    documents_.push_back(std::make_unique<yaml::Document>(path, text, &diagnostics_));
+    yaml::Node root = documents_.back()->root();
+    if (root.is_map() || diagnostics_.size() > errors) return root;
+    Diagnostic diagnostic;
+    diagnostic.file = path;
+    diagnostic.line = 1;
+    diagnostic.column = 1;
+    diagnostic.message =
+        root.is_list() || root.is_scalar()
+            ? "expected keys with values at the top of the file, such as 'version: 1'"
+            : "nothing in this file; the shortest one that works is\n"
+              "    version: 1\n"
+              "    pools: { app: { servers: [\"127.0.0.1:3000\"] } }";
+    diagnostics_.push_back(std::move(diagnostic));
+    return root;
+  }
+
+  void ReadIncludes(const std::string& main) {
+    yaml::Node include = draft_.root.Get("include");
+    if (include.is_map())
+      include.Fail("expected a path, a pattern, or a list of them, found a map");
+    if (include.is_map()) return;
+    std::set<std::string> paths;  // in file-name order, each once
+    for (const yaml::Node& node : include.Items()) {
+      if (!ExpectScalar(node, "a path or pattern")) continue;
+      std::string pattern = loader_.Resolve(node.text());
+      std::vector<std::string> found = loader_.Glob(pattern);
+      bool exact = pattern.find_first_of("*?[") == std::string::npos;
+      if (exact && found.empty()) node.Fail("there is no file " + yaml::Quote(pattern));
+      for (std::string& path : found) {
+        if (path == main)
+          node.Fail("the file includes itself");
+        else
+          paths.insert(std::move(path));
+      }
+      if (paths.size() > kMaxIncludes) {
+        node.Fail("more than " + std::to_string(kMaxIncludes) + " files");
+        return;
+      }
+    }
+    for (const std::string& path : paths) ReadIncluded(path, include);
+  }
+
+  void ReadIncluded(const std::string& path, const yaml::Node& include) {
+    Result<std::string> text = loader_.Read(path);
+    if (!text) {
+      include.Fail("cannot read " + yaml::Quote(path) + ": " + text.error().message);
+      return;
+    }
+    loader_.Enter(path);
+    std::size_t errors = diagnostics_.size();
+    documents_.push_back(std::make_unique<yaml::Document>(path, *text, &diagnostics_));
+    yaml::Node root = documents_.back()->root();
+    // An included file may be empty, or all comments.
+    bool nothing = root.missing() || root.kind() == yaml::NodeKind::kNull;
+    if (nothing || diagnostics_.size() > errors) return;
+    ReadKeys(root, kIncludedRows, loader_, &draft_);
+  }
+
+  Loader loader_;
+  Diagnostics& diagnostics_;
+  std::vector<std::unique_ptr<yaml::Document>> documents_;
+  Draft draft_;
+};
+
+// In reading order; an error in an anchored value that is used twice is one error.
+void Tidy(Diagnostics* diagnostics) {
+  auto order = [](const Diagnostic& one) {
+    return std::tie(one.file, one.line, one.column, one.path, one.message);
+  };
+  std::stable_sort(diagnostics->begin(), diagnostics->end(),
+                   [&](const Diagnostic& a, const Diagnostic& b) { return order(a) < order(b); });
+  auto last =
+      std::unique(diagnostics->begin(), diagnostics->end(),
+                  [&](const Diagnostic& a, const Diagnostic& b) { return order(a) == order(b); });
+  diagnostics->erase(last, diagnostics->end());
+}
+
+}  // namespace
+
+tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const FileSource& files,
+                                             const Environment& environment) {
+  Diagnostics diagnostics;
+  Load load(files, &diagnostics);
+  if (!path.empty()) load.ReadMain(path);
+  load.Apply(environment);
+  load.Check();
+  load.BuildRules();
+  if (diagnostics.empty()) return load.Take();
+  Tidy(&diagnostics);
+  return tl::unexpected<Diagnostics>(std::move(diagnostics));
+}
+
+std::vector<Kind> ListKinds() {
+  std::vector<Kind> kinds;
+  ListKeys(kRows, "", &kinds);
+  ListEnvironment(&kinds);
+  AppendRuleKinds(&kinds);
+  return kinds;
+}
+
+}  // namespace spillway

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// The upstream side: `pools`, their servers, and how they are treated.
+#include <algorithm>
+#include <cctype>
+
+#include "rules/draft.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::size_t kMaxPage = std::size_t{1} << 20;
+
+void ReadServerAddress(const Slot& slot, ServerConfig* out) {
+  if (auto address = ReadSocketAddress(slot.node, false)) out->address = *std::move(address);
+}
+
+constexpr KeyRow<ServerConfig> kServerRows[] = {
+    {"address", "host:port | ip:port | [ip]:port | unix:/path", "", "where the server listens",
+     &ReadServerAddress},
+    {"weight", "integer 1..1000", "1", "its share of the requests, relative to the other servers",
+     &Set<&ServerConfig::weight>},
+    {"backup", "true | false", "false", "used only when no other server can be",
+     &Set<&ServerConfig::backup>},
+};
+
+void ReadServers(const Slot& slot, PoolConfig* out) {
+  std::vector<ServerConfig> servers;
+  for (const yaml::Node& node : slot.node.Items()) {
+    std::size_t errors = node.diagnostics().size();
+    ServerConfig server;
+    if (node.is_map()) {
+      ReadKeys(node, kServerRows, slot.loader, &server);
+      RequireKey(node, "address", "an address such as 10.0.0.5:3000");
+    } else {
+      ReadServerAddress({node, slot.type, slot.loader}, &server);
+    }
+    if (node.diagnostics().size() > errors) continue;
+    auto same = [&](const ServerConfig& other) {
+      return other.address.text == server.address.text;
+    };
+    if (std::any_of(servers.begin(), servers.end(), same)) {
+      node.Fail(yaml::Quote(server.address.text) +
+                " is a server of this pool already; give it a weight for a larger share");
+    }
+    servers.push_back(std::move(server));
+  }
+  if (slot.node.Items().empty()) {
+    slot.node.Fail("no servers; expected at least one, such as [\"127.0.0.1:3000\"]");
+  }
+  out->servers = std::move(servers);
+}
+
+void ReadHashKey(const Slot& slot, PoolConfig* out) {
+  auto text = ReadText(slot.node);
+  if (!text) return;
+  std::string_view name = *text;
+  bool header = name.starts_with("header.");
+  bool cookie = name.starts_with("cookie.");
+  bool named = (header || cookie) && IsToken(name.substr(7));
+  if (!named && name != "client.address" && name != "path" && name != "host") {
+    slot.node.Fail("cannot hash by " + yaml::Quote(name) +
+                   yaml::ExpectedOneOf(
+                       name, {"client.address", "path", "host", "header.NAME", "cookie.NAME"}));
+    return;
+  }
+  if (header) {
+    std::transform(text->begin(), text->end(), text->begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  }
+  out->hash_key = *std::move(text);
+}
+
+// A Host field: a name or address, perhaps with a port. No more than that it cannot break a header.
+bool IsHostField(std::string_view text) {
+  return text.size() <= 255 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 ||
+                  std::string_view("-._:[]").find(static_cast<char>(c)) != std::string_view::npos;
+         });
+}
+
+template <auto kMember>
+void ReadHost(const Slot& slot, OwnerOf<kMember>* out) {
+  auto text = ReadText(slot.node);
+  if (!text) return;
+  if (IsHostField(*text)) {
+    out->*kMember = *std::move(text);
+  } else {
+    slot.node.Fail("expected a host such as app.example.com or app.example.com:8080, found " +
+                   yaml::Quote(*text));
+  }
+}
+
+void ReadCheckPath(const Slot& slot, HealthCheckConfig* out) {
+  auto text = ReadText(slot.node);
+  if (!text) return;
+  bool clean =
+      std::all_of(text->begin(), text->end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  if (text->front() != '/' || !clean || text->find('#') != std::string::npos) {
+    slot.node.Fail("expected a path such as /healthz, found " + yaml::Quote(*text));
+    return;
+  }
+  out->path = *std::move(text);
+}
+
+using Check = HealthCheckConfig;
+constexpr KeyRow<Check> kHealthCheckRows[] = {
+    {"path", "path of a URL", "", "what to GET; an answer of 2xx or 3xx is healthy",
+     &ReadCheckPath},
+    {"host", "host", "", "the Host field to send; without it the server's own address",
+     &ReadHost<&Check::host>},
+    {"interval", "duration 100ms..1h", "2s", "from one check to the next", &Set<&Check::interval>},
+    {"timeout", "duration 10ms..5m", "1s", "no answer for so long is a failure",
+     &Set<&Check::timeout>},
+    {"rise", "integer 1..100", "2", "successes in a row that make a server healthy",
+     &Set<&Check::rise>},
+    {"fall", "integer 1..100", "3", "failures in a row that make it unhealthy", &Set<&Check::fall>},
+};
+
+void ReadHealthCheck(const Slot& slot, PoolConfig* out) {
+  HealthCheckConfig check;
+  ReadKeys(slot.node, kHealthCheckRows, slot.loader, &check);
+  if (slot.node.is_map()) RequireKey(slot.node, "path", "a path such as /healthz");
+  out->health_check = std::move(check);
+}
+
+using Ejection = PoolConfig::Ejection;
+constexpr KeyRow<Ejection> kEjectionRows[] = {
+    {"consecutive_errors", "integer 0..1000", "5",
+     "errors in a row for which a server is left out; 0: never",
+     &Set<&Ejection::consecutive_errors>},
+    {"time", "duration 100ms..1h", "10s", "for how long", &Set<&Ejection::time>},
+    {"max_share", "percent 0%..100%", "50%", "of the pool's servers at once; one may always stay",
+     &Set<&Ejection::max_share>},
+};
+
+using Timeouts = PoolConfig::Timeouts;
+constexpr KeyRow<Timeouts> kTimeoutRows[] = {
+    {"connect", "duration 1ms..5m", "1s", "to connect to a server", &Set<&Timeouts::connect>},
+    {"first_byte", "duration 1ms..1d", "30s",
+     "from the request's last byte to the response's first", &Set<&Timeouts::first_byte>},
+    {"idle", "duration 1ms..1d", "60s", "the longest silence once the response has begun",
+     &Set<&Timeouts::idle>},
+};
+
+using Retries = PoolConfig::Retries;
+constexpr KeyRow<Retries> kRetryRows[] = {
+    {"attempts", "integer 0..10", "1",
+     "tries beyond the first, for requests that are safe to repeat", &Set<&Retries::attempts>},
+    {"budget", "percent 0%..100%", "20%",
+     "retries as a share of the requests of the last ten seconds", &Set<&Retries::budget>},
+};
+
+using KeepAlive = PoolConfig::KeepAlive;
+constexpr KeyRow<KeepAlive> kKeepAliveRows[] = {
+    {"connections", "integer 0..100000", "64", "idle connections kept, for each worker",
+     &Set<&KeepAlive::connections>},
+    {"idle", "duration 100ms..1h", "30s", "how long one is kept", &Set<&KeepAlive::idle>},
+};
+
+using Errors = PoolConfig::Errors;
+void ReadHide(const Slot& slot, Errors* out) {
+  out->hide.clear();
+  for (const yaml::Node& node : slot.node.Items()) {
+    if (auto status = ReadInteger(node, 400, 599)) out->hide.push_back(static_cast<int>(*status));
+  }
+  if (slot.node.kind() == yaml::NodeKind::kNull)
+    slot.node.Fail("expected a list of statuses, found nothing");
+}
+
+void ReadPage(const Slot& slot, Errors* out) {
+  if (auto page = slot.loader.ReadNamed(slot.node, kMaxPage)) out->page = *std::move(page);
+}
+
+constexpr KeyRow<Errors> kErrorRows[] = {
+    {"hide", "list of statuses 400..599", "[]", "upstream errors whose body never reaches a client",
+     &ReadHide},
+    {"page", "path", "",
+     "an HTML file to show in their place, at most 1 MiB; without it the built-in page", &ReadPage},
+};
+
+constexpr KeyRow<PoolConfig> kPoolRows[] = {
+    {"servers", "address, map, or list of these", "", "the servers that answer the requests",
+     &ReadServers, &ListItems<kServerRows>},
+    {"balance", "round_robin | least_requests | hash", "least_requests",
+     "how the server of a request is picked", &Set<&PoolConfig::balance>},
+    {"hash_key", "client.address | path | host | header.NAME | cookie.NAME", "client.address",
+     "what the hash is taken of", &ReadHashKey},
+    {"health_check", "map", "", "ask each server regularly whether it is well", &ReadHealthCheck,
+     &ListSection<kHealthCheckRows>},
+    {"ejection", "map", "", "leave out a server that fails in a row",
+     &Section<&PoolConfig::ejection, kEjectionRows>, &ListSection<kEjectionRows>},
+    {"timeouts", "map", "", "how long to wait for a server",
+     &Section<&PoolConfig::timeouts, kTimeoutRows>, &ListSection<kTimeoutRows>},
+    {"retries", "map", "", "try another server when one fails",
+     &Section<&PoolConfig::retries, kRetryRows>, &ListSection<kRetryRows>},
+    {"keep_alive", "map", "", "connections to servers kept open between requests",
+     &Section<&PoolConfig::keep_alive, kKeepAliveRows>, &ListSection<kKeepAliveRows>},
+    {"errors", "map", "", "what clients see of a server's errors",
+     &Section<&PoolConfig::errors, kErrorRows>, &ListSection<kErrorRows>},
+    {"host", "host", "", "the Host field sent to servers; without it the client's",
+     &ReadHost<&PoolConfig::host>},
+    {"response_head", "size 1KiB..1MiB", "64KiB", "the largest response head that is accepted",
+     &Set<&PoolConfig::response_head>},
+};
+
+}  // namespace
+
+void ReadPools(const Slot& slot, Draft* draft) {
+  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
+    PoolConfig pool;
+    pool.name = key.text();
+    ReadKeys(value, kPoolRows, slot.loader, &pool);
+    draft->config.pools.push_back(std::move(pool));
+  });
+}
+
+void ListPoolKeys(const std::string& name, std::vector<Kind>* kinds) {
+  ListNamed<kPoolRows>(name, kinds);
+}
+
+}  // namespace spillway

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// What rules refer to, and the rules themselves: `limits`, `lists`, `rules`. These may stand in
+// included files too, so a name can be taken twice; the second one is told where the first stands.
+#include "rules/draft.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::size_t kMaxListFile = std::size_t{64} << 20;
+constexpr std::size_t kMaxListItems = 1'000'000;
+
+// True when no other file has this name; otherwise reported.
+bool TakeName(const std::string& kind, const yaml::Node& key, Draft* draft) {
+  std::string name(key.text());
+  auto [found, fresh] = draft->places.emplace(kind + " " + name, key.place());
+  if (!fresh) key.Fail(kind + " " + yaml::Quote(name) + " stands at " + found->second + " already");
+  return fresh;
+}
+
+struct LimitDraft {
+  std::string key;
+  LimitSpec spec;
+};
+
+// The builder of rules knows what a key may be; here it is only written down.
+void ReadLimitKey(const Slot& slot, LimitDraft* out) {
+  for (const yaml::Node& item : slot.node.Items()) {
+    if (!out->key.empty()) out->key += ",";
+    out->key += item.text();
+  }
+}
+
+constexpr KeyRow<LimitDraft> kLimitRows[] = {
+    {"key", "condition or list of them", "", "what has a bucket of its own, such as client.address",
+     &ReadLimitKey},
+    {"rate", "rate", "", "how many requests pass over time, such as 10/s, 30/m or 5/10s",
+     &SetIn<&LimitDraft::spec, &LimitSpec::rate>},
+    {"burst", "integer 1..1000000000", "",
+     "how many pass at once; without it the rate's own number",
+     &SetIn<&LimitDraft::spec, &LimitSpec::burst>},
+    {"keys", "integer 1024..268435456", "1048576",
+     "how many buckets the table holds, 16 bytes each",
+     &SetIn<&LimitDraft::spec, &LimitSpec::keys>},
+    {"parent_share", "integer 1..1000", "4",
+     "how many times the rate a network has when its clients must share a bucket",
+     &SetIn<&LimitDraft::spec, &LimitSpec::parent_share>},
+};
+
+// A full bucket must be a time that can be counted in nanoseconds: burst x period / events.
+constexpr Duration kLongestRefill = std::chrono::hours(24 * 366);
+
+void CheckRefill(const yaml::Node& limit, const LimitSpec& spec) {
+  double seconds = std::chrono::duration<double>(spec.rate.period).count() *
+                   static_cast<double>(spec.burst) / static_cast<double>(spec.rate.events);
+  if (seconds <= std::chrono::duration<double>(kLongestRefill).count()) return;
+  limit.Get("burst").Fail("at this rate a burst of " + std::to_string(spec.burst) +
+                          " takes longer than 366d to refill; expected a smaller burst");
+}
+
+void ReadListFile(const Slot& slot, NamedList* out) {
+  std::optional<std::string> bytes = slot.loader.ReadNamed(slot.node, kMaxListFile);
+  if (!bytes) return;
+  std::string path = slot.loader.Resolve(slot.node.text());
+  std::string_view rest = *bytes;
+  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
+  for (int number = 1; !rest.empty(); ++number) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    std::size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string_view::npos || line[begin] == '#') continue;
+    line = line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
+    if (out->items.size() == kMaxListItems) {
+      slot.node.Fail(yaml::Quote(path) + " has more than " + std::to_string(kMaxListItems) +
+                     " items");
+      return;
+    }
+    out->items.emplace_back(line);
+    out->places.push_back(path + ":" + std::to_string(number));
+  }
+}
+
+constexpr KeyRow<NamedList> kListRows[] = {
+    {"file", "path", "",
+     "one item on each line; blank lines and those that begin with '#' are left out",
+     &ReadListFile},
+};
+
+}  // namespace
+
+void ReadLimits(const Slot& slot, Draft* draft) {
+  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
+    if (!TakeName("limit", key, draft)) return;
+    std::size_t errors = key.diagnostics().size();
+    LimitDraft limit;
+    ReadKeys(value, kLimitRows, slot.loader, &limit);
+    if (value.is_map()) {
+      RequireKey(value, "key", "what has a bucket of its own, such as client.address, or global");
+      RequireKey(value, "rate", "a rate such as 10/s");
+      if (value.Get("burst").missing()) limit.spec.burst = limit.spec.rate.events;
+      if (key.diagnostics().size() == errors) CheckRefill(value, limit.spec);
+    }
+    // One that is wrong is known by name all the same, or each rule that uses it would be called
+    // wrong.
+    draft->scope.limits.push_back({std::string(key.text()), std::move(limit.key), limit.spec});
+    // What a key may be the builder of rules says.
+    draft->scope.limit_keys.push_back(value.is_map() ? value.Get("key") : yaml::Node());
+  });
+}
+
+void ListLimitKeys(const std::string& name, std::vector<Kind>* kinds) {
+  ListNamed<kLimitRows>(name, kinds);
+}
+
+void ReadLists(const Slot& slot, Draft* draft) {
+  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
+    if (!TakeName("list", key, draft)) return;
+    NamedList& list = draft->scope.lists[std::string(key.text())];
+    if (value.is_map()) {
+      ReadKeys(value, kListRows, slot.loader, &list);
+      RequireKey(value, "file", "the path of a file");
+      return;
+    }
+    if (value.kind() == yaml::NodeKind::kNull)
+      value.Fail("expected a list of items, or { file: path }, found nothing");
+    for (const yaml::Node& item : value.Items()) {
+      if (!ExpectScalar(item, "an item of the list")) continue;
+      list.items.emplace_back(item.text());
+      list.places.push_back(item.place());
+    }
+  });
+}
+
+void ListListKeys(const std::string& name, std::vector<Kind>* kinds) {
+  ListNamed<kListRows>(name, kinds);
+}
+
+void ReadRules(const Slot& slot, Draft* draft) {
+  if (slot.node.kind() == yaml::NodeKind::kNull) return;
+  if (!slot.node.is_list()) {
+    slot.node.Fail("expected a list of rules, each beginning with '- ', found " +
+                   std::string(KindName(slot.node.kind())));
+    return;
+  }
+  for (const yaml::Node& rule : slot.node.Items()) draft->rules.push_back(rule);
+}
+
+}  // namespace spillway

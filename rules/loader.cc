@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Paths and bytes of a load.
+#include "rules/loader.h"
+
+#include "rules/hash.h"
+#include "rules/scalars.h"
+
+namespace spillway {
+void Loader::Enter(const std::string& file) {
+  std::size_t slash = file.rfind('/');
+  directory_ = slash == std::string::npos ? std::string() : file.substr(0, slash + 1);
+}
+
+std::string Loader::Resolve(std::string_view path) const {
+  if (path.starts_with("./") && !directory_.empty()) path.remove_prefix(2);
+  if (path.starts_with('/')) return std::string(path);
+  return directory_ + std::string(path);
+}
+
+Result<std::string> Loader::Read(const std::string& path) {
+  Result<std::string> bytes = files_.Read(path);
+  // Chained by the seed, so that bytes moved from one file to the next change the digest.
+  if (bytes) digest_ = HashBytes(*bytes, digest_);
+  return bytes;
+}
+
+std::optional<std::string> Loader::ReadNamed(const yaml::Node& node, std::size_t limit) {
+  if (!ExpectScalar(node, "the path of a file")) return std::nullopt;
+  std::string path = Resolve(node.text());
+  Result<std::string> bytes = Read(path);
+  if (!bytes) {
+    node.Fail("cannot read " + yaml::Quote(path) + ": " + bytes.error().message);
+    return std::nullopt;
+  }
+  if (bytes->size() > limit) {
+    node.Fail(yaml::Quote(path) + " has " + std::to_string(bytes->size()) +
+              " bytes; expected at most " + FormatBytes(Bytes{limit}));
+    return std::nullopt;
+  }
+  return *std::move(bytes);
+}
+
+}  // namespace spillway
