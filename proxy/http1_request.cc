@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// The parser of requests: the request line as it must be written, then the fields, the rules, the
+// body.
+#include "proxy/fields.h"
+#include "proxy/http1.h"
+#include "proxy/http1_body.h"
+#include "proxy/http1_head.h"
+#include "proxy/http1_rules.h"
+
+namespace spillway {
+
+struct RequestParser::Impl {
+  explicit Impl(const MessageLimits& limits)
+      : reader(HeadReader::Side::kRequest, limits), body(limits) {}
+
+  ParseStep FeedHead(const char* base, std::size_t from, std::size_t to);
+  ParseStep FinishHead(const char* base, std::size_t skip);
+  ParseStep Fail(Refusal why) {
+    stage = MessageStage::kFailed;
+    refusal = why;
+    return ParseStep::kFailed;
+  }
+
+  HeadReader reader;
+  BodyReader body;
+  RequestHead head;
+  MessageStage stage = MessageStage::kHead;
+  bool started = false;
+  std::size_t taken = 0;
+  Refusal refusal;
+};
+
+ParseStep RequestParser::Impl::FeedHead(const char* base, std::size_t from, std::size_t to) {
+  taken = to;
+  // One empty line before a request is passed over (RFC 9112 2.2); it does not start one.
+  std::size_t skip = 0;
+  if (to > 0 && base[0] == '\r') {
+    if (to == 1) return ParseStep::kNeedMore;
+    if (base[1] != '\n') return Fail({400, "bare CR before a request"});
+    skip = 2;
+  }
+  if (to <= skip) return ParseStep::kNeedMore;
+  started = true;
+  if (!IsTokenChar(base[skip])) return Fail({400, "malformed method"});
+  const ParseStep step = reader.Feed(base, from, to, skip);
+  if (step == ParseStep::kFailed) return Fail(reader.refusal());
+  if (step != ParseStep::kHead) return step;
+  taken = reader.size();
+  return FinishHead(base, skip);
+}
+
+ParseStep RequestParser::Impl::FinishHead(const char* base, std::size_t skip) {
+  const Piece target = reader.target();
+  if (target.end == 0) return Fail({400, "malformed request line"});
+  // The method as it stands there must be the one that llhttp read: no second space hides in it.
+  const std::string_view method(base + skip, target.begin - skip - 1);
+  if (method != reader.method() || base[target.begin - 1] != ' ')
+    return Fail({400, "malformed request line"});
+
+  constexpr std::string_view kVersion = " HTTP/1.";
+  const std::string_view rest(base + target.end, reader.size() - target.end);
+  const bool ours = rest.starts_with(kVersion) && (rest[8] == '0' || rest[8] == '1');
+  if (!ours && (rest.starts_with(" HTTP/") || rest.starts_with("\r\n"))) {
+    return Fail({505, "HTTP version other than 1.0 and 1.1"});
+  }
+  if (!ours || rest.substr(9, 2) != "\r\n") return Fail({400, "malformed request line"});
+  head.minor = rest[8] - '0';
+  head.method = method;
+  head.target = {base + target.begin, target.end - target.begin};
+  if (!reader.FillFields(base, target.end + 11, &head.headers, &head.fields)) {
+    return Fail({400, "folded or malformed header field"});
+  }
+  if (const Refusal why = JudgeRequest(&head)) return Fail(why);
+  body.Begin(head.body, head.content_length);
+  stage = MessageStage::kBody;
+  return ParseStep::kHead;
+}
+
+RequestParser::RequestParser(const MessageLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
+RequestParser::~RequestParser() = default;
+RequestParser::RequestParser(RequestParser&&) noexcept = default;
+
+ParseStep RequestParser::Feed(const char* base, std::size_t from, std::size_t to) {
+  Impl& impl = *impl_;
+  switch (impl.stage) {
+    case MessageStage::kHead:
+      return impl.FeedHead(base, from, to);
+    case MessageStage::kEnd:
+      impl.taken = from;
+      return ParseStep::kEnd;
+    case MessageStage::kFailed:
+      return ParseStep::kFailed;
+    case MessageStage::kBody:
+      break;
+  }
+  const ParseStep step = impl.body.Feed(base, from, to);
+  impl.taken = impl.body.taken();
+  if (step == ParseStep::kEnd) impl.stage = MessageStage::kEnd;
+  if (step == ParseStep::kFailed) return impl.Fail({impl.body.status(), impl.body.error()});
+  return step;
+}
+
+std::size_t RequestParser::taken() const {
+  return impl_->taken;
+}
+const RequestHead& RequestParser::head() const {
+  return impl_->head;
+}
+std::string_view RequestParser::body() const {
+  return impl_->body.body();
+}
+std::span<const HeaderField> RequestParser::trailers() const {
+  return impl_->body.trailers();
+}
+bool RequestParser::started() const {
+  return impl_->started;
+}
+std::string_view RequestParser::error() const {
+  return impl_->refusal.reason;
+}
+int RequestParser::status() const {
+  return impl_->refusal.status;
+}
+
+void RequestParser::Rebase(const char* old_base, const char* new_base) {
+  const auto from = reinterpret_cast<std::uintptr_t>(old_base);
+  RequestHead& head = impl_->head;
+  MoveView(&head.method, from, new_base);
+  MoveView(&head.target, from, new_base);
+  MoveView(&head.upgrade, from, new_base);
+  MoveFields(&head.headers, from, new_base);
+}
+
+void RequestParser::Reset() {
+  Impl& impl = *impl_;
+  impl.reader.Reset();
+  impl.body.Begin(BodyKind::kNone, 0);
+  impl.head.method = impl.head.target = impl.head.upgrade = {};
+  impl.head.headers.clear();  // the vectors keep their capacity
+  impl.head.fields.clear();
+  impl.stage = MessageStage::kHead;
+  impl.started = false;
+  impl.taken = 0;
+  impl.refusal = {};
+}
+
+}  // namespace spillway
