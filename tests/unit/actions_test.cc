@@ -65,10 +65,14 @@ TEST(Actions, ChallengeByTheDefaultsOrTheirOwn) {
 }
 
 TEST(Actions, RedirectToUrlsAndPaths) {
-  EXPECT_EQ(Final<Redirect>("{ redirect: /new }").location, "/new");
-  EXPECT_EQ(Final<Redirect>("{ redirect: /new }").status, 302);
-  EXPECT_EQ(Final<Redirect>("{ redirect: { to: 'https://example.com/x?y', status: 308 } }").status,
-            308);
+  RuleBook path("[{ action: { redirect: /new } }]");
+  const auto& to_path = std::get<Redirect>(path.Judge(Sample{}).action);
+  EXPECT_EQ(to_path.location, "/new");
+  EXPECT_EQ(to_path.status, 302);
+  RuleBook url("[{ action: { redirect: { to: 'https://example.com/x?y', status: 308 } } }]");
+  const auto& to_url = std::get<Redirect>(url.Judge(Sample{}).action);
+  EXPECT_EQ(to_url.location, "https://example.com/x?y");
+  EXPECT_EQ(to_url.status, 308);
 }
 
 TEST(Actions, RedirectKeepsThePathWithoutLeavingTheSite) {
