@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/admin_views.h"
+
+#include <fmt/format.h>
+
+#include "proxy/generation.h"
+#include "proxy/version.h"
+#include "proxy/wall_time.h"
+
+namespace spillway {
+namespace {
+
+double Seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+// "10/s", "5/m", "5/10s".
+std::string FormatRate(const Rate& rate) {
+  std::string period = FormatDuration(rate.period);
+  if (period.size() == 2 && period[0] == '1') period.erase(0, 1);
+  return fmt::format("{}/{}", rate.events, period);
+}
+
+const char* BalanceName(Balance balance) {
+  switch (balance) {
+    case Balance::kRoundRobin:
+      return "round_robin";
+    case Balance::kLeastRequests:
+      return "least_requests";
+    case Balance::kHash:
+      return "hash";
+  }
+  return "";
+}
+
+const char* LogFormatName(AccessLogConfig::Format format) {
+  switch (format) {
+    case AccessLogConfig::Format::kOff:
+      return "off";
+    case AccessLogConfig::Format::kJson:
+      return "json";
+    case AccessLogConfig::Format::kCombined:
+      return "combined";
+  }
+  return "";
+}
+
+const char* ModeName(RuleInfo::Mode mode) {
+  switch (mode) {
+    case RuleInfo::Mode::kEnforce:
+      return "enforce";
+    case RuleInfo::Mode::kShadow:
+      return "shadow";
+    case RuleInfo::Mode::kOff:
+      return "off";
+  }
+  return "";
+}
+
+Json ViewListener(const ListenerConfig& listener) {
+  Json json;
+  json["address"] = listener.address.text;
+  json["proxy_protocol"] = listener.proxy_protocol;
+  if (!listener.tls) return json;
+  Json& tls = json["tls"];
+  tls["min_version"] = listener.tls->min_version == 13 ? "1.3" : "1.2";
+  for (const TlsCertificate& pair : listener.tls->certificates) {
+    tls["certificates"].push_back({{"certificate", pair.certificate}, {"key", pair.key}});
+  }
+  return json;
+}
+
+Json ViewClients(const ClientConfig& clients) {
+  Json json;
+  json["trusted_proxies"] = Json::array();
+  for (const IpRange& range : clients.trusted_proxies) {
+    json["trusted_proxies"].push_back(range.ToString());
+  }
+  json["address_header"] = clients.address_header;
+  json["ipv6_prefix"] = clients.ipv6_prefix;
+  const ClientConfig::Timeouts& t = clients.timeouts;
+  json["timeouts"] = {
+      {"handshake", FormatDuration(t.handshake)}, {"head", FormatDuration(t.head)},
+      {"body", FormatDuration(t.body)},           {"write", FormatDuration(t.write)},
+      {"idle", FormatDuration(t.idle)},           {"tunnel", FormatDuration(t.tunnel)}};
+  const ClientConfig::Sizes& s = clients.sizes;
+  json["sizes"] = {{"head", s.head.count},
+                   {"headers", s.headers},
+                   {"target", s.target.count},
+                   {"body", s.body.count}};
+  json["max_connections"] = clients.max_connections;
+  json["max_requests"] = clients.max_requests;
+  return json;
+}
+
+Json ViewPoolConfig(const PoolConfig& pool) {
+  Json json;
+  json["name"] = pool.name;
+  for (const ServerConfig& server : pool.servers) {
+    json["servers"].push_back(
+        {{"address", server.address.text}, {"weight", server.weight}, {"backup", server.backup}});
+  }
+  json["balance"] = BalanceName(pool.balance);
+  if (pool.balance == Balance::kHash) json["hash_key"] = pool.hash_key;
+  if (pool.health_check) {
+    const HealthCheckConfig& check = *pool.health_check;
+    json["health_check"] = {{"path", check.path},
+                            {"interval", FormatDuration(check.interval)},
+                            {"timeout", FormatDuration(check.timeout)},
+                            {"rise", check.rise},
+                            {"fall", check.fall}};
+  }
+  json["ejection"] = {{"consecutive_errors", pool.ejection.consecutive_errors},
+                      {"time", FormatDuration(pool.ejection.time)},
+                      {"max_share", fmt::format("{}%", pool.ejection.max_share)}};
+  json["timeouts"] = {{"connect", FormatDuration(pool.timeouts.connect)},
+                      {"first_byte", FormatDuration(pool.timeouts.first_byte)},
+                      {"idle", FormatDuration(pool.timeouts.idle)}};
+  json["retries"] = {{"attempts", pool.retries.attempts},
+                     {"budget", fmt::format("{}%", pool.retries.budget)}};
+  json["keep_alive"] = {{"connections", pool.keep_alive.connections},
+                        {"idle", FormatDuration(pool.keep_alive.idle)}};
+  json["errors"] = {{"hide", pool.errors.hide}, {"own_page", !pool.errors.page.empty()}};
+  return json;
+}
+
+std::uint64_t SumWorkers(const AdminControls& server, Counter WorkerCounters::*counter) {
+  std::uint64_t sum = 0;
+  for (const WorkerCounters* worker : server.counters()) sum += (worker->*counter).value();
+  return sum;
+}
+
+std::uint64_t SumPool(const Generation& generation, std::size_t pool,
+                      Counter PoolCounters::*counter) {
+  std::uint64_t sum = 0;
+  for (const auto& worker : generation.pool_counters) sum += ((*worker[pool]).*counter).value();
+  return sum;
+}
+
+Json ViewEndpoint(const PoolMember& member, TimePoint now) {
+  const Endpoint& endpoint = *member.endpoint;
+  const auto relaxed = std::memory_order_relaxed;
+  Json json;
+  json["address"] = endpoint.text;
+  json["weight"] = member.weight;
+  json["backup"] = member.backup;
+  json["up"] = Pool::Usable(endpoint, now);
+  json["healthy"] = endpoint.healthy.load(relaxed);
+  const Duration ejected = TimePoint(Duration(endpoint.ejected_until.load(relaxed))) - now;
+  json["ejected_for_seconds"] = std::max(0.0, Seconds(ejected));
+  json["in_flight"] = endpoint.in_flight.load(relaxed);
+  json["requests"] = endpoint.requests.load(relaxed);
+  json["errors"] = endpoint.errors.load(relaxed);
+  return json;
+}
+
+}  // namespace
+
+Json ViewReload(const ReloadStatus& reload) {
+  Json json;
+  json["ok"] = reload.ok;
+  json["when"] = FormatTime(reload.when);
+  json["error"] = reload.error;
+  json["succeeded"] = reload.succeeded;
+  json["failed"] = reload.failed;
+  return json;
+}
+
+Json ViewStatus(const AdminControls& server) {
+  const Generation& generation = server.generation();
+  Json json;
+  json["version"] = Version();
+  json["state"] = server.draining() ? "draining" : server.ready() ? "running" : "starting";
+  json["ready"] = server.ready();
+  json["uptime_seconds"] = Seconds(server.now() - server.started());
+  json["workers"] = server.counters().size();
+  json["listeners"] = server.listening();
+  json["generation"] = generation.number;
+  json["config"] = {{"file", generation.config.file},
+                    {"digest", fmt::format("{:016x}", generation.config.digest)}};
+  json["reload"] = ViewReload(server.reload_status());
+  json["connections"] = {{"open", SumWorkers(server, &WorkerCounters::connections_open)},
+                         {"accepted", SumWorkers(server, &WorkerCounters::connections_accepted)},
+                         {"refused", SumWorkers(server, &WorkerCounters::connections_refused)},
+                         {"kept_upstream", server.kept_upstream_connections()}};
+  Json& decisions = json["decisions"] = Json::object();
+  for (std::size_t i = 0; i < static_cast<std::size_t>(Decision::kCount); ++i) {
+    std::uint64_t sum = 0;
+    for (const WorkerCounters* worker : server.counters()) sum += worker->decisions[i].value();
+    decisions[DecisionName(static_cast<Decision>(i))] = sum;
+  }
+  constexpr const char* kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+  Json& responses = json["responses"] = Json::object();
+  for (std::size_t i = 0; i < std::size(kClasses); ++i) {
+    std::uint64_t sum = 0;
+    for (const WorkerCounters* worker : server.counters()) sum += worker->status_classes[i].value();
+    responses[kClasses[i]] = sum;
+  }
+  Json& on = json["toggles_on"] = Json::array();
+  for (const ToggleStatus& toggle : server.toggles()) {
+    if (toggle.on) on.push_back(toggle.name);
+  }
+  json["access_log_dropped"] = server.access_log_dropped();
+  return json;
+}
+
+Json ViewConfig(const AdminControls& server) {
+  const Generation& generation = server.generation();
+  const Config& config = generation.config;
+  Json json;
+  json["file"] = config.file;
+  json["digest"] = fmt::format("{:016x}", config.digest);
+  json["generation"] = generation.number;
+  json["reload"] = ViewReload(server.reload_status());
+  json["workers"] = server.counters().size();
+  json["log_level"] = config.log_level;
+  json["access_log"] = {{"format", LogFormatName(config.access_log.format)},
+                        {"path", config.access_log.path},
+                        {"query", config.access_log.query}};
+  json["state_file"] = config.state_file;
+  json["shutdown"] = {{"delay", FormatDuration(config.shutdown.delay)},
+                      {"timeout", FormatDuration(config.shutdown.timeout)}};
+  json["listeners"] = Json::array();
+  for (const ListenerConfig& listener : config.listeners) {
+    json["listeners"].push_back(ViewListener(listener));
+  }
+  json["admin"] = {{"address", config.admin.address ? config.admin.address->text : "off"},
+                   {"token_file", config.admin.token_file}};
+  json["clients"] = ViewClients(config.clients);
+  json["challenge"] = {{"key_file", config.challenge.key_file},
+                       {"cookie", config.challenge.cookie}};
+  json["pools"] = Json::array();
+  for (const PoolConfig& pool : config.pools) json["pools"].push_back(ViewPoolConfig(pool));
+  json["rules"] = config.policy->rules().size();
+  json["limits"] = config.policy->limits().size();
+  json["toggles"] = config.policy->toggles().size();
+  return json;
+}
+
+Json ViewRules(const AdminControls& server) {
+  const Generation& generation = server.generation();
+  const Policy& policy = *generation.config.policy;
+  Json list = Json::array();
+  const auto rules = policy.rules();
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    Json json;
+    json["name"] = rules[i].name;
+    json["action"] = rules[i].action;
+    json["mode"] = ModeName(rules[i].mode);
+    json["toggle"] = rules[i].toggle == kNoRule ? "" : policy.toggles()[rules[i].toggle];
+    json["place"] = rules[i].place;
+    std::uint64_t enforced = 0, shadow = 0;
+    for (const auto& worker : generation.rule_counters) {
+      enforced += worker[i]->enforced.value();
+      shadow += worker[i]->shadow.value();
+    }
+    json["matches"] = enforced;
+    json["shadow_matches"] = shadow;
+    list.push_back(std::move(json));
+  }
+  return {{"rules", std::move(list)}};
+}
+
+Json ViewToggle(const ToggleStatus& toggle) {
+  Json json;
+  json["name"] = toggle.name;
+  json["on"] = toggle.on;
+  json["cause"] = toggle.cause;
+  json["reason"] = toggle.reason;
+  json["since"] = FormatTime(toggle.since);
+  json["until"] = toggle.until ? Json(FormatTime(*toggle.until)) : Json();
+  json["description"] = toggle.description;
+  return json;
+}
+
+Json ViewToggles(const AdminControls& server) {
+  Json list = Json::array();
+  for (const ToggleStatus& toggle : server.toggles()) list.push_back(ViewToggle(toggle));
+  return {{"toggles", std::move(list)}};
+}
+
+Json ViewLimits(const AdminControls& server) {
+  const Generation& generation = server.generation();
+  const auto limits = generation.config.policy->limits();
+  Json list = Json::array();
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    const LimitInfo& limit = limits[i];
+    const LimitTable::Usage usage = generation.limits[i]->Count(server.now());
+    Json json;
+    json["name"] = limit.name;
+    json["key"] = limit.key;
+    json["rate"] = FormatRate(limit.spec.rate);
+    json["burst"] = limit.spec.burst;
+    json["entries"] = usage.live;
+    json["capacity"] = usage.capacity;
+    json["parent_answers"] = usage.parent_answers;
+    json["memory_bytes"] = usage.memory_bytes;
+    json["shadow"] = limit.in_shadow_use;
+    list.push_back(std::move(json));
+  }
+  return {{"limits", std::move(list)}};
+}
+
+Json ViewPools(const AdminControls& server) {
+  const Generation& generation = server.generation();
+  Json list = Json::array();
+  for (std::size_t i = 0; i < generation.pools.size(); ++i) {
+    const Pool& pool = *generation.pools[i];
+    Json json;
+    json["name"] = pool.config().name;
+    json["balance"] = BalanceName(pool.config().balance);
+    json["requests"] = SumPool(generation, i, &PoolCounters::requests);
+    json["errors"] = {{"connect", SumPool(generation, i, &PoolCounters::connect_errors)},
+                      {"timeout", SumPool(generation, i, &PoolCounters::timeouts)},
+                      {"reset", SumPool(generation, i, &PoolCounters::resets)},
+                      {"protocol", SumPool(generation, i, &PoolCounters::protocol_errors)},
+                      {"no_server", SumPool(generation, i, &PoolCounters::no_server)}};
+    json["retries"] = SumPool(generation, i, &PoolCounters::retries);
+    json["servers"] = Json::array();
+    for (const PoolMember& member : *pool.members()) {
+      json["servers"].push_back(ViewEndpoint(member, server.now()));
+    }
+    list.push_back(std::move(json));
+  }
+  return {{"pools", std::move(list)}};
+}
+
+}  // namespace spillway

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/admin_api.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proxy/admin_views.h"
+#include "proxy/ctl.h"
+#include "tests/unit/fake_controls.h"
+
+namespace spillway {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr const char* kReadPaths[] = {"/",
+                                      "/livez",
+                                      "/readyz",
+                                      "/ready",
+                                      "/metrics",
+                                      "/version",
+                                      "/api/v1/status",
+                                      "/api/v1/config",
+                                      "/api/v1/rules",
+                                      "/api/v1/toggles",
+                                      "/api/v1/limits",
+                                      "/api/v1/pools",
+                                      "/api/v1/toggles/surge"};
+
+class AdminApiTest : public testing::Test {
+ protected:
+  AdminRequest Request(const std::string& method, const std::string& path,
+                       const std::string& body = "") {
+    AdminRequest request;
+    request.method = method;
+    request.path = path.substr(0, path.find('?'));
+    if (path.find('?') != std::string::npos) request.query = path.substr(path.find('?') + 1);
+    request.headers = {{"Host", "127.0.0.1:9901"}};
+    request.body = body;
+    request.peer = "127.0.0.1";
+    return request;
+  }
+  AdminReply Send(const AdminRequest& request) { return AdminApi(server_, guard_).Handle(request); }
+  AdminReply Get(const std::string& path) { return Send(Request("GET", path)); }
+  AdminReply Post(const std::string& path, const std::string& body = "") {
+    return Send(Request("POST", path, body));
+  }
+  int StatusWith(const std::string& method, const std::string& name, const std::string& value) {
+    AdminRequest request = Request(method, method == "GET" ? "/api/v1/status" : "/api/v1/reload");
+    request.headers.insert(request.headers.begin(), {name, value});
+    return Send(request).status;
+  }
+
+  FakeControls server_{kFakeSite};
+  AdminGuard guard_;
+};
+
+TEST_F(AdminApiTest, EveryReadPathAnswersAndChangesNothing) {
+  for (const char* path : kReadPaths) {
+    const AdminReply reply = Get(path);
+    EXPECT_EQ(reply.status, 200) << path;
+    EXPECT_THAT(reply.body, Not(IsEmpty())) << path;
+    const bool json = std::string_view(path).starts_with("/api");
+    EXPECT_TRUE(!json || ParseJson(reply.body)) << path;
+  }
+  EXPECT_THAT(server_.done_, IsEmpty());
+}
+
+TEST_F(AdminApiTest, GetOfAVerbIsRefusedWithAllow) {
+  for (const char* path : {"/api/v1/reload", "/api/v1/drain", "/api/v1/config/check"}) {
+    const AdminReply reply = Get(path);
+    EXPECT_EQ(reply.status, 405) << path;
+    EXPECT_THAT(reply.headers,
+                testing::Contains(std::pair<std::string, std::string>("Allow", "POST")));
+  }
+  EXPECT_EQ(Get("/api/v1/toggles/surge?on=true").status, 200);  // tells, and flips nothing
+  EXPECT_THAT(server_.done_, IsEmpty());
+  EXPECT_FALSE(server_.draining_);
+}
+
+TEST_F(AdminApiTest, PostToAPageIsRefused) {
+  EXPECT_EQ(Post("/api/v1/status").status, 405);
+  EXPECT_EQ(Send(Request("DELETE", "/api/v1/toggles/surge")).status, 405);
+  EXPECT_EQ(Get("/etc/passwd").status, 404);
+}
+
+TEST_F(AdminApiTest, ReadinessFailsWhileDrainingAndLivenessDoesNot) {
+  EXPECT_EQ(Post("/api/v1/drain").status, 202);
+  EXPECT_EQ(Get("/readyz").status, 503);
+  EXPECT_EQ(Get("/ready").status, 503);
+  EXPECT_EQ(Get("/livez").status, 200);
+}
+
+TEST_F(AdminApiTest, ReloadTellsWhoAndWhatIsWrong) {
+  EXPECT_EQ(Post("/api/v1/reload").status, 200);
+  EXPECT_THAT(server_.done_, ElementsAre("reload by admin (127.0.0.1)"));
+  server_.reload_error_ = "site.yaml:3:1: unknown key 'pool'\n";
+  const AdminReply reply = Post("/api/v1/reload");
+  EXPECT_EQ(reply.status, 422);
+  EXPECT_EQ(TextAt(*ParseJson(reply.body), "error"), server_.reload_error_);
+}
+
+TEST_F(AdminApiTest, TogglesTakeJsonOrAQuery) {
+  EXPECT_EQ(Post("/api/v1/toggles/surge", R"({"on":true,"for":"30m","reason":"launch"})").status,
+            200);
+  EXPECT_TRUE(server_.toggles_[0].on);
+  EXPECT_EQ(server_.toggles_[0].reason, "launch");
+  EXPECT_EQ(server_.toggles_[0].until, server_.wall_now() + 30min);
+  EXPECT_EQ(Post("/api/v1/toggles/surge?on=false&reason=all+is%20well").status, 200);
+  EXPECT_FALSE(server_.toggles_[0].on);
+  EXPECT_EQ(server_.toggles_[0].reason, "all is well");
+}
+
+TEST_F(AdminApiTest, BadToggleOrdersAreRefusedWithAReason) {
+  const std::tuple<const char*, const char*, int, const char*> kCases[] = {
+      {"/api/v1/toggles/sruge?on=true", "", 404, "sruge"},
+      {"/api/v1/toggles/surge", "", 400, "`on` is missing"},
+      {"/api/v1/toggles/surge?on=maybe", "", 400, "true or false"},
+      {"/api/v1/toggles/surge?on=true&for=soon", "", 400, "`for`"},
+      {"/api/v1/toggles/surge?on=true&until=x", "", 400, "unknown parameter 'until'"},
+      {"/api/v1/toggles/surge", "on=true", 400, "not a JSON object"},
+      {"/api/v1/toggles/surge", R"({"on":1})", 400, "`on`"},
+  };
+  for (const auto& [path, body, status, why] : kCases) {
+    const AdminReply reply = Post(path, body);
+    EXPECT_EQ(reply.status, status) << path << body;
+    EXPECT_THAT(reply.body, HasSubstr(why)) << path << body;
+  }
+  EXPECT_THAT(server_.done_, IsEmpty());
+}
+
+TEST_F(AdminApiTest, TheTokenIsNeededForAllButProbes) {
+  guard_.token = "correct horse";
+  EXPECT_EQ(Get("/api/v1/status").status, 401);
+  EXPECT_EQ(Get("/metrics").status, 401);
+  EXPECT_EQ(Get("/livez").status, 200);
+  EXPECT_EQ(Get("/readyz").status, 200);
+  EXPECT_EQ(StatusWith("GET", "Authorization", "Bearer correct horse"), 200);
+  EXPECT_EQ(StatusWith("GET", "Authorization", "Bearer correct hors"), 401);
+  EXPECT_EQ(StatusWith("GET", "Authorization", "Bearer "), 401);
+  EXPECT_EQ(StatusWith("GET", "Authorization", "correct horse"), 401);
+  EXPECT_EQ(StatusWith("POST", "Authorization", "bearer correct horse"), 200);
+}
+
+TEST_F(AdminApiTest, OtherOriginsAreRefused) {
+  EXPECT_EQ(StatusWith("POST", "Origin", "http://127.0.0.1:9901"), 200);
+  EXPECT_EQ(StatusWith("POST", "Origin", "http://evil.example"), 403);
+  EXPECT_EQ(StatusWith("POST", "Origin", "http://127.0.0.1:8000"), 403);
+  EXPECT_EQ(StatusWith("GET", "Origin", "null"), 403);
+}
+
+TEST_F(AdminApiTest, RequestsOfOtherSitesPagesAreRefused) {
+  EXPECT_EQ(StatusWith("POST", "Sec-Fetch-Site", "cross-site"), 403);
+  EXPECT_EQ(StatusWith("POST", "Sec-Fetch-Site", "same-site"), 403);
+  EXPECT_EQ(StatusWith("POST", "Sec-Fetch-Site", "same-origin"), 200);
+  EXPECT_EQ(StatusWith("GET", "Sec-Fetch-Site", "cross-site"), 200);  // a link to the page
+  EXPECT_EQ(StatusWith("POST", "Content-Type", "application/x-www-form-urlencoded"), 403);
+  EXPECT_EQ(StatusWith("POST", "Content-Type", "text/plain;charset=utf-8"), 403);
+  EXPECT_EQ(StatusWith("POST", "Content-Type", "application/json"), 200);
+}
+
+TEST_F(AdminApiTest, OnLoopbackTheHostMustBeAnAddressOrLocalhost) {
+  for (const char* host :
+       {"127.0.0.1", "127.0.0.1:9901", "[::1]:9901", "localhost:9901", "LOCALHOST"}) {
+    EXPECT_EQ(StatusWith("GET", "Host", host), 200) << host;
+  }
+  for (const char* host :
+       {"evil.example", "evil.example:9901", "", "localhost.evil.example", "[::1"}) {
+    EXPECT_EQ(StatusWith("GET", "Host", host), 400) << host;
+  }
+  guard_.place = AdminPlace::kUnix;
+  AdminRequest request = Request("GET", "/api/v1/status");
+  request.headers.clear();
+  EXPECT_EQ(Send(request).status, 200);
+}
+
+TEST_F(AdminApiTest, TheConfigurationNamesSecretsOnlyByFile) {
+  guard_.token.clear();
+  server_.reload_.ok = false;
+  server_.reload_.error = "line one\nline two";
+  const Json config = *ParseJson(Get("/api/v1/config").body);
+  EXPECT_EQ(config["admin"]["token_file"], "secret.token");
+  EXPECT_EQ(config["generation"], 3);
+  EXPECT_EQ(config["reload"]["error"], "line one\nline two");
+  EXPECT_EQ(config["pools"][0]["servers"][0]["address"], "127.0.0.1:3000");
+}
+
+TEST_F(AdminApiTest, ViewsTellNumbers) {
+  server_.generation_.rule_counters[0][0]->enforced.Add(5);
+  server_.counters_.connections_open.Add(3);
+  EXPECT_EQ(ParseJson(Get("/api/v1/rules").body)->at("rules")[0]["matches"], 5);
+  EXPECT_EQ(ParseJson(Get("/api/v1/rules").body)->at("rules")[2]["toggle"], "surge");
+  EXPECT_EQ(ParseJson(Get("/api/v1/limits").body)->at("limits")[0]["capacity"], 1024);
+  EXPECT_EQ(ParseJson(Get("/api/v1/pools").body)->at("pools")[0]["servers"][0]["up"], true);
+  const Json status = *ParseJson(Get("/api/v1/status").body);
+  EXPECT_EQ(status["connections"]["open"], 3);
+  EXPECT_EQ(status["uptime_seconds"], 60.0);
+}
+
+TEST_F(AdminApiTest, TheStatusPageEscapesAndHasNoScript) {
+  server_.toggles_[0].reason = "<script>alert(1)</script>";
+  server_.reload_.ok = false;
+  server_.reload_.error = "<img src=x>";
+  const AdminReply page = Get("/");
+  EXPECT_THAT(page.body, Not(HasSubstr("<script")));
+  EXPECT_THAT(page.body, Not(HasSubstr("<img")));
+  EXPECT_THAT(page.content_type, HasSubstr("text/html"));
+}
+
+TEST_F(AdminApiTest, CtlPrintsEveryAnswerForPeople) {
+  server_.toggles_[0].on = true;
+  const std::pair<std::string, const char*> kCases[] = {
+      {"status", "running, ready"}, {"toggles", "surge"},        {"rules", "bad-bots"},
+      {"limits", "per-client"},     {"pools", "127.0.0.1:3000"}, {"config", "secret.token"}};
+  for (const auto& [verb, part] : kCases) {
+    const Json answer = *ParseJson(Get("/api/v1/" + verb).body);
+    EXPECT_THAT(FormatForPeople(verb, answer), HasSubstr(part)) << verb;
+  }
+}
+
+TEST(FormatForPeople, BearsAnswersItDoesNotUnderstand) {
+  for (const char* verb :
+       {"status", "toggles", "toggle", "rules", "limits", "pools", "config", "reload"}) {
+    for (const char* text : {"{}", "[]", "null", "3", R"({"rules":7,"pools":[3],"toggles":"x"})"}) {
+      FormatForPeople(verb, *ParseJson(text));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace spillway
