@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/generation_builder.h"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <optional>
+
+#include "proxy/challenge_gate.h"
+
+namespace spillway {
+namespace {
+
+// Descriptors that are not for connections: listeners, logs, files, timers, the admin side.
+constexpr std::uint64_t kReservedDescriptors = 64;
+
+using TlsContexts = std::vector<std::shared_ptr<const TlsContext>>;
+
+Result<TlsContexts> MakeTls(const Config& config) {
+  TlsContexts contexts;
+  for (const ListenerConfig& listener : config.listeners) {
+    if (!listener.tls) {
+      contexts.push_back(nullptr);
+      continue;
+    }
+    auto context = TlsContext::Create(*listener.tls);
+    if (!context) {
+      return Fail("listener " + listener.address.text + ": " + context.error().message);
+    }
+    contexts.push_back(std::move(*context));
+  }
+  return contexts;
+}
+
+// Which limit of `old` has the buckets for `limit`.
+std::optional<std::size_t> FindLimit(std::span<const LimitInfo> old, const LimitInfo& limit) {
+  for (std::size_t i = 0; i < old.size(); ++i) {
+    const bool same_table = std::bit_ceil(old[i].spec.keys) == std::bit_ceil(limit.spec.keys);
+    if (old[i].name == limit.name && old[i].key == limit.key && same_table) return i;
+  }
+  return std::nullopt;
+}
+
+bool SameSpec(const LimitSpec& a, const LimitSpec& b) {
+  return a.rate == b.rate && a.burst == b.burst && a.parent_share == b.parent_share;
+}
+
+void CarryLimits(const Generation* previous, Blueprint* blueprint) {
+  Generation& next = *blueprint->generation;
+  const auto carry = [&](const std::shared_ptr<LimitTable>& table, const LimitInfo& limit) {
+    if (!table) return std::make_shared<LimitTable>(limit.spec);
+    LimitSpec spec = limit.spec;
+    spec.keys = table->spec().keys;  // rounded up to the same table
+    if (!SameSpec(table->spec(), spec)) blueprint->changed_limits.emplace_back(table, spec);
+    return table;
+  };
+  for (const LimitInfo& limit : next.config.policy->limits()) {
+    std::shared_ptr<LimitTable> table, shadow;
+    if (previous != nullptr) {
+      if (const auto old = FindLimit(previous->config.policy->limits(), limit)) {
+        table = previous->limits[*old];
+        shadow = previous->shadow_limits[*old];
+      }
+    }
+    next.limits.push_back(carry(table, limit));
+    next.shadow_limits.push_back(limit.in_shadow_use ? carry(shadow, limit) : nullptr);
+  }
+}
+
+// Counters for `names`, [worker][index]: the old ones where `old_names` has the same name.
+template <typename T, typename Names, typename OldNames>
+std::vector<std::vector<std::shared_ptr<T>>> CarryCounters(
+    const Names& items, const OldNames& old_items,
+    const std::vector<std::vector<std::shared_ptr<T>>>* old, std::size_t workers) {
+  std::map<std::string_view, std::size_t> places;
+  for (std::size_t i = 0; i < old_items.size(); ++i) places.emplace(old_items[i].name, i);
+  std::vector<std::vector<std::shared_ptr<T>>> counters(workers);
+  for (std::size_t worker = 0; worker < workers; ++worker) {
+    for (const auto& item : items) {
+      const auto place = places.find(item.name);
+      counters[worker].push_back(old != nullptr && place != places.end()
+                                     ? (*old)[worker][place->second]
+                                     : std::make_shared<T>());
+    }
+  }
+  return counters;
+}
+
+// A client connection may need an upstream one beside it.
+std::size_t ConnectionsPerWorker(const Config& config, const ProcessConstants& constants) {
+  std::uint64_t all = config.clients.max_connections;
+  const std::uint64_t possible = constants.descriptors > 2 * kReservedDescriptors
+                                     ? (constants.descriptors - kReservedDescriptors) / 2
+                                     : kReservedDescriptors / 2;
+  if (all == 0 || all > possible) all = possible;
+  return std::max<std::size_t>(1, all / constants.workers);
+}
+
+}  // namespace
+
+void Blueprint::Reconfigure(TimePoint now) const {
+  for (const auto& [table, spec] : changed_limits) table->Reconfigure(spec, now);
+}
+
+Result<Blueprint> BuildGeneration(Config config, const Generation* previous, PoolKeeper& keeper,
+                                  const ProcessConstants& constants) {
+  Result<TlsContexts> tls = MakeTls(config);
+  if (!tls) return Fail(tls.error().message);
+  auto challenge = MakeChallengeState(config.challenge,
+                                      previous != nullptr ? previous->challenge.get() : nullptr);
+  if (!challenge) return Fail(challenge.error().message);
+
+  Blueprint blueprint;
+  blueprint.generation = std::make_shared<Generation>();
+  Generation& next = *blueprint.generation;
+  next.number = previous == nullptr ? 1 : previous->number + 1;
+  next.config = std::move(config);
+  next.tls = std::move(*tls);
+  next.challenge = std::move(*challenge);
+  next.hash_seed = constants.hash_seed;
+  next.connections_per_worker = ConnectionsPerWorker(next.config, constants);
+  next.pools = keeper.Build(next.config.pools);
+  CarryLimits(previous, &blueprint);
+  const std::vector<PoolConfig> no_pools;
+  next.pool_counters =
+      CarryCounters<PoolCounters>(next.config.pools, previous ? previous->config.pools : no_pools,
+                                  previous ? &previous->pool_counters : nullptr, constants.workers);
+  next.rule_counters = CarryCounters<RuleCounters>(
+      next.config.policy->rules(),
+      previous ? previous->config.policy->rules() : std::span<const RuleInfo>(),
+      previous ? &previous->rule_counters : nullptr, constants.workers);
+  return blueprint;
+}
+
+}  // namespace spillway

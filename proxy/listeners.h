@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// The listening sockets of all workers, seen from the control thread: opens what a configuration
+// adds before anything is changed, and knows the real addresses of what is open. The workers own
+// and close them.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "proxy/worker.h"
+#include "spillway/config.h"
+#include "spillway/result.h"
+
+namespace spillway {
+
+// Removes the path of a unix socket at the end of its life.
+class SocketPath {
+ public:
+  SocketPath() = default;
+  explicit SocketPath(std::string path) : path_(std::move(path)) {}
+  ~SocketPath();
+  SocketPath(SocketPath&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  SocketPath& operator=(SocketPath&& other) noexcept;
+
+ private:
+  std::string path_;  // empty: none
+};
+
+// One listener of the configuration, opened for every worker.
+struct OpenedListener {
+  std::string text;      // as configured
+  std::string address;   // the real one: "127.0.0.1:8080"
+  SocketPath unix_path;  // empty for TCP
+  std::vector<WorkerListener>
+      for_workers;  // TCP: a socket each (SO_REUSEPORT); unix: duplicates of one
+};
+
+class Listeners {
+ public:
+  // Opens those of `configs` that are not open yet. On error nothing stays open of what it opened.
+  Result<std::vector<OpenedListener>> OpenNew(std::span<const ListenerConfig> configs,
+                                              std::size_t workers) const;
+  // Takes note of what OpenNew opened, and that only `configs` are listened on from now on. Returns
+  // the new sockets, [worker].
+  std::vector<std::vector<WorkerListener>> Adopt(std::vector<OpenedListener> opened,
+                                                 std::span<const ListenerConfig> configs,
+                                                 std::size_t workers);
+  std::vector<std::string> addresses() const;  // real ones, in order of the configuration
+
+ private:
+  struct Known {
+    std::string address;
+    SocketPath unix_path;
+  };
+  std::map<std::string, Known> known_;  // by text
+  std::vector<std::string> order_;      // texts
+};
+
+}  // namespace spillway

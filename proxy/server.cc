@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/server.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "proxy/access_log.h"
+#include "proxy/admin.h"
+#include "proxy/check.h"
+#include "proxy/cpus.h"
+#include "proxy/files.h"
+#include "proxy/generation_builder.h"
+#include "proxy/listeners.h"
+#include "proxy/log.h"
+#include "proxy/pool_keeper.h"
+#include "proxy/resolver.h"
+#include "proxy/toggle_keeper.h"
+#include "proxy/version.h"
+#include "proxy/worker.h"
+
+namespace spillway {
+namespace {
+
+// Between the last worker's end and the loop's: an answer of the admin side may still be on its
+// way.
+constexpr Duration kLastWords = 50ms;
+
+constexpr Duration kRetirement = 1s;  // of an admin address that a reload replaced
+
+constexpr std::uint64_t kOddStep = 0x9e3779b97f4a7c15u;  // tells seeds of one process apart
+
+log::Level LevelOf(const std::string& name) {
+  if (name == "debug") return log::Level::kDebug;
+  if (name == "warning") return log::Level::kWarning;
+  if (name == "error") return log::Level::kError;
+  return log::Level::kInfo;
+}
+
+std::string Trimmed(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(Server& owner, Loop& loop_in, Options options_in)
+      : server(owner),
+        loop(loop_in),
+        options(std::move(options_in)),
+        resolver(loop),
+        keeper(loop, resolver),
+        toggles(loop, [this](std::size_t index, bool on) { OnToggle(index, on); }),
+        drain_timer(loop, this, [](void* self) { static_cast<Impl*>(self)->OnDrainTimer(); }),
+        retired_timer(loop, this,
+                      [](void* self) { static_cast<Impl*>(self)->retired_admin.clear(); }),
+        started(loop.now()) {}
+
+  // Everything that can fail of putting a configuration in force, done; nothing is changed yet.
+  struct Prepared {
+    Blueprint blueprint;
+    std::vector<OpenedListener> opened;
+    std::optional<AdminGuard> guard;         // the admin side is on
+    std::unique_ptr<AdminServer> new_admin;  // at another address than before
+  };
+
+  Result<Prepared> Prepare(Config config);
+  void Commit(Prepared prepared);
+  void ReplaceAdmin(std::unique_ptr<AdminServer> fresh);
+  void OnToggle(std::size_t index, bool on);
+  void Watch(int signal, std::function<void()> delivered);
+  void WatchSignals();
+  void AnnounceListeners(const std::vector<std::string>& before) const;
+  std::string Describe() const;
+  void BeginDraining();
+  void OnDrainTimer();
+  void OnWorkerDrained();
+  void StopWorkers();
+  void End();
+
+  enum class Phase { kStarting, kServing, kDelaying, kDraining, kEnding };
+
+  Server& server;
+  Loop& loop;
+  const Options options;
+  ProcessConstants constants;
+  Resolver resolver;
+  PoolKeeper keeper;
+  ToggleKeeper toggles;
+  Deadline drain_timer, retired_timer;
+  const TimePoint started;
+  Phase phase = Phase::kStarting;
+  ReloadStatus reload_status;
+  Listeners listeners;
+  std::shared_ptr<const Generation> generation;
+  std::unique_ptr<AccessLog> access_log;
+  std::vector<std::unique_ptr<Worker>> workers;  // destroyed before the log they write to
+  std::unique_ptr<AdminServer> admin;
+  std::vector<std::unique_ptr<AdminServer>> retired_admin;
+  std::map<int, std::unique_ptr<SignalWatch>> signals;
+  std::size_t undrained = 0;
+  bool told_of_key = false;
+  bool settled = false;  // once ready, a new name to look up does not make us unready again
+  // Tasks posted to the loop look here whether the server is still there.
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+};
+
+Result<Server::Impl::Prepared> Server::Impl::Prepare(Config config) {
+  Prepared prepared;
+  const AdminConfig admin_config = config.admin;
+  const AccessLogConfig log_config = config.access_log;
+  Result<Blueprint> blueprint =
+      BuildGeneration(std::move(config), generation.get(), keeper, constants);
+  if (!blueprint) return Fail(blueprint.error().message);
+  prepared.blueprint = std::move(*blueprint);
+  const Config& next = prepared.blueprint.generation->config;
+
+  auto opened = listeners.OpenNew(next.listeners, constants.workers);
+  if (!opened) return Fail(opened.error().message);
+  prepared.opened = std::move(*opened);
+
+  if (admin_config.address) {
+    Result<AdminGuard> guard = MakeAdminGuard(admin_config);
+    if (!guard) return Fail(guard.error().message);
+    prepared.guard = std::move(*guard);
+    const bool kept = admin && generation->config.admin.address == admin_config.address;
+    if (!kept) {
+      auto fresh = AdminServer::Open(loop, server, *admin_config.address, *prepared.guard);
+      if (!fresh) return Fail(fresh.error().message);
+      prepared.new_admin = std::move(*fresh);
+    }
+  }
+  // Last, since it takes effect at once. It leaves the old log alone when it fails.
+  if (Result<void> log = access_log->Open(log_config); !log) {
+    return Fail("access_log: " + log.error().message);
+  }
+  return prepared;
+}
+
+void Server::Impl::Commit(Prepared prepared) {
+  prepared.blueprint.Reconfigure(loop.now());
+  generation = prepared.blueprint.generation;
+  const Config& config = generation->config;
+  log::SetLevel(LevelOf(config.log_level));
+  keeper.Adopt(generation->pools);
+  toggles.Configure(config);
+  auto added = listeners.Adopt(std::move(prepared.opened), config.listeners, constants.workers);
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    workers[i]->Adopt(generation, toggles.toggles().States(), std::move(added[i]));
+  }
+  if (prepared.new_admin || !prepared.guard) {
+    ReplaceAdmin(std::move(prepared.new_admin));
+  } else {
+    admin->SetGuard(std::move(*prepared.guard));
+  }
+  const auto rules = config.policy->rules();
+  const bool challenges = std::any_of(
+      rules.begin(), rules.end(), [](const RuleInfo& rule) { return rule.action == "challenge"; });
+  if (challenges && config.challenge.key_file.empty() && !std::exchange(told_of_key, true)) {
+    log::Info(
+        "the challenge key was made at the start: passes end with this process; set "
+        "challenge.key_file to keep them");
+  }
+}
+
+// The old one goes a little later: the order to reload may be a request to it that waits for its
+// answer.
+void Server::Impl::ReplaceAdmin(std::unique_ptr<AdminServer> fresh) {
+  if (fresh) log::Info("admin on {}", fresh->address());
+  if (admin) {
+    admin->StopListening();
+    retired_admin.push_back(std::move(admin));
+    retired_timer.SetAfter(kRetirement);
+  }
+  admin = std::move(fresh);
+}
+
+void Server::Impl::OnToggle(std::size_t index, bool on) {
+  for (const auto& worker : workers) {
+    worker->SetToggle(generation->number, static_cast<std::uint32_t>(index), on);
+  }
+}
+
+// A watch stays once it is there: a signal that no toggle is bound to any more must not kill.
+void Server::Impl::Watch(int signal, std::function<void()> delivered) {
+  if (signals.count(signal) != 0) return;
+  signals[signal] = std::make_unique<SignalWatch>(loop, signal, std::move(delivered));
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+void Server::Impl::WatchSignals() {
+  // The server logs what came of it.
+  Watch(SIGHUP, [this] { static_cast<void>(server.Reload("signal HUP")); });
+  Watch(SIGTERM, [this] { server.Drain("signal TERM"); });
+  Watch(SIGINT, [this] {
+    log::Info("signal INT: stopping at once");
+    server.Quit();
+  });
+  std::vector<int> flips = {SIGUSR1, SIGUSR2};
+  for (const ToggleConfig& toggle : generation->config.toggles) {
+    if (toggle.signal != 0) flips.push_back(toggle.signal);
+  }
+  for (const int signal : flips) {
+    Watch(signal, [this, signal] { toggles.Signal(signal); });
+  }
+}
+
+// The listeners that are not in `before`, told by their real addresses.
+void Server::Impl::AnnounceListeners(const std::vector<std::string>& before) const {
+  const std::vector<std::string> addresses = listeners.addresses();
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    if (std::find(before.begin(), before.end(), addresses[i]) != before.end()) continue;
+    const ListenerConfig& listener = generation->config.listeners[i];
+    log::Info("listening on {} ({}{})", addresses[i], listener.tls ? "https" : "http",
+              listener.proxy_protocol ? ", PROXY protocol required" : "");
+  }
+}
+
+std::string Server::Impl::Describe() const {
+  const Config& config = generation->config;
+  return fmt::format("{}; configuration {:016x} from {}", Summarise(config), config.digest,
+                     config.file.empty() ? "the environment" : config.file);
+}
+
+void Server::Impl::BeginDraining() {
+  phase = Phase::kDraining;
+  undrained = workers.size();
+  drain_timer.SetAfter(generation->config.shutdown.timeout);
+  for (const auto& worker : workers) {
+    worker->Drain([this, here = std::weak_ptr<bool>(alive), &to = loop] {
+      to.Post([this, here] {
+        if (here.lock()) OnWorkerDrained();
+      });
+    });
+  }
+}
+
+void Server::Impl::OnWorkerDrained() {
+  if (phase != Phase::kDraining || --undrained > 0) return;
+  log::Info("drained");
+  End();
+}
+
+void Server::Impl::OnDrainTimer() {
+  switch (phase) {
+    case Phase::kDelaying:
+      BeginDraining();
+      break;
+    case Phase::kDraining:
+      log::Warning("shutdown.timeout is over: cutting what is left");
+      End();
+      break;
+    case Phase::kEnding:
+      loop.Stop();
+      break;
+    case Phase::kStarting:
+    case Phase::kServing:
+      break;
+  }
+}
+
+void Server::Impl::StopWorkers() {
+  for (const auto& worker : workers) worker->Stop();
+  for (const auto& worker : workers) worker->Join();
+}
+
+void Server::Impl::End() {
+  phase = Phase::kEnding;
+  StopWorkers();
+  access_log->Flush();
+  drain_timer.SetAfter(kLastWords);
+}
+
+Server::Server(Loop& loop, Options options)
+    : impl_(std::make_unique<Impl>(*this, loop, std::move(options))) {}
+
+Server::~Server() {
+  impl_->StopWorkers();
+}
+
+Result<void> Server::Start() {
+  Impl& impl = *impl_;
+  impl.constants.descriptors = RaiseDescriptorLimit();
+  impl.constants.hash_seed = impl.options.seed * kOddStep + 1;
+  auto config = LoadConfig(impl.options.config_path, SystemFiles(), impl.options.environment);
+  if (!config) return Fail(Format(config.error()));
+  log::SetLevel(LevelOf(config->log_level));
+  impl.constants.workers = config->workers != 0 ? config->workers : AvailableCpus();
+  impl.access_log = std::make_unique<AccessLog>(impl.constants.workers);
+  auto prepared = impl.Prepare(std::move(*config));
+  if (!prepared) return Fail(prepared.error().message);
+
+  for (std::size_t i = 0; i < impl.constants.workers; ++i) {
+    const std::uint64_t seed = impl.options.seed + (i + 1) * kOddStep;
+    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log, seed));
+    impl.workers.back()->Start();
+  }
+  impl.Commit(std::move(*prepared));
+  impl.phase = Impl::Phase::kServing;
+  impl.reload_status.when = impl.loop.wall_now();
+  impl.AnnounceListeners({});
+  log::Info("spillway {}: {} workers, {}", Version(), impl.workers.size(), impl.Describe());
+  impl.WatchSignals();  // after the threads are there: these keep the signals blocked
+  return {};
+}
+
+Result<void> Server::Reload(std::string_view who) {
+  Impl& impl = *impl_;
+  if (impl.phase != Impl::Phase::kServing) return Fail("not while draining");
+  ReloadStatus& status = impl.reload_status;
+  status.when = impl.loop.wall_now();
+  auto config = LoadConfig(impl.options.config_path, SystemFiles(), impl.options.environment);
+  const std::uint32_t asked_workers = config ? config->workers : 0;
+  Result<Impl::Prepared> prepared =
+      config ? impl.Prepare(std::move(*config)) : Fail(Format(config.error()));
+  if (!prepared) {
+    status.ok = false;
+    ++status.failed;
+    status.error = prepared.error().message;
+    // A rotated log must be let go of even then.
+    static_cast<void>(impl.access_log->Open(impl.generation->config.access_log));
+    log::Error("reload by {} refused, nothing is changed:\n{}", who, Trimmed(status.error));
+    return Fail(status.error);
+  }
+  const std::vector<std::string> before = impl.listeners.addresses();
+  impl.Commit(std::move(*prepared));
+  status.ok = true;
+  ++status.succeeded;
+  status.error.clear();
+  if (asked_workers != 0 && asked_workers != impl.constants.workers) {
+    log::Warning("workers: {} needs a restart; {} go on", asked_workers, impl.constants.workers);
+  }
+  impl.AnnounceListeners(before);
+  log::Info("reloaded by {}, generation {}: {}", who, impl.generation->number, impl.Describe());
+  impl.WatchSignals();
+  return {};
+}
+
+Result<std::string> Server::Check() const {
+  return CheckConfig(impl_->options.config_path, impl_->options.environment);
+}
+
+Result<void> Server::SetToggle(const std::string& name, bool on, std::optional<Duration> hold,
+                               std::string_view cause, std::string_view reason) {
+  return impl_->toggles.Set(name, on, hold, cause, reason);
+}
+
+Result<void> Server::FlipToggle(const std::string& name, std::string_view cause) {
+  return impl_->toggles.Flip(name, cause);
+}
+
+void Server::Drain(std::string_view who) {
+  Impl& impl = *impl_;
+  if (impl.phase != Impl::Phase::kServing) return;
+  const ShutdownConfig& shutdown = impl.generation->config.shutdown;
+  log::Info("draining by {}: accepting for {} more, then at most {} for what is under way", who,
+            FormatDuration(shutdown.delay), FormatDuration(shutdown.timeout));
+  if (shutdown.delay <= Duration(0)) return impl.BeginDraining();
+  impl.phase = Impl::Phase::kDelaying;
+  impl.drain_timer.SetAfter(shutdown.delay);
+}
+
+void Server::Quit() {
+  Impl& impl = *impl_;
+  impl.phase = Impl::Phase::kEnding;
+  impl.StopWorkers();
+  if (impl.access_log) impl.access_log->Flush();
+  impl.loop.Stop();
+}
+
+bool Server::ready() const {
+  impl_->settled = impl_->settled || impl_->keeper.settled();
+  return impl_->phase == Impl::Phase::kServing && impl_->settled;
+}
+bool Server::draining() const {
+  return impl_->phase > Impl::Phase::kServing;
+}
+const Generation& Server::generation() const {
+  return *impl_->generation;
+}
+std::vector<ToggleStatus> Server::toggles() const {
+  return impl_->toggles.toggles().Statuses();
+}
+const std::map<std::pair<std::string, std::string>, std::uint64_t>& Server::toggle_flips() const {
+  return impl_->toggles.toggles().flips();
+}
+const ReloadStatus& Server::reload_status() const {
+  return impl_->reload_status;
+}
+
+std::vector<const WorkerCounters*> Server::counters() const {
+  std::vector<const WorkerCounters*> all;
+  for (const auto& worker : impl_->workers) all.push_back(&worker->counters());
+  return all;
+}
+
+std::uint64_t Server::kept_upstream_connections() const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : impl_->workers) sum += worker->kept_upstream_connections();
+  return sum;
+}
+
+std::vector<std::string> Server::listening() const {
+  return impl_->listeners.addresses();
+}
+std::uint64_t Server::access_log_dropped() const {
+  return impl_->access_log->dropped();
+}
+TimePoint Server::now() const {
+  return impl_->loop.now();
+}
+TimePoint Server::started() const {
+  return impl_->started;
+}
+WallTime Server::wall_now() const {
+  return impl_->loop.wall_now();
+}
+Loop& Server::loop() {
+  return impl_->loop;
+}
+
+}  // namespace spillway
