@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/cli.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <ostream>
+
+#include "proxy/admin.h"
+#include "proxy/check.h"
+#include "proxy/ctl.h"
+#include "proxy/ctl_client.h"
+#include "proxy/files.h"
+#include "proxy/json.h"
+#include "proxy/log.h"
+#include "proxy/loop.h"
+#include "proxy/server.h"
+#include "proxy/table.h"
+#include "proxy/version.h"
+
+namespace spillway {
+namespace {
+
+constexpr int kDone = 0, kFailed = 1, kUsage = 2;
+
+constexpr char kExamples[] = R"(Examples:
+  SPILLWAY_LISTEN=:8080 SPILLWAY_UPSTREAM=127.0.0.1:3000 spillway run
+  spillway run -c /etc/spillway/spillway.yaml
+  spillway check site.yaml
+  spillway ctl toggle surge on --for 30m --reason "launch"
+  spillway ctl --admin unix:/run/spillway/admin.sock status
+
+Signals to `run`: HUP reload, TERM drain and exit, INT exit at once; USR1, USR2 as toggles bind them.)";
+
+// What was typed, and what the environment says where nothing was.
+struct Options {
+  std::string config;
+  std::vector<std::string> check_files;
+  std::string admin, token_file;
+  CtlOrder order;
+  std::string wanted_state;
+  bool readiness = false;
+  bool kinds_json = false, kinds_tsv = false;
+};
+
+std::string Variable(const CliWorld& world, const char* name) {
+  const auto found = world.environment.find(name);
+  return found == world.environment.end() ? "" : found->second;
+}
+
+// -c, then $SPILLWAY_CONFIG, then the usual place if there is a file; empty: the environment alone.
+std::string ConfigPath(const Options& options, const CliWorld& world) {
+  if (!options.config.empty()) return options.config;
+  if (std::string path = Variable(world, "SPILLWAY_CONFIG"); !path.empty()) return path;
+  return ::access(world.default_config.c_str(), F_OK) == 0 ? world.default_config : "";
+}
+
+int Run(const Options& options, const CliWorld& world) {
+  log::Init(log::Level::kInfo);
+  Loop loop;
+  Server server(loop, {ConfigPath(options, world), world.environment, world.seed});
+  if (const Result<void> started = server.Start(); !started) {
+    const std::string& why = started.error().message;
+    world.err << (why.find('\n') == std::string::npos ? "spillway: " + why + "\n" : why);
+    return kFailed;
+  }
+  loop.Run();
+  return kDone;
+}
+
+int Check(const Options& options, const CliWorld& world) {
+  std::vector<std::string> files = options.check_files;
+  if (files.empty()) files.push_back(ConfigPath(options, world));
+  int code = kDone;
+  for (const std::string& file : files) {
+    const Result<std::string> summary = CheckConfig(file, world.environment);
+    const std::string name = file.empty() ? "environment" : file;
+    if (summary) {
+      world.out << name << ": ok (" << *summary << ")\n";
+      continue;
+    }
+    const std::string& why = summary.error().message;
+    world.err << why << (why.ends_with('\n') ? "" : "\n");
+    code = kFailed;
+  }
+  return code;
+}
+
+// Where the admin side is, and the token for it: as typed, else as the configuration says. A
+// configuration that cannot be loaded (it may have been broken since the start) leaves the
+// defaults.
+struct AdminTarget {
+  SocketAddress address;
+  std::string token;
+};
+
+Result<AdminTarget> FindAdmin(const Options& options, const CliWorld& world) {
+  std::string typed = options.admin, token_file = options.token_file;
+  if (typed.empty() && options.config.empty()) typed = Variable(world, "SPILLWAY_ADMIN");
+  if (token_file.empty()) token_file = Variable(world, "SPILLWAY_ADMIN_TOKEN_FILE");
+  AdminTarget target;
+  if (!typed.empty()) {
+    if (typed == "off") return Fail("the admin address is off (SPILLWAY_ADMIN)");
+    Result<SocketAddress> address = ParseSocketAddress(typed, true);
+    if (!address) return Fail("admin address '" + typed + "': " + address.error().message);
+    target.address = std::move(*address);
+  } else {
+    const std::string path = ConfigPath(options, world);
+    const auto config = path.empty() ? tl::expected<Config, Diagnostics>(Config())
+                                     : LoadConfig(path, SystemFiles(), world.environment);
+    AdminConfig admin;
+    admin.address = *ParseSocketAddress("127.0.0.1:9901", true);
+    if (!config) {
+      world.err << "spillway: " << path << " cannot be loaded; trying " << admin.address->text
+                << "\n";
+    } else if (!path.empty()) {
+      admin = config->admin;
+    }
+    if (!admin.address) return Fail("the admin address is off in " + path);
+    target.address = *admin.address;
+    if (token_file.empty()) token_file = admin.token_file;
+  }
+  if (token_file.empty()) return target;
+  Result<std::string> token = ReadTokenFile(token_file);
+  if (!token) return Fail(token.error().message);
+  target.token = std::move(*token);
+  return target;
+}
+
+int Ctl(const Options& options, const CliWorld& world) {
+  const Result<AdminTarget> admin = FindAdmin(options, world);
+  if (!admin) {
+    world.err << "spillway: " << admin.error().message << "\n";
+    return kCtlUsage;
+  }
+  CtlOrder order = options.order;
+  order.on = options.wanted_state == "on";
+  return RunCtl(order, admin->address, admin->token, world.out, world.err);
+}
+
+int HealthCheck(const Options& options, const CliWorld& world) {
+  const Result<AdminTarget> admin = FindAdmin(options, world);
+  if (!admin) {
+    world.err << "spillway: " << admin.error().message << "\n";
+    return kFailed;
+  }
+  const std::string path = options.readiness ? "/readyz" : "/livez";
+  const Result<CtlAnswer> answer =
+      AskAdmin(admin->address, admin->token, "GET", path, "", std::chrono::seconds(3));
+  if (!answer) {
+    world.err << "spillway: " << answer.error().message << "\n";
+    return kFailed;
+  }
+  world.out << answer->body;
+  return answer->status == 200 ? kDone : kFailed;
+}
+
+int Kinds(const Options& options, const CliWorld& world) {
+  const std::vector<Kind> kinds = ListKinds();
+  if (options.kinds_json) {
+    Json list = Json::array();
+    for (const Kind& kind : kinds) {
+      list.push_back({{"group", kind.group},
+                      {"name", kind.name},
+                      {"type", kind.type},
+                      {"default", kind.fallback},
+                      {"text", kind.text}});
+    }
+    world.out << DumpJson(list, 2) << "\n";
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows = {{"GROUP", "NAME", "TYPE", "DEFAULT", "TEXT"}};
+  for (const Kind& kind : kinds) {
+    rows.push_back({kind.group, kind.name, kind.type, kind.fallback, kind.text});
+  }
+  if (!options.kinds_tsv) {
+    world.out << FormatTable(rows);
+    return kDone;
+  }
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) world.out << (i == 0 ? "" : "\t") << row[i];
+    world.out << "\n";
+  }
+  return kDone;
+}
+
+void AddConfigOption(CLI::App* command, Options* options) {
+  command->add_option("-c,--config", options->config,
+                      "configuration file (default: $SPILLWAY_CONFIG, then "
+                      "/etc/spillway/spillway.yaml, then the environment alone)");
+}
+
+void AddAdminOptions(CLI::App* command, Options* options) {
+  command->add_option("--admin", options->admin,
+                      "admin address, 127.0.0.1:9901 or unix:/path (default: $SPILLWAY_ADMIN, then "
+                      "the configuration's)");
+  command->add_option("--token-file", options->token_file,
+                      "file with the bearer token (default: $SPILLWAY_ADMIN_TOKEN_FILE, then the "
+                      "configuration's)");
+  AddConfigOption(command, options);
+}
+
+void AddCtl(CLI::App* app, Options* options) {
+  CLI::App* ctl = app->add_subcommand("ctl", "ask or tell a running spillway");
+  ctl->require_subcommand(1);
+  ctl->footer("Exit codes: 0 done, 1 refused (the reason is printed), 2 usage, 3 cannot reach it.");
+  AddAdminOptions(ctl, options);
+  ctl->add_flag("--json", options->order.json, "print the answer as JSON");
+  const auto add = [&](const char* verb, const char* text) {
+    CLI::App* command = ctl->add_subcommand(verb, text);
+    command->fallthrough();  // ctl's options may stand after the verb
+    command->callback([options, verb] { options->order.verb = verb; });
+    return command;
+  };
+  add("status", "what runs, since when, and how it does");
+  add("config", "the configuration in force, without secrets");
+  add("rules", "rules with how often they matched");
+  add("limits", "limits with how full their tables are");
+  add("pools", "upstream servers with their health");
+  add("toggles", "toggles with their states");
+  CLI::App* toggle = add("toggle", "switch a toggle");
+  toggle->add_option("NAME", options->order.toggle, "the toggle")->required();
+  toggle->add_option("STATE", options->wanted_state, "on or off")
+      ->required()
+      ->check(CLI::IsMember({"on", "off"}));
+  toggle->add_option("--for", options->order.hold, "switch it off again after this time: 30m");
+  toggle->add_option("--reason", options->order.reason, "why, for the log and the status");
+  add("reload", "load the configuration anew; refused as a whole when it has an error");
+  add("check", "check the configuration file that a reload would take");
+  add("drain", "finish what is under way, then exit");
+}
+
+}  // namespace
+
+int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
+  Options options;
+  CLI::App app("spillway: a reverse proxy that sheds and limits load by rules", "spillway");
+  app.footer(kExamples);
+  app.set_version_flag("-V,--version", "spillway " + std::string(Version()));
+  app.require_subcommand(1);
+  CLI::App* run = app.add_subcommand("run", "serve");
+  AddConfigOption(run, &options);
+  CLI::App* check = app.add_subcommand("check", "say all that is wrong with configuration files");
+  check->add_option("FILE", options.check_files, "files (default: the one `run` would take)");
+  AddCtl(&app, &options);
+  CLI::App* health = app.add_subcommand("healthcheck", "exit 0 when a running spillway is alive");
+  AddAdminOptions(health, &options);
+  health->add_flag("--ready", options.readiness, "ask for readiness rather than liveness");
+  CLI::App* kinds = app.add_subcommand("kinds", "list what a configuration may hold");
+  kinds->add_flag("--json", options.kinds_json, "as JSON");
+  kinds->add_flag("--tsv", options.kinds_tsv, "as tab-separated values");
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 wants it
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, world.out, world.err) == 0 ? kDone : kUsage;
+  }
+  if (*run) return Run(options, world);
+  if (*check) return Check(options, world);
+  if (*health) return HealthCheck(options, world);
+  if (*kinds) return Kinds(options, world);
+  return Ctl(options, world);
+}
+
+}  // namespace spillway

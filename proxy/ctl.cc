@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/ctl.h"
+
+#include <fmt/format.h>
+
+#include <ostream>
+#include <vector>
+
+#include "proxy/ctl_client.h"
+#include "proxy/table.h"
+
+namespace spillway {
+namespace {
+
+constexpr Duration kTimeout = std::chrono::seconds(30);  // a reload may have large lists to read
+
+using Rows = std::vector<std::vector<std::string>>;
+
+// A value as a person would write it; missing ones are empty.
+std::string Show(const Json& json, const char* key) {
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  if (found == json.end() || found->is_null()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  if (found->is_boolean()) return found->get<bool>() ? "yes" : "no";
+  return DumpJson(*found);
+}
+
+const Json& At(const Json& json, const char* key) {
+  static const Json kNothing;
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return found == json.end() ? kNothing : *found;
+}
+
+std::string ShowSeconds(const Json& seconds) {
+  if (!seconds.is_number()) return "";
+  return FormatDuration(std::chrono::seconds(static_cast<std::int64_t>(seconds.get<double>())));
+}
+
+std::string Join(const Json& list) {
+  std::string text;
+  for (const Json& item : list) {
+    if (!text.empty()) text += ", ";
+    text += item.is_string() ? item.get<std::string>() : DumpJson(item);
+  }
+  return text;
+}
+
+std::string Pairs(const Json& object) {
+  std::string text;
+  for (const auto& [key, value] : object.items()) {
+    if (!text.empty()) text += ", ";
+    text += key + " " + (value.is_string() ? value.get<std::string>() : DumpJson(value));
+  }
+  return text;
+}
+
+std::string ShowReload(const Json& reload) {
+  const bool ok = At(reload, "ok") == true;
+  std::string text =
+      fmt::format("{} at {} ({} taken, {} refused)", ok ? "taken" : "REFUSED", Show(reload, "when"),
+                  Show(reload, "succeeded"), Show(reload, "failed"));
+  if (!ok) text += "\n" + Show(reload, "error");
+  return text;
+}
+
+std::string FormatStatus(const Json& status) {
+  const Json& config = At(status, "config");
+  const std::string file = Show(config, "file");
+  Rows rows = {
+      {"version", Show(status, "version")},
+      {"state", Show(status, "state") + (At(status, "ready") == true ? ", ready" : ", not ready")},
+      {"uptime", ShowSeconds(At(status, "uptime_seconds"))},
+      {"workers", Show(status, "workers")},
+      {"listening on", Join(At(status, "listeners"))},
+      {"configuration", fmt::format("generation {}, {} ({})", Show(status, "generation"),
+                                    file.empty() ? "environment" : file, Show(config, "digest"))},
+      {"toggles on", Join(At(status, "toggles_on"))},
+      {"connections", Pairs(At(status, "connections"))},
+      {"decisions", Pairs(At(status, "decisions"))},
+      {"responses", Pairs(At(status, "responses"))},
+      {"access log lines dropped", Show(status, "access_log_dropped")},
+      {"last load", ShowReload(At(status, "reload"))},
+  };
+  return FormatTable(rows);
+}
+
+// A table of a list of objects: the columns' heads and keys.
+struct Column {
+  const char* head;
+  const char* key;
+};
+
+std::string FormatList(const Json& list, const std::vector<Column>& columns) {
+  Rows rows(1);
+  for (const Column& column : columns) rows[0].emplace_back(column.head);
+  for (const Json& item : list) {
+    std::vector<std::string>& row = rows.emplace_back();
+    for (const Column& column : columns) row.push_back(Show(item, column.key));
+  }
+  return FormatTable(rows);
+}
+
+std::string FormatToggles(const Json& list) {
+  Rows rows = {{"TOGGLE", "STATE", "SINCE", "UNTIL", "CAUSE", "REASON"}};
+  for (const Json& toggle : list) {
+    rows.push_back({Show(toggle, "name"), At(toggle, "on") == true ? "on" : "off",
+                    Show(toggle, "since"), Show(toggle, "until"), Show(toggle, "cause"),
+                    Show(toggle, "reason")});
+  }
+  return FormatTable(rows);
+}
+
+std::string FormatPools(const Json& pools) {
+  Rows rows = {{"POOL", "SERVER", "STATE", "WEIGHT", "IN FLIGHT", "REQUESTS", "ERRORS"}};
+  for (const Json& pool : pools) {
+    if (At(pool, "servers").empty()) rows.push_back({Show(pool, "name"), "-", "no servers"});
+    for (const Json& server : At(pool, "servers")) {
+      std::string state = At(server, "healthy") != true ? "unhealthy"
+                          : At(server, "up") != true
+                              ? "ejected for " + ShowSeconds(At(server, "ejected_for_seconds"))
+                              : "up";
+      if (At(server, "backup") == true) state += " (backup)";
+      rows.push_back({Show(pool, "name"), Show(server, "address"), state, Show(server, "weight"),
+                      Show(server, "in_flight"), Show(server, "requests"), Show(server, "errors")});
+    }
+  }
+  return FormatTable(rows);
+}
+
+std::string BodyOf(const CtlOrder& order) {
+  if (order.verb != "toggle") return "";
+  Json body;
+  body["on"] = order.on;
+  if (!order.hold.empty()) body["for"] = order.hold;
+  if (!order.reason.empty()) body["reason"] = order.reason;
+  return DumpJson(body);
+}
+
+// Everything but letters, digits, '-', '_' and '.' in percent signs.
+std::string EncodeSegment(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.';
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+struct Call {
+  std::string method, target;
+};
+
+Call CallFor(const CtlOrder& order) {
+  const std::string base = "/api/v1/";
+  if (order.verb == "toggle") return {"POST", base + "toggles/" + EncodeSegment(order.toggle)};
+  if (order.verb == "check") return {"POST", base + "config/check"};
+  if (order.verb == "reload" || order.verb == "drain") return {"POST", base + order.verb};
+  return {"GET", base + order.verb};
+}
+
+}  // namespace
+
+std::string FormatForPeople(const std::string& verb, const Json& answer) {
+  if (verb == "status") return FormatStatus(answer);
+  if (verb == "toggles") return FormatToggles(At(answer, "toggles"));
+  if (verb == "toggle") return FormatToggles(Json::array({answer}));
+  if (verb == "pools") return FormatPools(At(answer, "pools"));
+  if (verb == "rules") {
+    return FormatList(At(answer, "rules"), {{"RULE", "name"},
+                                            {"ACTION", "action"},
+                                            {"MODE", "mode"},
+                                            {"TOGGLE", "toggle"},
+                                            {"MATCHES", "matches"},
+                                            {"IN SHADOW", "shadow_matches"},
+                                            {"PLACE", "place"}});
+  }
+  if (verb == "limits") {
+    return FormatList(At(answer, "limits"), {{"LIMIT", "name"},
+                                             {"KEY", "key"},
+                                             {"RATE", "rate"},
+                                             {"BURST", "burst"},
+                                             {"ENTRIES", "entries"},
+                                             {"CAPACITY", "capacity"},
+                                             {"BY PARENT", "parent_answers"}});
+  }
+  if (verb == "reload") return "reloaded: generation " + Show(answer, "generation") + "\n";
+  if (verb == "check") return "ok (" + Show(answer, "summary") + ")\n";
+  if (verb == "drain") return "draining\n";
+  return DumpJson(answer, 2) + "\n";
+}
+
+int RunCtl(const CtlOrder& order, const SocketAddress& admin, const std::string& token,
+           std::ostream& out, std::ostream& err) {
+  const Call call = CallFor(order);
+  const Result<CtlAnswer> answer =
+      AskAdmin(admin, token, call.method, call.target, BodyOf(order), kTimeout);
+  if (!answer) {
+    err << "spillway: cannot reach the admin address " << answer.error().message << "\n";
+    return kCtlUnreachable;
+  }
+  const std::optional<Json> json = ParseJson(answer->body);
+  if (answer->status >= 300 || !json) {
+    std::string why = json ? TextAt(*json, "error") : "";
+    if (why.empty()) why = fmt::format("the admin address answered with status {}", answer->status);
+    err << why << (why.ends_with('\n') ? "" : "\n");
+    return kCtlRefused;
+  }
+  out << (order.json ? answer->body : FormatForPeople(order.verb, *json));
+  return kCtlDone;
+}
+
+}  // namespace spillway
