@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A generation: everything that one load of the configuration put in force, immutable but for the shared,
-// thread-safe tables it points to. Workers and exchanges keep the generation they began with alive.
+// A generation: everything that one load of the configuration put in force, immutable but for the
+// shared, thread-safe tables it points to. Workers and exchanges keep the generation they began
+// with alive.
 #pragma once
 
 #include <memory>
@@ -12,18 +13,21 @@
 #include "proxy/upstream.h"
 #include "spillway/config.h"
 #include "spillway/limit_table.h"
-#include "spillway/mac.h"
 
 namespace spillway {
+
+struct ChallengeState;  // proxy/challenge_gate.h
 
 struct Generation {
   std::uint64_t number = 0;  // 1, 2, ...
   Config config;
-  std::vector<std::shared_ptr<Pool>> pools;               // as config.pools
-  std::vector<std::shared_ptr<LimitTable>> limits;        // as policy->limits()
-  std::vector<std::shared_ptr<LimitTable>> shadow_limits; // the same; null where not in shadow use
-  std::vector<std::shared_ptr<const TlsContext>> tls;     // as config.listeners; null for plain ones
-  std::shared_ptr<const Mac> mac;                         // the challenge key
+  std::vector<std::shared_ptr<Pool>> pools;                // as config.pools
+  std::vector<std::shared_ptr<LimitTable>> limits;         // as policy->limits()
+  std::vector<std::shared_ptr<LimitTable>> shadow_limits;  // the same; null where not in shadow use
+  std::vector<std::shared_ptr<const TlsContext>> tls;  // as config.listeners; null for plain ones
+  std::shared_ptr<const ChallengeState> challenge;     // the key, the cookie's name, spent tickets
+  std::size_t connections_per_worker = 1;              // then accepting waits until one is gone
+  std::uint64_t hash_seed = 0;  // of limit keys; the same for the whole process
   // Numbers, [worker][index]; shared with earlier generations by name.
   std::vector<std::vector<std::shared_ptr<PoolCounters>>> pool_counters;
   std::vector<std::vector<std::shared_ptr<RuleCounters>>> rule_counters;

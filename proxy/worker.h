@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A worker: one thread, one event loop, its own listening sockets, client connections and kept upstream
-// connections. Workers share nothing but what a Generation points to.
+// A worker: one thread, one event loop, its own listening sockets, client connections and kept
+// upstream connections. Workers share nothing but what a Generation points to.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ namespace spillway {
 // A listening socket for one worker: its own (SO_REUSEPORT), or a duplicate of a shared one (unix).
 struct WorkerListener {
   Fd fd;
-  std::string address;   // the text of its ListenerConfig; matches it to the generation's listeners
+  std::string address;  // the text of its ListenerConfig; matches it to the generation's listeners
 };
 
 class Worker {
@@ -36,15 +36,16 @@ class Worker {
   void Join();
 
   // From the control thread; each takes effect on the worker's next turn.
-  // New requests are judged by `generation` from then on; `toggles` are its toggles' states. `added`
-  // listeners begin to accept; those whose address is no longer configured are closed (gracefully).
+  // New requests are judged by `generation` from then on; `toggles` are its toggles' states.
+  // `added` listeners begin to accept; those whose address is no longer configured are closed
+  // (gracefully).
   void Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
              std::vector<WorkerListener> added);
   void SetToggle(std::uint64_t generation, std::uint32_t toggle, bool on);
   // Readiness has failed already: stop accepting, close idle connections, finish what is under way,
   // then call `drained` (on the worker's thread).
   void Drain(std::function<void()> drained);
-  void Stop();   // at once, cutting what is left
+  void Stop();  // at once, cutting what is left
 
   const WorkerCounters& counters() const;
   std::uint64_t kept_upstream_connections() const;  // any thread

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// One request and its answer, as named steps in the order of life:
+//
+//   read head -> identify -> decide -> pick server -> connect -> send -> relay -> account
+//                               \-> reply ------------------------------------/
+//
+// Every way out reaches account, once. The rules' verdict is carried out here and nowhere else.
+//
+// Thread rule: one worker's loop thread; belongs to its client connection and is reused for its
+// next request.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/http1.h"
+#include "proxy/reply.h"
+#include "proxy/upstream_connection.h"
+#include "proxy/worker_context.h"
+#include "spillway/policy.h"
+#include "spillway/request.h"
+
+namespace spillway {
+
+class ClientConnection;
+
+// In order of life; ARCHITECTURE.md draws the same names (a test compares).
+enum class Step : std::uint8_t {
+  kReadHead,
+  kIdentify,
+  kDecide,
+  kPickServer,
+  kConnect,
+  kSend,
+  kRelay,
+  kTunnel,
+  kReply,
+  kAccount,
+};
+std::string_view StepName(Step step);
+
+class Exchange final : public UpstreamUser {
+ public:
+  explicit Exchange(ClientConnection& client);
+  ~Exchange();
+
+  // The head is complete in the client's parser.
+  void Begin();
+  // What came is no request: answers `status` and closes.
+  void Refuse(int status, std::string_view why);
+  // More of the request's body has been read (or, in a tunnel, can be).
+  void OnClientReadable();
+  // All that was sent to the client is with the kernel.
+  void OnClientWritable();
+  // The client ended its side or broke.
+  void OnClientGone();
+  // The connection is closed: lets go of the upstream and accounts, if that has not been done.
+  void OnConnectionClosed();
+  // No byte of the body came for clients.timeouts.body.
+  void OnBodyTimeout();
+  // The client was too slow in taking the answer, or its tunnel was silent for too long.
+  void OnClientTimeout();
+  bool active() const { return step_ != Step::kReadHead && step_ != Step::kAccount; }
+  Step step() const { return step_; }
+
+  void OnUpstreamReadable() override;
+  void OnUpstreamWritable() override;
+  void OnUpstreamDeadline() override;
+
+ private:
+  enum class Failure : std::uint8_t { kConnect, kReset, kTimeout, kProtocol };
+
+  // exchange.cc
+  bool Identify();
+  void Decide();
+  void CarryOut();
+  void AnswerInternally();
+  void Reply(const Answer& answer, Decision decision);
+  void ReplyError(int status, std::string_view detail, Decision decision);
+  void Account(std::string_view end);
+  AnswerContext answer_context();
+  std::string_view rule_name() const;
+
+  // exchange_forward.cc
+  void Forward();
+  void PickServer();
+  void BeginSend();
+  void PumpRequestBody();
+  void PumpResponse();
+  bool PassOnResponse(bool ended);
+  bool TakeResponseHead();
+  void WriteFinalHead();
+  void SendInterim();
+  void FinishResponse();
+  void FailTry(Failure failure, std::string_view why);
+  bool may_retry(Failure failure) const;
+  void AbortRelay(std::string_view why);
+  void DropUpstream();
+  std::uint64_t BalanceKey() const;
+
+  // exchange_tunnel.cc
+  void EnterTunnel();
+  void PumpTunnel();
+  bool TunnelFromClient();
+  bool TunnelFromUpstream();
+
+  ClientConnection& client_;
+  WorkerContext& worker_;
+  Step step_ = Step::kReadHead;
+
+  // Of the request.
+  std::shared_ptr<LocalGeneration> generation_;
+  Request request_;
+  std::string path_, host_, target_, request_id_, client_text_;
+  std::string_view upstream_target_, upstream_host_, query_;
+  bool peer_trusted_ = false;
+  bool has_body_ = false;
+  bool request_done_ = false;  // its last byte has been read
+  bool body_touched_ = false;  // some of its body left our hands: not to be repeated
+  std::string internal_body_;  // of a challenge solution
+  bool internal_ = false;
+  bool refused_ = false;  // there is no head: what came is no request
+  Verdict verdict_;
+  std::optional<Decision> decision_;
+
+  // Of the upstream.
+  Lease lease_;
+  std::unique_ptr<UpstreamConnection> upstream_;
+  std::vector<const Endpoint*> tried_;  // compared only: they may be gone by now
+  std::shared_ptr<Endpoint> failed_;    // the last of them
+  std::uint32_t tries_ = 0;
+  bool reuse_failed_ = false;  // a kept connection turned out dead; the next one is a new one
+  bool sending_abandoned_ =
+      false;          // the upstream takes no more of the request; its answer may still come
+  std::string head_;  // the head being sent, either way
+  std::vector<iovec> vectors_;
+  std::vector<std::pair<std::string, std::string>> limit_fields_;
+  std::vector<HeaderToSet> response_fields_;
+
+  // Of the answer.
+  bool response_begun_ = false;  // its final head went to the client
+  bool keep_client_ = true;
+  Framing response_framing_;
+  std::string_view end_;  // why it ended early
+
+  // Of a tunnel.
+  bool client_ended_ = false, upstream_ended_ = false;
+
+  // For account.
+  TimePoint began_;
+  WallTime began_wall_;
+  Duration first_byte_{-1};
+  std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
+  int status_ = 0, upstream_status_ = 0;
+};
+
+}  // namespace spillway

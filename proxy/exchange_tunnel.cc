@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// The step tunnel: after a 101, bytes are relayed both ways as they come, each side read only while
+// the other side's output is empty. Ends when both sides have ended, either is broken, or neither
+// spoke for clients.timeouts.tunnel.
+#include <sys/socket.h>
+
+#include "proxy/client_connection.h"
+#include "proxy/exchange.h"
+
+namespace spillway {
+namespace {
+
+// How often one side is read before the other gets its turn.
+constexpr int kReadsPerTurn = 4;
+
+}  // namespace
+
+void Exchange::EnterTunnel() {
+  step_ = Step::kTunnel;
+  status_ = 101;
+  response_begun_ = true;
+  upstream_->deadline.Clear();
+  ForwardResponse forward;
+  forward.request_id = request_id_;
+  WriteResponseHead(upstream_->parser.head(), forward, &head_);
+  InputBuffer& in = upstream_->in;
+  iovec vectors[] = {ToVector(head_),
+                     ToVector({in.data() + upstream_->parsed, in.end() - upstream_->parsed})};
+  bytes_out_ += vectors[1].iov_len;
+  client_.EnterTunnel();
+  if (!client_.Send(vectors)) return OnClientGone();
+  in.Release();
+  iovec early = ToVector(client_.UnparsedBytes());
+  bytes_in_ += early.iov_len;
+  if (early.iov_len > 0 &&
+      upstream_->out.Write(upstream_->stream, {&early, 1}) == IoStatus::kBroken) {
+    return OnClientGone();
+  }
+  client_.DropUnparsedBytes();
+  PumpTunnel();
+}
+
+// Moves what can be moved, then waits for what is missing. False from a direction: the tunnel is
+// closed.
+void Exchange::PumpTunnel() {
+  if (!TunnelFromClient() || !TunnelFromUpstream()) return;
+  if (client_ended_ && upstream_ended_ && upstream_->out.empty() && !client_.output_full()) {
+    Account({});
+    return client_.Close();
+  }
+  client_.WantBody(!client_ended_ && upstream_->out.empty());
+  upstream_->watch.WantRead(!upstream_ended_ && !client_.output_full());
+  upstream_->watch.WantWrite(!upstream_->out.empty());
+}
+
+bool Exchange::TunnelFromClient() {
+  Block block = worker_.blocks.Take(kSmallBlock);
+  bool open = true;
+  for (int turn = 0; turn < kReadsPerTurn && !client_ended_ && upstream_->out.empty(); ++turn) {
+    const IoResult read = client_.ReadRaw({block.data.get(), block.size});
+    if (read.status == IoStatus::kWouldBlock) break;
+    if (read.status == IoStatus::kEnd) {
+      client_ended_ = true;
+      upstream_->stream.ShutdownWrite();
+      break;
+    }
+    iovec vector{block.data.get(), read.bytes};
+    if (read.status == IoStatus::kBroken ||
+        upstream_->out.Write(upstream_->stream, {&vector, 1}) == IoStatus::kBroken) {
+      open = false;
+      break;
+    }
+    bytes_in_ += read.bytes;
+    client_.TouchTunnel();
+  }
+  worker_.blocks.Give(std::move(block));
+  if (!open) OnClientGone();
+  return open;
+}
+
+bool Exchange::TunnelFromUpstream() {
+  Block block = worker_.blocks.Take(kSmallBlock);
+  bool open = true;
+  for (int turn = 0; turn < kReadsPerTurn && !upstream_ended_ && !client_.output_full(); ++turn) {
+    const IoResult read = upstream_->stream.Read({block.data.get(), block.size});
+    if (read.status == IoStatus::kWouldBlock) break;
+    if (read.status == IoStatus::kEnd) {
+      upstream_ended_ = true;
+      client_.ShutdownWrite();
+      break;
+    }
+    iovec vector{block.data.get(), read.bytes};
+    if (read.status == IoStatus::kBroken || !client_.Send({&vector, 1})) {
+      open = false;
+      break;
+    }
+    bytes_out_ += read.bytes;
+    client_.TouchTunnel();
+  }
+  worker_.blocks.Give(std::move(block));
+  if (!open) OnClientGone();
+  return open;
+}
+
+}  // namespace spillway

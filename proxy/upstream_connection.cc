@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/upstream_connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace spillway {
+
+UpstreamConnection::UpstreamConnection(Loop& loop, BlockPool& blocks, UpstreamCache& cache,
+                                       std::shared_ptr<Endpoint> to, Fd fd,
+                                       std::size_t response_head)
+    : endpoint(std::move(to)),
+      stream(std::move(fd)),
+      watch(loop, stream.fd(), this, &OnReadable, &OnWritable),
+      deadline(loop, this, &OnExpired),
+      in(blocks),
+      parser(MessageLimits{.head = response_head, .headers = 1000, .target = 0}),
+      cache_(cache) {}
+
+bool UpstreamConnection::StillQuiet() {
+  char byte;
+  const ssize_t got = ::recv(stream.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+void UpstreamConnection::OnReadable(void* self) {
+  auto* connection = static_cast<UpstreamConnection*>(self);
+  if (connection->user != nullptr) {
+    connection->user->OnUpstreamReadable();
+  } else {
+    // Closed, or bytes that no request asked for: either way never to be used again.
+    connection->cache_.Drop(connection);
+  }
+}
+
+void UpstreamConnection::OnWritable(void* self) {
+  auto* connection = static_cast<UpstreamConnection*>(self);
+  if (connection->user != nullptr) connection->user->OnUpstreamWritable();
+}
+
+void UpstreamConnection::OnExpired(void* self) {
+  auto* connection = static_cast<UpstreamConnection*>(self);
+  if (connection->user != nullptr) {
+    connection->user->OnUpstreamDeadline();
+  } else {
+    connection->cache_.Drop(connection);
+  }
+}
+
+std::unique_ptr<UpstreamConnection> UpstreamCache::Take(const Endpoint& endpoint) {
+  const auto found = idle_.find(&endpoint);
+  if (found == idle_.end() || found->second.empty()) return nullptr;
+  std::unique_ptr<UpstreamConnection> connection = std::move(found->second.back());
+  found->second.pop_back();
+  size_.store(size() - 1, std::memory_order_relaxed);
+  connection->deadline.Clear();
+  connection->reused = true;
+  return connection;
+}
+
+std::unique_ptr<UpstreamConnection> UpstreamCache::Connect(std::shared_ptr<Endpoint> endpoint,
+                                                           std::size_t response_head) {
+  Result<Fd> fd = StartConnect(endpoint->address);
+  if (!fd) return nullptr;
+  return std::make_unique<UpstreamConnection>(loop_, blocks_, *this, std::move(endpoint),
+                                              std::move(*fd), response_head);
+}
+
+void UpstreamCache::Put(std::unique_ptr<UpstreamConnection> connection, std::size_t most,
+                        Duration idle) {
+  connection->user = nullptr;
+  // Take leaves empty lists behind, so that taking and putting back allocate nothing; when servers
+  // come and go by name, those of servers that are gone must not pile up.
+  if (idle_.size() > kManyEndpoints) {
+    std::erase_if(idle_, [](const auto& each) { return each.second.empty(); });
+  }
+  std::vector<std::unique_ptr<UpstreamConnection>>& kept = idle_[connection->endpoint.get()];
+  if (kept.size() >= most) return;
+  connection->in.Release();
+  connection->parsed = 0;
+  connection->watch.WantWrite(false);
+  connection->watch.WantRead(true);  // to hear of its closing
+  connection->deadline.SetAfter(idle);
+  kept.push_back(std::move(connection));
+  size_.store(size() + 1, std::memory_order_relaxed);
+}
+
+void UpstreamCache::Drop(UpstreamConnection* connection) {
+  const auto found = idle_.find(connection->endpoint.get());
+  if (found == idle_.end()) return;
+  auto& kept = found->second;
+  const auto place = std::find_if(kept.begin(), kept.end(),
+                                  [&](const auto& each) { return each.get() == connection; });
+  if (place == kept.end()) return;
+  const std::unique_ptr<UpstreamConnection> dropped =
+      std::move(*place);  // outlives the map's entry
+  kept.erase(place);
+  size_.store(size() - 1, std::memory_order_relaxed);
+  if (kept.empty()) idle_.erase(found);
+}
+
+void UpstreamCache::CloseAll() {
+  idle_.clear();
+  size_.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace spillway

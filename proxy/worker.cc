@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/worker.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "proxy/client_connection.h"
+#include "proxy/log.h"
+#include "proxy/worker_context.h"
+
+namespace spillway {
+namespace {
+
+// How many connections one readiness event accepts before those that are open get their turn.
+constexpr int kAcceptsPerTurn = 64;
+
+// When descriptors have run out, how long accepting pauses: the backlog holds what comes meanwhile.
+constexpr Duration kAcceptPause = 50ms;
+
+}  // namespace
+
+struct Worker::Impl {
+  Impl(std::size_t index, AccessLog& access_log, std::uint64_t seed)
+      : context(index, access_log, seed), resume(context.loop, this, &OnResume) {
+    context.on_connection_gone = [this] { ConnectionGone(); };
+  }
+  ~Impl() { context.on_connection_gone = nullptr; }
+
+  struct Listener {
+    Listener(Impl& owner, WorkerListener from)
+        : impl(owner),
+          fd(std::move(from.fd)),
+          address(std::move(from.address)),
+          watch(owner.context.loop, fd.get(), this, &OnReadable, nullptr) {}
+    static void OnReadable(void* self) {
+      auto* listener = static_cast<Listener*>(self);
+      listener->impl.AcceptFrom(*listener, kAcceptsPerTurn);
+    }
+    Impl& impl;
+    Fd fd;
+    std::string address;
+    std::size_t index = 0;  // in the generation's listeners
+    IoWatch watch;
+  };
+
+  void Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
+             std::vector<WorkerListener> added);
+  void AcceptFrom(Listener& listener, int most);
+  void AcceptAgain();
+  void CloseListener(Listener& listener);
+  void Drain(std::function<void()> when_drained);
+  void ConnectionGone();
+  void CheckDrained();
+  std::size_t most_connections() const;
+  static void OnResume(void* self) { static_cast<Impl*>(self)->AcceptAgain(); }
+
+  WorkerContext context;
+  std::vector<std::unique_ptr<Listener>> listeners;
+  Deadline resume;
+  bool accepting = true;  // false: paused at the connection limit
+  std::function<void()> drained;
+  std::thread thread;
+};
+
+void Worker::Impl::Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
+                         std::vector<WorkerListener> added) {
+  context.generation =
+      std::make_shared<LocalGeneration>(std::move(generation), std::move(toggles), context.index);
+  for (WorkerListener& each : added) {
+    listeners.push_back(std::make_unique<Listener>(*this, std::move(each)));
+    listeners.back()->watch.WantRead(accepting);
+  }
+  const std::vector<ListenerConfig>& configured = context.generation->shared->config.listeners;
+  std::erase_if(listeners, [&](const std::unique_ptr<Listener>& listener) {
+    for (std::size_t i = 0; i < configured.size(); ++i) {
+      if (configured[i].address.text != listener->address) continue;
+      listener->index = i;
+      return false;
+    }
+    CloseListener(*listener);
+    return true;
+  });
+}
+
+// What is in the backlog has connected already and is still served.
+void Worker::Impl::CloseListener(Listener& listener) {
+  listener.watch.WantRead(false);
+  AcceptFrom(listener, 1 << 20);
+}
+
+std::size_t Worker::Impl::most_connections() const {
+  const Generation& shared = *context.generation->shared;
+  return std::max<std::size_t>(shared.connections_per_worker, 1);
+}
+
+void Worker::Impl::AcceptFrom(Listener& listener, int most) {
+  for (int i = 0; i < most; ++i) {
+    if (context.connection_count() >= most_connections()) {
+      accepting = false;
+      for (const auto& each : listeners) each->watch.WantRead(false);
+      return;
+    }
+    std::optional<Accepted> accepted = Accept(listener.fd.get());
+    if (!accepted) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      // Out of descriptors or memory. Level-triggered readiness would spin here: pause instead.
+      log::Warning("cannot accept: {}", std::strerror(errno));
+      context.counters.connections_refused.Add();
+      accepting = false;
+      for (const auto& each : listeners) each->watch.WantRead(false);
+      resume.SetAfter(kAcceptPause);
+      return;
+    }
+    auto connection =
+        std::make_unique<ClientConnection>(context, std::move(*accepted), listener.index);
+    ClientConnection* started = connection.get();
+    context.Add(std::move(connection));
+    started->Start();
+  }
+}
+
+void Worker::Impl::AcceptAgain() {
+  accepting = true;
+  for (const auto& each : listeners) each->watch.WantRead(true);
+}
+
+void Worker::Impl::ConnectionGone() {
+  if (!accepting && !resume.armed()) resume.Set(context.loop.now());
+  CheckDrained();
+}
+
+void Worker::Impl::Drain(std::function<void()> when_drained) {
+  context.draining = true;
+  drained = std::move(when_drained);
+  for (const auto& listener : listeners) CloseListener(*listener);
+  listeners.clear();
+  context.ForEach([](ClientConnection& connection) { connection.Drain(); });
+  CheckDrained();
+}
+
+void Worker::Impl::CheckDrained() {
+  if (!context.draining || !drained || context.connection_count() > 0) return;
+  std::exchange(drained, nullptr)();
+}
+
+Worker::Worker(std::size_t index, AccessLog& access_log, std::uint64_t seed)
+    : impl_(std::make_unique<Impl>(index, access_log, seed)) {}
+
+Worker::~Worker() = default;
+
+void Worker::Start() {
+  impl_->thread = std::thread([this] { impl_->context.loop.Run(); });
+}
+
+void Worker::Join() {
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void Worker::Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
+                   std::vector<WorkerListener> added) {
+  // std::function wants a copyable task; descriptors move only.
+  auto listeners = std::make_shared<std::vector<WorkerListener>>(std::move(added));
+  impl_->context.loop.Post([impl = impl_.get(), generation = std::move(generation),
+                            toggles = std::move(toggles), listeners]() mutable {
+    impl->Adopt(std::move(generation), std::move(toggles), std::move(*listeners));
+  });
+}
+
+void Worker::SetToggle(std::uint64_t generation, std::uint32_t toggle, bool on) {
+  impl_->context.loop.Post([impl = impl_.get(), generation, toggle, on] {
+    LocalGeneration& local = *impl->context.generation;
+    if (local.shared->number == generation) local.toggles[toggle] = on;
+  });
+}
+
+void Worker::Drain(std::function<void()> drained) {
+  impl_->context.loop.Post([impl = impl_.get(), drained = std::move(drained)]() mutable {
+    impl->Drain(std::move(drained));
+  });
+}
+
+void Worker::Stop() {
+  impl_->context.loop.Stop();
+}
+
+const WorkerCounters& Worker::counters() const {
+  return impl_->context.counters;
+}
+
+std::uint64_t Worker::kept_upstream_connections() const {
+  return impl_->context.upstreams.size();
+}
+
+}  // namespace spillway
