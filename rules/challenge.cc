@@ -33,6 +33,7 @@ constexpr std::size_t kLongestReturn = 2048;
 constexpr std::size_t kLongestText = 3072;
 constexpr std::size_t kLongestNonce = 11;
 constexpr std::size_t kTicketFixed = 3 + 4 + 8 + 8 + 8 + 16;
+constexpr std::uint64_t kLatestIssue = 9'000'000'000'000;  // ms: what 64 bits of ns can hold
 constexpr std::size_t kPassSize = 3 + 8 + 8 + 8;
 // Machines that share a key may disagree about the time by so much.
 constexpr Duration kClockSkew = std::chrono::minutes(1);
@@ -157,7 +158,9 @@ Result<Ticket> ReadTicket(const Mac& mac, std::string_view text, WallTime now) {
   ticket.demand.kind = static_cast<ChallengeKind>(Take(1, &rest));
   ticket.demand.bits = static_cast<int>(Take(1, &rest));
   ticket.demand.pass = std::chrono::seconds(Take(4, &rest));
-  ticket.issued = WallTime(std::chrono::milliseconds(Take(8, &rest)));
+  const std::uint64_t issued = Take(8, &rest);
+  if (issued > kLatestIssue) return Fail("forged");
+  ticket.issued = WallTime(std::chrono::milliseconds(issued));
   ticket.mark.user_agent = Take(8, &rest);
   ticket.mark.network = Take(8, &rest);
   ticket.id = Take(8, &rest);  // half of the salt; the other half only makes it larger
