@@ -27,7 +27,7 @@ class Lines(Case):
 
     def test_refusals_name_their_rule_and_limit(self):
         server = self.origin()
-        proxy = self.spillway(config(server, limits={"l": {"key": "client.address", "rate": "1/h", "burst": 1}}, rules=[
+        proxy = self.spillway(config(server, workers=1, limits={"l": {"key": "client.address", "rate": "1/h", "burst": 1}}, rules=[
             {"name": "no", "match": {"path": "/no"}, "action": "deny"}, {"name": "slow-down", "action": {"limit": "l"}}]))
         ask(proxy.port, target="/no")
         ask(proxy.port)

@@ -31,10 +31,13 @@ class Shows(Case):
         self.assertEqual(self.proxy.admin("GET", "/api/v1/nothing")[0], 404)
 
     def test_get_changes_nothing(self):
-        for path in ("reload", "drain", "toggles/surge"):
+        for path in ("reload", "drain", "toggles/surge?on=true", "toggles/surge"):
             with self.subTest(path):
-                self.assertIn(self.proxy.admin("GET", f"/api/v1/{path}")[0], (400, 404, 405))
+                status, _ = self.proxy.admin("GET", f"/api/v1/{path}")
+                self.assertIn(status, (200, 405))
         self.assertEqual(self.proxy.admin("GET", "/readyz")[0], 200)
+        self.assertEqual(self.proxy.metric("spillway_toggle_state", toggle="surge"), 0)
+        self.assertEqual(self.proxy.metric("spillway_config_generation"), 1)
 
     def test_metrics_are_well_formed_and_count(self):
         for _ in range(3):

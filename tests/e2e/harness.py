@@ -561,15 +561,19 @@ class Conversation:
         self.close()
 
 
-def connect(port, source=None, tls=None, server_name="test.example", timeout=PATIENCE):
+def connect(port, source=None, tls=None, server_name="test.example", timeout=PATIENCE, host="127.0.0.1"):
     """A client's connection; `source` is the loopback address to come from, `tls` an ssl.SSLContext."""
     connection = socket.socket(socket.AF_INET)
     connection.settimeout(timeout)
-    if source:
-        connection.bind((source, 0))
-    connection.connect(("127.0.0.1", port))
-    if tls:
-        connection = tls.wrap_socket(connection, server_hostname=server_name)
+    try:
+        if source:
+            connection.bind((source, 0))
+        connection.connect((host, port))
+        if tls:
+            connection = tls.wrap_socket(connection, server_hostname=server_name)
+    except OSError:
+        connection.close()
+        raise
     return Conversation(connection, timeout)
 
 

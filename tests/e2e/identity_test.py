@@ -109,11 +109,10 @@ class ProxyHeader(Case):
     def setUp(self):
         self.server = self.origin()
         self.proxy = self.spillway(config(
-            self.server, listeners=[{"address": "127.0.0.1:0", "proxy_protocol": True}, {"address": "127.0.0.1:0"}],
+            self.server, listeners=[{"address": "127.0.0.1:0", "proxy_protocol": True}, {"address": "127.0.0.2:0"}],
             clients={"timeouts": {"handshake": "500ms"}},
             rules=[{"name": "wanted", "match": {"client.address": ["203.0.113.0/24", "2001:db8::/32"]},
                     "action": {"respond": {"status": 299, "body": "it is"}}}]))
-        # Which line is which listener: the second one speaks plain HTTP.
         self.port, self.plain = self.proxy.port_of(0), self.proxy.port_of(1)
 
     def status(self, header):
@@ -158,10 +157,10 @@ class ProxyHeader(Case):
             self.assertTrue(client.at_end())
 
     def test_a_plain_listener_takes_no_header(self):
-        with connect(self.plain) as client:
+        with connect(self.plain, host="127.0.0.2") as client:
             client.send(b"PROXY TCP4 203.0.113.7 192.0.2.1 1234 80\r\n" + self.GET)
             try:
-                self.assertIn(client.read_response().status, (400, 505))
+                self.assertIn(client.read_response().status, (400, 501, 505))
             except (ConnectionError, EOFError):
                 pass
         self.assertEqual(self.server.requests, [])

@@ -30,10 +30,11 @@ class Answers(Case):
         self.assertEqual(refused.get("cache-control"), "no-store")
         self.assertEqual(len(self.server.requests), 3)
 
-    def test_answers_that_pass_say_what_is_left(self):
-        proxy = self.spillway(limited(self.server, rate="1/m", burst=5))
-        left = [ask(proxy.port).get("ratelimit") for _ in range(3)]
-        self.assertEqual([field.split("r=")[1].split(";")[0] for field in left], ["4", "3", "2"])
+    def test_answers_say_what_is_left_once_it_is_little(self):
+        proxy = self.spillway(limited(self.server, rate="1/m", burst=10))
+        fields = [ask(proxy.port).get("ratelimit") for _ in range(10)]
+        self.assertEqual(fields[0], None)  # a client that is far from the limit is spared the bytes
+        self.assertEqual([field and field.split("r=")[1].split(";")[0] for field in fields[-2:]], ["1", "0"])
 
     def test_each_client_has_a_bucket(self):
         proxy = self.spillway(limited(self.server, burst=2))
@@ -119,13 +120,13 @@ class Reload(Case):
 class Rate(Case):
     def test_100_a_second_holds_within_2_percent_over_two_workers(self):
         server = self.nginx('location / { return 200 "hi"; }')
-        proxy = self.spillway(limited(server, rate="100/s", burst=1, key="global", access_log="off"))
-        seconds = 6
-        report = self.wrk(proxy.port, seconds, connections=16).result()
+        # A burst of a second's worth, so that a moment in which the machine does something else loses nothing.
+        proxy = self.spillway(limited(server, rate="100/s", burst=100, key="global", access_log="off"))
+        report = self.wrk(proxy.port, 8, connections=16).result()
         passed = report["requests"] - report["status"]
-        expected = 100 * report["seconds"]
+        expected = 100 + 100 * report["seconds"]
         self.assertGreater(report["status"], passed)  # there was far more than the limit
-        self.assertAlmostEqual(passed, expected, delta=expected * 0.02 + 1, msg=str(report))
+        self.assertAlmostEqual(passed, expected, delta=expected * 0.02, msg=str(report))
         self.assertEqual([report[kind] for kind in ("connect", "read", "write", "timeout")], [0, 0, 0, 0])
 
     def test_both_workers_took_part(self):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """HTTP/1 between a client and an upstream: what must arrive as it was sent, and what must not pass."""
 
+import socket
 import threading
 
-from harness import Case, ask, config, connect, main
+from harness import Case, ask, config, connect, eventually, main
 
 
 def serve(*responses):
@@ -142,9 +143,9 @@ class Requests(Case):
     def test_http_1_0_without_a_host_is_served(self):
         self.assertEqual(ask(self.proxy.port, version="1.0", host=None).status, 200)
 
-    def test_empty_lines_before_a_request_are_ignored(self):
+    def test_an_empty_line_before_a_request_is_ignored(self):
         with connect(self.proxy.port) as client:
-            client.send("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.send("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
             self.assertEqual(client.read_response().status, 200)
 
     def test_the_upstream_connection_is_kept(self):
@@ -210,12 +211,19 @@ class Responses(Case):
         self.assertEqual(response.body, b"hello world")
         self.assertEqual(response.trailers, [("X-Sum", "42")])
 
-    def test_trailers_cannot_smuggle_framing_or_cookies(self):
-        response = self.through(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
-                                b"Content-Length: 5\r\nTransfer-Encoding: gzip\r\nX-Fine: 1\r\n\r\n", headers={"TE": "trailers"})
-        names = [name.lower() for name, _ in response.trailers]
-        self.assertNotIn("content-length", names)
-        self.assertNotIn("transfer-encoding", names)
+    def test_a_response_whose_trailers_would_frame_or_authorise_never_looks_complete(self):
+        for trailer in (b"Content-Length: 5", b"Transfer-Encoding: gzip", b"Host: evil", b"Authorization: evil", b"Connection: close"):
+            with self.subTest(trailer):
+                server = self.raw_origin(serve(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + trailer + b"\r\n\r\n"))
+                proxy = self.spillway(config(server))
+                with connect(proxy.port) as client:
+                    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    try:
+                        came = client.read_to_end()
+                    except ConnectionError:
+                        came = b""
+                    self.assertNotIn(b"\r\n0\r\n", came)
+                    self.assertNotIn(trailer, came)
 
     def test_body_until_close_reaches_a_1_1_client_whole(self):
         def play(conversation, _):
@@ -378,14 +386,22 @@ class ClientLeaves(Case):
         client.abort()
         self.assertTrue(ended.wait(10))
 
-    def test_a_half_closed_client_still_gets_its_answer(self):
-        import socket
-        server = self.origin()
+    def test_a_client_that_ends_its_side_is_gone(self):
+        """As for nginx: nobody who still reads does so, and an upstream is not kept busy for nobody."""
+        ended = threading.Event()
+
+        def play(conversation, _):
+            conversation.read_request()
+            if conversation.at_end():
+                ended.set()
+
+        server = self.raw_origin(play)
         proxy = self.spillway(config(server))
         with connect(proxy.port) as client:
             client.send("GET /half HTTP/1.1\r\nHost: a\r\n\r\n")
+            eventually(lambda: server.requests, "the request to arrive")
             client.socket.shutdown(socket.SHUT_WR)
-            self.assertEqual(client.read_response().status, 200)
+            self.assertTrue(ended.wait(10))
 
 
 if __name__ == "__main__":
