@@ -15,7 +15,6 @@
 
 #include "proxy/crypto.h"
 #include "proxy/files.h"
-#include "rules/hash.h"
 
 namespace spillway {
 namespace {
@@ -53,9 +52,9 @@ SpentTickets::SpentTickets() : entries_(new std::atomic<std::uint64_t>[kEntries]
 // An entry: ticket (32 bits) | mark (16) | minute (16). The set is picked by the ticket's other
 // half.
 bool SpentTickets::Spend(std::uint64_t ticket_id, const ClientMark& mark, WallTime now) {
-  const std::uint64_t words[2] = {mark.user_agent, mark.network};
+  // Marks are hashes already; both halves count.
   const std::uint64_t who =
-      HashBytes({reinterpret_cast<const char*>(words), sizeof words}, 0) & 0xffff;
+      (mark.user_agent * 0x9e3779b97f4a7c15U + mark.network * 0xbf58476d1ce4e5b9U) >> 48;
   const auto minute = static_cast<std::uint64_t>(
       std::chrono::floor<std::chrono::minutes>(now.time_since_epoch()).count() & 0xffff);
   const std::uint64_t ticket = ticket_id >> 32;
