@@ -246,8 +246,7 @@ AdminReply AdminApi::Route(const AdminRequest& request) {
     const auto found = std::find_if(toggles.begin(), toggles.end(),
                                     [&](const auto& toggle) { return toggle.name == name; });
     if (found == toggles.end()) return AdminError(404, "there is no toggle '" + name + "'");
-    if (reads) return JsonReply(ViewToggle(*found));
-    return request.method == "POST" ? FlipToggle(request, name) : WrongMethod("GET, HEAD, POST");
+    return request.method == "POST" ? FlipToggle(request, name) : WrongMethod("POST");
   }
   return AdminError(404, "there is nothing at this path");
 }

@@ -304,7 +304,8 @@ Result<void> Server::Start() {
   impl.phase = Impl::Phase::kServing;
   impl.reload_status.when = impl.loop.wall_now();
   impl.AnnounceListeners({});
-  log::Info("spillway {}: {} workers, {}", Version(), impl.workers.size(), impl.Describe());
+  log::Info("spillway {}: {} {}, {}", Version(), impl.workers.size(),
+            impl.workers.size() == 1 ? "worker" : "workers", impl.Describe());
   impl.WatchSignals();  // after the threads are there: these keep the signals blocked
   return {};
 }

@@ -120,7 +120,6 @@ void Pool::Report(Endpoint& endpoint, TryOutcome outcome, TimePoint now) {
     }
     return;
   }
-  endpoint.errors.fetch_add(1, std::memory_order_relaxed);
   const std::uint32_t in_row = endpoint.errors_in_row.fetch_add(1, std::memory_order_relaxed) + 1;
   const std::uint32_t limit = config_.ejection.consecutive_errors;
   if (limit != 0 && in_row >= limit && !Ejected(endpoint, now)) Eject(endpoint, now);
@@ -212,9 +211,7 @@ Lease PoolLocal::Pick(std::uint64_t key, std::uint64_t chance,
     chosen = Choose(key, chance);
   }
   if (!chosen) return Lease();
-  const std::shared_ptr<Endpoint>& endpoint = (*members_)[*chosen].endpoint;
-  endpoint->requests.fetch_add(1, std::memory_order_relaxed);
-  return Lease(endpoint);
+  return Lease((*members_)[*chosen].endpoint);
 }
 
 }  // namespace spillway

@@ -32,10 +32,10 @@ struct Endpoint {
 
   std::atomic<std::uint32_t> in_flight{0};
   std::atomic<std::uint32_t> errors_in_row{0};
-  std::atomic<bool> healthy{true};             // by the active checks
-  std::atomic<std::int64_t> ejected_until{0};  // steady nanoseconds; 0: not ejected
-  std::atomic<std::uint32_t> ejections{0};     // in a row: each doubles the time, up to 10 x
-  std::atomic<std::uint64_t> requests{0}, errors{0};
+  std::atomic<bool> healthy{true};                    // by the active checks
+  std::atomic<std::int64_t> ejected_until{0};         // steady nanoseconds; 0: not ejected
+  std::atomic<std::uint32_t> ejections{0};            // in a row: each doubles the time, up to 10 x
+  std::atomic<std::uint64_t> requests{0}, errors{0};  // tries; counted by the exchange
 };
 
 struct PoolMember {

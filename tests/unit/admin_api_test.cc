@@ -27,8 +27,7 @@ constexpr const char* kReadPaths[] = {"/",
                                       "/api/v1/rules",
                                       "/api/v1/toggles",
                                       "/api/v1/limits",
-                                      "/api/v1/pools",
-                                      "/api/v1/toggles/surge"};
+                                      "/api/v1/pools"};
 
 class AdminApiTest : public testing::Test {
  protected:
@@ -70,13 +69,13 @@ TEST_F(AdminApiTest, EveryReadPathAnswersAndChangesNothing) {
 }
 
 TEST_F(AdminApiTest, GetOfAVerbIsRefusedWithAllow) {
-  for (const char* path : {"/api/v1/reload", "/api/v1/drain", "/api/v1/config/check"}) {
+  for (const char* path : {"/api/v1/reload", "/api/v1/drain", "/api/v1/config/check",
+                           "/api/v1/toggles/surge?on=true"}) {
     const AdminReply reply = Get(path);
     EXPECT_EQ(reply.status, 405) << path;
     EXPECT_THAT(reply.headers,
                 testing::Contains(std::pair<std::string, std::string>("Allow", "POST")));
   }
-  EXPECT_EQ(Get("/api/v1/toggles/surge?on=true").status, 200);  // tells, and flips nothing
   EXPECT_THAT(server_.done_, IsEmpty());
   EXPECT_FALSE(server_.draining_);
 }
