@@ -77,8 +77,9 @@
     worker.postMessage([prefix, bits]);
   }
 
-  if (navigator.cookieEnabled === false) return say('This site needs cookies here. Please allow them and try again.', true);
-  if (visits() > 4) return say('Your browser did not keep the cookie of this site. Please allow cookies and try again.', true);
+  if (navigator.cookieEnabled === false || visits() > 4) {
+    return say('This site needs a cookie here. Please allow cookies and try again.', true);
+  }
   say('Working.');
   try { inWorker(); } catch (e) { onPage(); }
 })();
