@@ -161,8 +161,7 @@ bool Exchange::Identify() {
 
   const Result<Target> target = ParseTarget(head.target);
   if (!target) {
-    ReplyError(400, target.error().message, Decision::kBadRequest);
-    return false;
+    return RefuseRequest(400, target.error().message);
   }
   query_ = target->query;
   request_.query = target->query;
@@ -172,7 +171,8 @@ bool Exchange::Identify() {
   upstream_target_ = head.target;
   if (absolute) {
     target_.assign(target->raw_path.empty() ? "/" : target->raw_path);
-    if (head.target.find('?') != std::string_view::npos) target_.append(1, '?').append(target->query);
+    if (head.target.find('?') != std::string_view::npos)
+      target_.append(1, '?').append(target->query);
     upstream_target_ = target_;
   }
   if (target->raw_path == "*") {
@@ -182,18 +182,28 @@ bool Exchange::Identify() {
                                         : target->raw_path,
                                &path_);
              !normalised) {
-    ReplyError(400, normalised.error().message, Decision::kBadRequest);
-    return false;
+    return RefuseRequest(400, normalised.error().message);
   }
   request_.path = path_;
   if (!upstream_host_.empty()) {
     if (const auto normalised = NormaliseHost(upstream_host_, &host_); !normalised) {
-      ReplyError(400, normalised.error().message, Decision::kBadRequest);
-      return false;
+      return RefuseRequest(400, normalised.error().message);
     }
   }
   request_.host = host_;
+  const std::uint64_t most = config.clients.sizes.body.count;
+  if (most > 0 && head.body == BodyKind::kLength && head.content_length > most) {
+    return RefuseRequest(413, "the body is too large");
+  }
   return true;
+}
+
+// What is wrong with one request may be wrong with all that follow on its connection: closed, never
+// guessed.
+bool Exchange::RefuseRequest(int status, std::string_view why) {
+  keep_client_ = false;
+  ReplyError(status, why, Decision::kBadRequest);
+  return false;
 }
 
 // ---- decide

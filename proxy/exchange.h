@@ -77,6 +77,7 @@ class Exchange final : public UpstreamUser {
 
   // exchange.cc
   bool Identify();
+  bool RefuseRequest(int status, std::string_view why);
   void Decide();
   void CarryOut();
   void AnswerInternally();

@@ -301,7 +301,10 @@ bool Exchange::PassOnResponse(bool ended) {
     InputBuffer& in = upstream_->in;
     ParseStep step = upstream_->parser.Feed(in.data(), upstream_->parsed, in.end());
     upstream_->parsed = upstream_->parser.taken();
-    if (step == ParseStep::kNeedMore && ended) step = upstream_->parser.FeedEnd();
+    if (step == ParseStep::kNeedMore && ended) {
+      step = upstream_->parser.FeedEnd();
+      if (step == ParseStep::kFailed) return true;  // cut short: the caller deals with the end
+    }
     if (step == ParseStep::kFailed) {
       const std::string_view why = upstream_->parser.error();
       log::Warning("upstream {}: {}", lease_->text, log::Escape(why));
