@@ -47,7 +47,9 @@ WorkerContext::~WorkerContext() {
   while (first_ != nullptr) first_->Close();
 }
 
-std::string_view WorkerContext::date() { return date_.At(loop.wall_now()); }
+std::string_view WorkerContext::date() {
+  return date_.At(loop.wall_now());
+}
 
 void WorkerContext::Add(std::unique_ptr<ClientConnection> connection) {
   ClientConnection* added = connection.release();  // the list owns it until Bury

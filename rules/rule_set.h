@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From YAML rules to a Policy: conditions, operators and actions. The loader (rules/load.cc) feeds nodes
-// in; everything that is wrong is reported against the node.
+// From YAML rules to a Policy: conditions, operators and actions. The loader (rules/load.cc) feeds
+// nodes in; everything that is wrong is reported against the node.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,9 @@ struct RuleScope {
   std::map<std::string, NamedList> lists;
   std::vector<std::string> pools;
   std::vector<std::string> toggles;
-  std::vector<LimitInfo> limits;        // name, key text, spec
-  std::vector<yaml::Node> limit_keys;   // each limit's `key` node: a condition name or a list of them
+  std::vector<LimitInfo> limits;  // name, key text, spec
+  std::vector<yaml::Node>
+      limit_keys;  // each limit's `key` node: a condition name or a list of them
   ChallengeDemand challenge_defaults;
   int ipv6_prefix = 64;
 };
@@ -37,9 +38,9 @@ class RuleSetBuilder {
  public:
   explicit RuleSetBuilder(RuleScope scope);
   ~RuleSetBuilder();
-  void Add(const yaml::Node& rule);     // one item of `rules`
-  // The policy; REQUIRES that no diagnostics were reported. Null with a reason in *error when patterns do not
-  // compile together within the memory set for them.
+  void Add(const yaml::Node& rule);  // one item of `rules`
+  // The policy; REQUIRES that no diagnostics were reported. Null with a reason in *error when
+  // patterns do not compile together within the memory set for them.
   std::shared_ptr<const Policy> Build(std::string* error);
 
  private:

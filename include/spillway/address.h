@@ -22,7 +22,8 @@ class IpAddress {
   }
   static IpAddress FromV4(std::uint32_t host_order);
 
-  // Strict: dotted quad without leading zeros, or RFC 4291 text; nothing before, after or around it.
+  // Strict: dotted quad without leading zeros, or RFC 4291 text; nothing before, after or around
+  // it.
   static std::optional<IpAddress> Parse(std::string_view text);
 
   bool is_v4() const;
@@ -44,8 +45,8 @@ class IpAddress {
 
 // A range of addresses: a base and how many of its leading bits count.
 struct IpRange {
-  IpAddress base;    // bits beyond `bits` are zero
-  int bits = 128;    // 0..128, counted in the IPv6 form: an IPv4 /24 has 96 + 24
+  IpAddress base;  // bits beyond `bits` are zero
+  int bits = 128;  // 0..128, counted in the IPv6 form: an IPv4 /24 has 96 + 24
   bool Contains(const IpAddress& address) const;
   // "10.0.0.0/8", "2001:db8::/32" or a single address. Fails on host bits beyond the prefix.
   static std::optional<IpRange> Parse(std::string_view text);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A configuration file as plain values, defaults filled in. docs/reference.md says what each key means;
-// the field tables in rules/ say each default and range, once. Immutable after loading.
+// A configuration file as plain values, defaults filled in. docs/reference.md says what each key
+// means; the field tables in rules/ say each default and range, once. Immutable after loading.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,11 @@ namespace spillway {
 // Where to listen or connect. Exactly one form.
 struct SocketAddress {
   enum class Form : std::uint8_t { kIp, kName, kUnix } form = Form::kIp;
-  IpAddress ip;            // kIp; for ":8080" the wildcard "::" (both families)
-  std::string name;        // kName: a host name; kUnix: a path
-  std::uint16_t port = 0;  // kIp, kName; 0 in a listener: any free port (told in the log and status)
-  std::string text;        // as written, for messages, logs and matching across reloads
+  IpAddress ip;      // kIp; for ":8080" the wildcard "::" (both families)
+  std::string name;  // kName: a host name; kUnix: a path
+  std::uint16_t port =
+      0;             // kIp, kName; 0 in a listener: any free port (told in the log and status)
+  std::string text;  // as written, for messages, logs and matching across reloads
   friend bool operator==(const SocketAddress&, const SocketAddress&) = default;
 };
 
@@ -38,8 +39,9 @@ struct TlsCertificate {
 };
 
 struct TlsConfig {
-  std::vector<TlsCertificate> certificates;  // the first answers unknown names; others by their SAN names
-  int min_version = 12;                      // 12 or 13
+  std::vector<TlsCertificate>
+      certificates;      // the first answers unknown names; others by their SAN names
+  int min_version = 12;  // 12 or 13
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 
@@ -67,13 +69,13 @@ struct ClientConfig {
     Duration tunnel = std::chrono::hours(1);        // longest silence in an upgraded connection
   } timeouts;
   struct Sizes {
-    Bytes head{32 * 1024};      // request line and header fields together
+    Bytes head{32 * 1024};  // request line and header fields together
     std::uint32_t headers = 100;
     Bytes target{8 * 1024};
-    Bytes body{0};              // 0: any size (bodies are streamed)
+    Bytes body{0};  // 0: any size (bodies are streamed)
   } sizes;
-  std::uint32_t max_connections = 0;  // over all workers; 0: what the descriptor limit allows
-  std::uint32_t max_requests = 10000; // on one kept connection; then it is closed gracefully
+  std::uint32_t max_connections = 0;   // over all workers; 0: what the descriptor limit allows
+  std::uint32_t max_requests = 10000;  // on one kept connection; then it is closed gracefully
 };
 
 struct ServerConfig {
@@ -85,8 +87,8 @@ struct ServerConfig {
 enum class Balance : std::uint8_t { kRoundRobin, kLeastRequests, kHash };
 
 struct HealthCheckConfig {
-  std::string path;          // GET this; 2xx and 3xx are healthy
-  std::string host;          // Host field to send; empty: the server's own address
+  std::string path;  // GET this; 2xx and 3xx are healthy
+  std::string host;  // Host field to send; empty: the server's own address
   Duration interval = std::chrono::seconds(2);
   Duration timeout = std::chrono::seconds(1);
   std::uint32_t rise = 2;
@@ -97,18 +99,20 @@ struct PoolConfig {
   std::string name;
   std::vector<ServerConfig> servers;
   Balance balance = Balance::kLeastRequests;
-  std::string hash_key = "client.address";  // for hash: client.address | path | host | header.NAME | cookie.NAME
+  std::string hash_key =
+      "client.address";  // for hash: client.address | path | host | header.NAME | cookie.NAME
   std::optional<HealthCheckConfig> health_check;
   struct Ejection {
     std::uint32_t consecutive_errors = 5;  // 0: never eject
     Duration time = std::chrono::seconds(10);
-    std::uint32_t max_share = 50;          // percent of the pool's servers; one may always stay
+    std::uint32_t max_share = 50;  // percent of the pool's servers; one may always stay
   } ejection;
   struct Timeouts {
     Duration connect = std::chrono::seconds(1);
-    Duration first_byte = std::chrono::seconds(30);  // from the request's last byte to the response's first
-    Duration idle = std::chrono::seconds(60);        // longest silence once the response has begun,
-                                                     // or while the upstream takes none of the body
+    Duration first_byte =
+        std::chrono::seconds(30);  // from the request's last byte to the response's first
+    Duration idle = std::chrono::seconds(60);  // longest silence once the response has begun,
+                                               // or while the upstream takes none of the body
   } timeouts;
   struct Retries {
     std::uint32_t attempts = 1;  // beyond the first try, 0..10
@@ -119,71 +123,73 @@ struct PoolConfig {
     Duration idle = std::chrono::seconds(30);  // then closed
   } keep_alive;
   struct Errors {
-    std::vector<int> hide;       // upstream statuses whose body never reaches a client
-    std::string page;            // the page's HTML (read when loaded); empty: the built-in one
+    std::vector<int> hide;  // upstream statuses whose body never reaches a client
+    std::string page;       // the page's HTML (read when loaded); empty: the built-in one
   } errors;
-  std::string host;              // Host field sent to the upstream; empty: the client's
+  std::string host;  // Host field sent to the upstream; empty: the client's
   Bytes response_head{64 * 1024};
 };
 
 struct ToggleConfig {
   std::string name;
   std::string description;
-  bool initial = false;       // `default: on`
-  int signal = 0;             // SIGUSR1, SIGUSR2 or SIGRTMIN+n; 0: none. Each delivery flips it
-  std::string file;           // on while this file exists; empty: none
-  Duration max_on{0};         // switched off after so long; 0: never
+  bool initial = false;  // `default: on`
+  int signal = 0;        // SIGUSR1, SIGUSR2 or SIGRTMIN+n; 0: none. Each delivery flips it
+  std::string file;      // on while this file exists; empty: none
+  Duration max_on{0};    // switched off after so long; 0: never
 };
 
 struct ChallengeConfig {
-  std::string key_file;       // 32 bytes or more; empty: a key made at start
+  std::string key_file;  // 32 bytes or more; empty: a key made at start
   std::string cookie = "spillway-pass";
-  ChallengeDemand defaults;   // what a plain `challenge` asks
+  ChallengeDemand defaults;  // what a plain `challenge` asks
 };
 
 struct AccessLogConfig {
   enum class Format : std::uint8_t { kOff, kJson, kCombined } format = Format::kJson;
-  std::string path = "-";     // "-": standard output
-  bool query = false;         // log the query string too
+  std::string path = "-";  // "-": standard output
+  bool query = false;      // log the query string too
   friend bool operator==(const AccessLogConfig&, const AccessLogConfig&) = default;
 };
 
 struct ShutdownConfig {
-  Duration delay{0};                          // readiness fails, still accepting (for load balancers to notice)
+  Duration delay{0};  // readiness fails, still accepting (for load balancers to notice)
   Duration timeout = std::chrono::seconds(30);  // then what is left is cut
 };
 
 struct Config {
-  std::string file;               // where it came from; empty: environment only
-  std::uint32_t workers = 0;      // 0: the CPUs that the cgroup allows
+  std::string file;           // where it came from; empty: environment only
+  std::uint32_t workers = 0;  // 0: the CPUs that the cgroup allows
   AccessLogConfig access_log;
-  std::string log_level = "info"; // debug | info | warning | error
+  std::string log_level = "info";  // debug | info | warning | error
   std::string state_file;
   ShutdownConfig shutdown;
   std::vector<ListenerConfig> listeners;  // at least one; default ":8080"
   AdminConfig admin;
   ClientConfig clients;
   ChallengeConfig challenge;
-  std::vector<PoolConfig> pools;          // in file order; the first is the default
-  std::vector<ToggleConfig> toggles;      // in file order, as Policy::toggles()
-  std::shared_ptr<const Policy> policy;   // rules, limits and lists, compiled. Never null when loaded
-  std::uint64_t digest = 0;               // of every byte read: main file, includes, lists
+  std::vector<PoolConfig> pools;      // in file order; the first is the default
+  std::vector<ToggleConfig> toggles;  // in file order, as Policy::toggles()
+  std::shared_ptr<const Policy>
+      policy;                // rules, limits and lists, compiled. Never null when loaded
+  std::uint64_t digest = 0;  // of every byte read: main file, includes, lists
 };
 
 // What the environment says (SPILLWAY_LISTEN and so on), by name. Overrides the file's scalars.
 using Environment = std::map<std::string, std::string>;
 
-// Loads `path` ("" for the environment alone) with all it includes. On failure: every error, none guessed.
+// Loads `path` ("" for the environment alone) with all it includes. On failure: every error, none
+// guessed.
 tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const FileSource& files,
                                              const Environment& environment);
 
 // One row of what a configuration may hold: for `spillway kinds`, the reference and its test.
 struct Kind {
-  std::string group;    // "key", "condition", "operator", "action", "environment"
-  std::string name;     // "pools.NAME.balance", "client.address", "prefix", "deny"
-  std::string type;     // "round_robin | least_requests | hash"
-  std::string fallback; // the default as it would be written; empty: none
-  std::string text;     // one sentence
+  std::string group;     // "key", "condition", "operator", "action", "environment"
+  std::string name;      // "pools.NAME.balance", "client.address", "prefix", "deny"
+  std::string type;      // "round_robin | least_requests | hash"
+  std::string fallback;  // the default as it would be written; empty: none
+  std::string text;      // one sentence
 };
 std::vector<Kind> ListKinds();
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A compiled rule set: judges a request. Immutable once built, so any number of threads may share one.
+// A compiled rule set: judges a request. Immutable once built, so any number of threads may share
+// one.
 //
-// Decide is pure but for the limit tables handed to it: same request, facts, tables and time, same verdict.
-// It neither allocates (once the verdict's vectors have grown; the pattern engine may, rules/patterns.h),
-// logs, nor reads a clock.
+// Decide is pure but for the limit tables handed to it: same request, facts, tables and time, same
+// verdict. It neither allocates (once the verdict's vectors have grown; the pattern engine may,
+// rules/patterns.h), logs, nor reads a clock.
 #pragma once
 
 #include <cstdint>
@@ -31,26 +32,27 @@ class PassChecker {
 
 // What is known beside the request. Borrowed for the call.
 struct Facts {
-  std::span<const bool> toggles;             // on or off, by index into Policy::toggles()
-  const PassChecker* passes = nullptr;       // REQUIRES: not null
-  std::span<LimitTable* const> limits;       // by index into Policy::limits(); none null
-  std::span<LimitTable* const> shadow_limits;  // the same, for rules in shadow mode; null where not in use
-  std::uint64_t seed = 0;                    // of the limits' key hashes; random, the same for the process's life
+  std::span<const bool> toggles;        // on or off, by index into Policy::toggles()
+  const PassChecker* passes = nullptr;  // REQUIRES: not null
+  std::span<LimitTable* const> limits;  // by index into Policy::limits(); none null
+  std::span<LimitTable* const>
+      shadow_limits;       // the same, for rules in shadow mode; null where not in use
+  std::uint64_t seed = 0;  // of the limits' key hashes; random, the same for the process's life
 };
 
 struct RuleInfo {
   std::string name;
-  std::string action;                        // "deny", "limit", "tag", ...: the first one written
-  std::string place;                         // "shop.yaml:14"
-  std::uint32_t toggle = kNoRule;            // index into Policy::toggles(), or kNoRule
+  std::string action;              // "deny", "limit", "tag", ...: the first one written
+  std::string place;               // "shop.yaml:14"
+  std::uint32_t toggle = kNoRule;  // index into Policy::toggles(), or kNoRule
   enum class Mode : std::uint8_t { kEnforce, kShadow, kOff } mode = Mode::kEnforce;
 };
 
 struct LimitInfo {
   std::string name;
-  std::string key;                           // as written, normalised: "client.address,path"
+  std::string key;  // as written, normalised: "client.address,path"
   LimitSpec spec;
-  bool in_shadow_use = false;                // some rule in shadow mode uses it: it needs a shadow table
+  bool in_shadow_use = false;  // some rule in shadow mode uses it: it needs a shadow table
 };
 
 class Policy {

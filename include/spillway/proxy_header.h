@@ -12,16 +12,21 @@
 namespace spillway {
 
 struct ProxyHeader {
-  enum class Outcome : std::uint8_t { kIncomplete, kDone, kMalformed } outcome = Outcome::kIncomplete;
-  std::size_t size = 0;               // kDone: how many bytes the header takes
-  std::optional<IpAddress> client;    // kDone: who connected; nullopt for UNKNOWN and LOCAL
+  enum class Outcome : std::uint8_t {
+    kIncomplete,
+    kDone,
+    kMalformed
+  } outcome = Outcome::kIncomplete;
+  std::size_t size = 0;             // kDone: how many bytes the header takes
+  std::optional<IpAddress> client;  // kDone: who connected; nullopt for UNKNOWN and LOCAL
   std::uint16_t client_port = 0;
 };
 
 // The longest header that is accepted: longer ones are malformed.
 inline constexpr std::size_t kMaxProxyHeader = 536;
 
-// Reads the header at the start of `bytes`. kIncomplete is only said while a valid header could follow.
+// Reads the header at the start of `bytes`. kIncomplete is only said while a valid header could
+// follow.
 ProxyHeader ParseProxyHeader(std::string_view bytes);
 
 }  // namespace spillway

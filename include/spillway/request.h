@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A request as the rules see it: a bundle of borrowed views. The proxy fills it from the parsed head;
-// every view stays valid for as long as the exchange holds that head. Nothing here owns memory.
+// A request as the rules see it: a bundle of borrowed views. The proxy fills it from the parsed
+// head; every view stays valid for as long as the exchange holds that head. Nothing here owns
+// memory.
 #pragma once
 
 #include <span>
@@ -24,7 +25,7 @@ struct Request {
   std::string_view scheme;    // "http" or "https", as the client sees it
   std::string_view protocol;  // "HTTP/1.0", "HTTP/1.1"
   std::span<const HeaderField> headers;
-  IpAddress client;           // as identified: the peer, or what a trusted proxy said
+  IpAddress client;  // as identified: the peer, or what a trusted proxy said
 };
 
 // ASCII only, as HTTP field names are.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Units as types: time, bytes and rates. Nothing here reads a clock; the caller always passes `now`.
-// Thread rule: plain values.
+// Units as types: time, bytes and rates. Nothing here reads a clock; the caller always passes
+// `now`. Thread rule: plain values.
 #pragma once
 
 #include <chrono>
@@ -25,7 +25,8 @@ struct SteadyClock {
 // A point on the steady clock: for limits, timers and latencies. Meaningless outside the process.
 using TimePoint = SteadyClock::time_point;
 
-// A point on the wall clock (UTC, nanoseconds): for logs, cookies and anything that leaves the process.
+// A point on the wall clock (UTC, nanoseconds): for logs, cookies and anything that leaves the
+// process.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
 // A number of bytes.

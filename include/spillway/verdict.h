@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What to do with one request: the value that Policy::Decide returns and the proxy carries out.
-// All views and pointers borrow from the Policy that decided, or (a redirect's location) from the verdict
-// itself until its next use; an exchange keeps both alive.
+// All views and pointers borrow from the Policy that decided, or (a redirect's location) from the
+// verdict itself until its next use; an exchange keeps both alive.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,16 @@
 
 namespace spillway {
 
-enum class ChallengeKind : std::uint8_t { kCookie, kRefresh, kProofOfWork };  // in order of strength
+enum class ChallengeKind : std::uint8_t {
+  kCookie,
+  kRefresh,
+  kProofOfWork
+};  // in order of strength
 
 // What a client must show to get past a challenge rule.
 struct ChallengeDemand {
   ChallengeKind kind = ChallengeKind::kProofOfWork;
-  int bits = 14;                       // leading zero bits of SHA-256, 1..30 (proof of work only)
+  int bits = 14;  // leading zero bits of SHA-256, 1..30 (proof of work only)
   Duration pass = std::chrono::minutes(30);  // how long the pass is good for
   friend bool operator==(const ChallengeDemand&, const ChallengeDemand&) = default;
 };
@@ -31,9 +35,9 @@ struct HeaderToSet {
 };
 
 // The final actions. Each knows all that carrying it out needs.
-struct Forward {};                     // to the verdict's pool
+struct Forward {};  // to the verdict's pool
 struct Deny {
-  int status = 403;                    // 400..599
+  int status = 403;  // 400..599
 };
 struct OverLimit {
   int status = 429;
@@ -42,16 +46,16 @@ struct Challenge {
   ChallengeDemand demand;
 };
 struct Redirect {
-  int status = 302;                    // 301, 302, 303, 307, 308
+  int status = 302;  // 301, 302, 303, 307, 308
   std::string_view location;
 };
 struct Respond {
-  int status = 200;                    // 200..599
+  int status = 200;  // 200..599
   std::string_view content_type;
   std::string_view body;
   const std::vector<HeaderToSet>* headers = nullptr;  // never null in a verdict
 };
-struct Drop {};                        // close the connection without an answer
+struct Drop {};  // close the connection without an answer
 
 using FinalAction = std::variant<Forward, Deny, OverLimit, Challenge, Redirect, Respond, Drop>;
 
@@ -59,15 +63,16 @@ inline constexpr std::uint32_t kNoRule = 0xffffffff;
 
 // A limit this request was charged against, or refused by.
 struct LimitOutcome {
-  std::uint32_t limit = 0;             // index into Policy::limits()
+  std::uint32_t limit = 0;  // index into Policy::limits()
   LimitState state;
 };
 
-// A rule in shadow mode, or behind a switched-off toggle is *not* listed here; only mode: shadow is.
+// A rule in shadow mode, or behind a switched-off toggle is *not* listed here; only mode: shadow
+// is.
 struct RuleMatch {
-  std::uint32_t rule = 0;              // index into Policy::rules()
+  std::uint32_t rule = 0;  // index into Policy::rules()
   bool shadow = false;
-  bool over_limit = false;             // one of its limits refuses the request (in shadow: would refuse it)
+  bool over_limit = false;  // one of its limits refuses the request (in shadow: would refuse it)
 };
 
 struct DecideScratch;  // rules/scratch.h
@@ -80,12 +85,12 @@ struct Verdict {
   Verdict& operator=(Verdict&&) noexcept;
 
   FinalAction action = Forward{};
-  std::uint32_t rule = kNoRule;        // the rule that ended it; kNoRule: none did, forwarded
-  std::uint32_t pool = 0;              // index into Policy::pools()
-  std::vector<HeaderToSet> set_headers;   // on the request to the upstream, in rule order
-  std::vector<std::string_view> tags;     // for the access log
-  std::vector<LimitOutcome> limits;       // charged, or (last, not allowed) refusing
-  std::vector<RuleMatch> matches;         // every rule that matched, for the counters
+  std::uint32_t rule = kNoRule;          // the rule that ended it; kNoRule: none did, forwarded
+  std::uint32_t pool = 0;                // index into Policy::pools()
+  std::vector<HeaderToSet> set_headers;  // on the request to the upstream, in rule order
+  std::vector<std::string_view> tags;    // for the access log
+  std::vector<LimitOutcome> limits;      // charged, or (last, not allowed) refusing
+  std::vector<RuleMatch> matches;        // every rule that matched, for the counters
 
   void Clear();
 
