@@ -57,8 +57,8 @@ const char* DecisionName(Decision decision);
 // One worker's numbers over the life of the process.
 struct WorkerCounters {
   std::array<Counter, static_cast<std::size_t>(Decision::kCount)> decisions;
-  std::array<Counter, 6>
-      status_classes;  // answers to clients: [0] closed without, [1] 1xx .. [5] 5xx
+  // Answers to clients: [0] closed without, [1] 1xx .. [5] 5xx
+  std::array<Counter, 6> status_classes;
   Counter connections_accepted, connections_open, connections_refused;
   Counter bytes_in, bytes_out;  // bodies
   Counter client_aborts, timeouts_client;

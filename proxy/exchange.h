@@ -136,8 +136,8 @@ class Exchange final : public UpstreamUser {
   std::shared_ptr<Endpoint> failed_;    // the last of them
   std::uint32_t tries_ = 0;
   bool reuse_failed_ = false;  // a kept connection turned out dead; the next one is a new one
-  bool sending_abandoned_ =
-      false;          // the upstream takes no more of the request; its answer may still come
+  // The upstream takes no more of the request; its answer may still come
+  bool sending_abandoned_ = false;
   std::string head_;  // the head being sent, either way
   std::vector<iovec> vectors_;
   std::vector<std::pair<std::string, std::string>> limit_fields_;

@@ -34,8 +34,8 @@ struct OpenedListener {
   std::string text;      // as configured
   std::string address;   // the real one: "127.0.0.1:8080"
   SocketPath unix_path;  // empty for TCP
-  std::vector<WorkerListener>
-      for_workers;  // TCP: a socket each (SO_REUSEPORT); unix: duplicates of one
+  // TCP: a socket each (SO_REUSEPORT); unix: duplicates of one
+  std::vector<WorkerListener> for_workers;
 };
 
 class Listeners {

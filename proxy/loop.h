@@ -39,8 +39,8 @@ class Loop {
 
   void Run();   // until Stop
   void Stop();  // from any thread; what was posted before it still runs
-  void Post(std::function<void()>
-                task);  // from any thread; runs on the loop's thread, in order of posting
+  // From any thread; runs on the loop's thread, in order of posting
+  void Post(std::function<void()> task);
   // Reads the clock into now(); every watch's callback has done so before it runs.
   void Tick();
 

@@ -32,8 +32,8 @@ struct Epoch {
   std::uint64_t full = ~std::uint64_t{0};  // what a scaled time may be beyond changed_at
 
   std::uint64_t TimeOf(std::uint64_t word) const;
-  std::uint64_t Settled(std::uint64_t time,
-                        std::uint64_t word) const;  // `word` with a new time, this epoch
+  // `word` with a new time, this epoch
+  std::uint64_t Settled(std::uint64_t time, std::uint64_t word) const;
 };
 
 inline Slot SlotOf(std::uint64_t word) {

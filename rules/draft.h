@@ -18,8 +18,8 @@ struct Draft {
   Config config;
   RuleScope scope;                // lists, limits and their key nodes
   std::vector<yaml::Node> rules;  // main file first, then includes
-  std::map<std::string, std::string>
-      places;       // "limit per-client" -> "shop.yaml:14", over all files
+  // "limit per-client" -> "shop.yaml:14", over all files
+  std::map<std::string, std::string> places;
   yaml::Node root;  // the main file's; belongs to no document without one
   bool listeners_from_environment = false;
   bool servers_from_environment = false;

@@ -70,7 +70,7 @@ constexpr KeyRow<ClientConfig> kClientRows[] = {
     {"sizes", "map", "", "how much of a request is accepted",
      &Section<&ClientConfig::sizes, kSizeRows>, &ListSection<kSizeRows>},
     {"max_connections", "integer 0..10000000", "0",
-     "connections at once over all workers; 0: what the descriptor limit allows",
+     "connections at once over all workers, others wait; 0: what the descriptor limit allows",
      &Set<&ClientConfig::max_connections>},
     {"max_requests", "integer 1..1000000000", "10000",
      "requests on one connection, which is then closed gracefully",

@@ -28,8 +28,8 @@ struct RuleScope {
   std::vector<std::string> pools;
   std::vector<std::string> toggles;
   std::vector<LimitInfo> limits;  // name, key text, spec
-  std::vector<yaml::Node>
-      limit_keys;  // each limit's `key` node: a condition name or a list of them
+  // Each limit's `key` node: a condition name or a list of them
+  std::vector<yaml::Node> limit_keys;
   ChallengeDemand challenge_defaults;
   int ipv6_prefix = 64;
 };

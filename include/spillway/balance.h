@@ -14,8 +14,8 @@ namespace spillway {
 struct ServerLoad {
   std::uint32_t weight = 1;
   std::uint32_t in_flight = 0;
-  std::uint64_t identity =
-      0;  // stable hash of its address: the same server keeps its keys (rendezvous hashing)
+  // Stable hash of its address: the same server keeps its keys (rendezvous hashing)
+  std::uint64_t identity = 0;
   bool usable = true;  // healthy, not ejected, not tried already for this request
   bool backup = false;
 };

@@ -26,8 +26,8 @@ struct SocketAddress {
   enum class Form : std::uint8_t { kIp, kName, kUnix } form = Form::kIp;
   IpAddress ip;      // kIp; for ":8080" the wildcard "::" (both families)
   std::string name;  // kName: a host name; kUnix: a path
-  std::uint16_t port =
-      0;             // kIp, kName; 0 in a listener: any free port (told in the log and status)
+  // kIp, kName. 0 in a listener: any free port (told in the log and status)
+  std::uint16_t port = 0;
   std::string text;  // as written, for messages, logs and matching across reloads
   friend bool operator==(const SocketAddress&, const SocketAddress&) = default;
 };
@@ -39,8 +39,8 @@ struct TlsCertificate {
 };
 
 struct TlsConfig {
-  std::vector<TlsCertificate>
-      certificates;      // the first answers unknown names; others by their SAN names
+  // The first answers unknown names; others by their SAN names
+  std::vector<TlsCertificate> certificates;
   int min_version = 12;  // 12 or 13
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
@@ -109,8 +109,8 @@ struct PoolConfig {
   } ejection;
   struct Timeouts {
     Duration connect = std::chrono::seconds(1);
-    Duration first_byte =
-        std::chrono::seconds(30);  // from the request's last byte to the response's first
+    // From the request's last byte to the response's first
+    Duration first_byte = std::chrono::seconds(30);
     Duration idle = std::chrono::seconds(60);  // longest silence once the response has begun,
                                                // or while the upstream takes none of the body
   } timeouts;
@@ -170,8 +170,8 @@ struct Config {
   ChallengeConfig challenge;
   std::vector<PoolConfig> pools;      // in file order; the first is the default
   std::vector<ToggleConfig> toggles;  // in file order, as Policy::toggles()
-  std::shared_ptr<const Policy>
-      policy;                // rules, limits and lists, compiled. Never null when loaded
+  // Rules, limits and lists, compiled. Never null when loaded
+  std::shared_ptr<const Policy> policy;
   std::uint64_t digest = 0;  // of every byte read: main file, includes, lists
 };
 

@@ -35,8 +35,8 @@ struct Facts {
   std::span<const bool> toggles;        // on or off, by index into Policy::toggles()
   const PassChecker* passes = nullptr;  // REQUIRES: not null
   std::span<LimitTable* const> limits;  // by index into Policy::limits(); none null
-  std::span<LimitTable* const>
-      shadow_limits;       // the same, for rules in shadow mode; null where not in use
+  // The same, for rules in shadow mode; null where not in use
+  std::span<LimitTable* const> shadow_limits;
   std::uint64_t seed = 0;  // of the limits' key hashes; random, the same for the process's life
 };
 
