@@ -29,6 +29,9 @@ SLOWNESS = 5 if SANITIZED else 1
 PATIENCE = 10 * SLOWNESS  # seconds until a test gives up on an event
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 KEPT = bool(os.environ.get("SPILLWAY_KEEP"))  # keep the directories of a run, to look at
+# These are for the tests. The binary refuses variables of this kind that it does not know.
+for name in [name for name in os.environ if name.startswith("SPILLWAY_")]:
+    del os.environ[name]
 
 
 def eventually(condition, what="a condition", timeout=PATIENCE, every=0.01):
@@ -126,7 +129,7 @@ class Spillway:
             self.configure(settings)
             command += ["-c", self.path("spillway.yaml")]
         command += args or []
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("SPILLWAY_")}
+        environment = dict(os.environ)
         environment.update(env or {})
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
                                         stderr=subprocess.PIPE, cwd=self.directory, env=environment)
