@@ -359,11 +359,14 @@ void Server::Drain(std::string_view who) {
   Impl& impl = *impl_;
   if (impl.phase != Impl::Phase::kServing) return;
   const ShutdownConfig& shutdown = impl.generation->config.shutdown;
+  if (shutdown.delay > Duration(0)) {
+    impl.phase = Impl::Phase::kDelaying;
+    impl.drain_timer.SetAfter(shutdown.delay);
+  } else {
+    impl.BeginDraining();
+  }
   log::Info("draining by {}: accepting for {} more, then at most {} for what is under way", who,
             FormatDuration(shutdown.delay), FormatDuration(shutdown.timeout));
-  if (shutdown.delay <= Duration(0)) return impl.BeginDraining();
-  impl.phase = Impl::Phase::kDelaying;
-  impl.drain_timer.SetAfter(shutdown.delay);
 }
 
 void Server::Quit() {
