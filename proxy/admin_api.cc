@@ -14,6 +14,8 @@
 namespace spillway {
 namespace {
 
+constexpr std::size_t kLongestReason = 500;  // bytes; it is kept, shown and logged
+
 constexpr std::string_view kTogglePrefix = "/api/v1/toggles/";
 
 AdminReply JsonReply(const Json& json, int status = 200) {
@@ -159,6 +161,7 @@ Result<void> Take(FlipOrder* order, const std::string& key, const std::string& v
     if (!hold) return Fail("`for`: " + hold.error().message);
     order->hold = *hold;
   } else if (key == "reason") {
+    if (value.size() > kLongestReason) return Fail("'reason' is longer than 500 bytes");
     order->reason = value;
   } else {
     return Fail("unknown parameter '" + key + "'; expected one of on, for, reason");

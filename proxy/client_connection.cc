@@ -26,9 +26,11 @@ constexpr int kReadsPerTurn = 8;
 
 }  // namespace
 
-ClientConnection::ClientConnection(WorkerContext& worker, Accepted accepted, std::size_t listener)
+ClientConnection::ClientConnection(WorkerContext& worker, Accepted accepted,
+                                   std::shared_ptr<const TlsContext> tls, bool proxy_protocol)
     : worker_(worker),
-      listener_(listener),
+      tls_(std::move(tls)),
+      proxy_protocol_(proxy_protocol),
       raw_(std::move(accepted.fd)),
       watch_(std::in_place, worker.loop, raw_.get(), this, &OnReadable, &OnWritable),
       deadline_(worker.loop, this, &OnExpired),
@@ -51,9 +53,8 @@ const ClientConfig& ClientConnection::config() const {
 
 void ClientConnection::Start() {
   peer_text_ = peer_.ToString();
-  const ListenerConfig& listener = worker_.generation->shared->config.listeners[listener_];
   watch_->WantRead(true);
-  if (listener.proxy_protocol) {
+  if (proxy_protocol_) {
     mode_ = Mode::kProxyHeader;
     SetReadDeadline(config().timeouts.handshake);
   } else {
@@ -62,10 +63,9 @@ void ClientConnection::Start() {
 }
 
 void ClientConnection::StartStream() {
-  const TlsContext* tls = worker_.generation->shared->tls[listener_].get();
-  encrypted_ = tls != nullptr;
+  encrypted_ = tls_ != nullptr;
   if (encrypted_) {
-    stream_.emplace(std::move(raw_), *tls);
+    stream_.emplace(std::move(raw_), *tls_);
   } else {
     stream_.emplace(std::move(raw_));
   }
@@ -242,7 +242,10 @@ IoStatus ClientConnection::ReadMore() {
 }
 
 void ClientConnection::ReadHeads() {
-  for (int turn = 0; turn < kReadsPerTurn && mode_ == Mode::kHead; ++turn) {
+  // What TLS has decrypted already (at most a record) no event will tell of: that much is read in
+  // any case.
+  for (int turn = 0; mode_ == Mode::kHead && (turn < kReadsPerTurn || stream_->has_pending());
+       ++turn) {
     const bool idle = in_.end() == 0;
     const std::size_t before = in_.end();
     const IoStatus status = ReadMore();
@@ -411,6 +414,7 @@ void ClientConnection::NextRequest() {
   mode_ = Mode::kHead;
   in_.DropFront(parsed_);
   parsed_ = 0;
+  request_ended_ = false;
   parser_.Reset();
   watch_->WantRead(true);
   if (in_.end() > 0) {

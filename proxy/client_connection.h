@@ -7,6 +7,7 @@
 // KiB while a body streams), output of at most one window; an idle connection holds neither.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,8 +24,10 @@ namespace spillway {
 
 class ClientConnection {
  public:
-  // `listener` is an index into the generation's listeners.
-  ClientConnection(WorkerContext& worker, Accepted accepted, std::size_t listener);
+  // `tls` is null for a plain listener. What the listener was when it accepted counts: a reload may
+  // since have changed or closed it.
+  ClientConnection(WorkerContext& worker, Accepted accepted, std::shared_ptr<const TlsContext> tls,
+                   bool proxy_protocol);
   ~ClientConnection();
   ClientConnection(const ClientConnection&) = delete;
   ClientConnection& operator=(const ClientConnection&) = delete;
@@ -98,7 +101,8 @@ class ClientConnection {
   const ClientConfig& config() const;
 
   WorkerContext& worker_;
-  const std::size_t listener_;
+  const std::shared_ptr<const TlsContext> tls_;
+  const bool proxy_protocol_;
   Fd raw_;  // until the PROXY header is read
   std::optional<Stream> stream_;
   std::optional<IoWatch> watch_;  // gone before the descriptor is

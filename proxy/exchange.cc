@@ -149,8 +149,8 @@ bool Exchange::Identify() {
   if (const std::string_view id = head.Get(Field::kXRequestId); peer_trusted_ && IsPlainId(id)) {
     request_id_ = id;
   } else {
-    WriteHex(worker_.chance.Next(), &request_id_);
-    WriteHex(worker_.chance.Next(), &request_id_);
+    WriteHex(worker_.ids.Next(), &request_id_);
+    WriteHex(worker_.ids.Next(), &request_id_);
   }
   request_.scheme = client_.encrypted() ? "https" : "http";
   if (peer_trusted_) {

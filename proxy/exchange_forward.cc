@@ -31,6 +31,12 @@ bool IsIdempotent(std::string_view method) {
          method == "OPTIONS" || method == "TRACE";
 }
 
+// A connect that failed for want of something on this machine.
+bool IsOurShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+         error == EADDRNOTAVAIL;
+}
+
 std::size_t TotalSize(std::span<const iovec> vectors) {
   std::size_t total = 0;
   for (const iovec& vector : vectors) total += vector.iov_len;
@@ -102,7 +108,7 @@ void Exchange::PickServer() {
   // What could not be repeated is worth one look at a kept connection before it is trusted.
   const bool look_first = has_body_ || !IsIdempotent(request_.method);
   while (!reuse_failed_ && (upstream_ = worker_.upstreams.Take(*lease_.get())) != nullptr) {
-    if (!look_first || upstream_->StillQuiet()) break;
+    if ((!look_first && !upstream_->doubtful) || upstream_->StillQuiet()) break;
     upstream_.reset();
   }
   if (upstream_) {
@@ -113,6 +119,17 @@ void Exchange::PickServer() {
   step_ = Step::kConnect;
   worker_.counters.upstream_connects.Add();
   upstream_ = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+  if (!upstream_ && IsOurShortage(errno) && worker_.upstreams.size() > 0) {
+    worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
+    upstream_ = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+  }
+  if (!upstream_ && IsOurShortage(errno)) {
+    // No fault of the server's: it is neither charged with it nor is another one asked.
+    end_ = "out of descriptors";
+    lease_.Release();
+    return Reply(UpstreamErrorAnswer(503, config.errors.page, answer_context()),
+                 Decision::kUpstreamError);
+  }
   if (!upstream_) return FailTry(Failure::kConnect, std::strerror(errno));
   upstream_->user = this;
   upstream_->watch.WantWrite(true);
@@ -138,6 +155,7 @@ void Exchange::BeginSend() {
   forward.client_address = client_text_;
   forward.peer_address = client_.peer_text();
   forward.peer_trusted = peer_trusted_;
+  forward.address_header = generation_->shared->config.clients.address_header;
   forward.scheme = request_.scheme;
   forward.client_host = upstream_host_;
   forward.request_id = request_id_;
@@ -456,8 +474,12 @@ void Exchange::OnClientWritable() {
 void Exchange::FinishResponse() {
   const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
   const ResponseHead& head = upstream_->parser.head();
-  const bool reusable = head.keep_alive && head.body != BodyKind::kUntilClose && request_done_ &&
-                        !sending_abandoned_ && upstream_->out.empty() && upstream_->in.end() == 0;
+  // After HEAD, a server that wrongly sends the body too would have it taken for the next answer.
+  const bool bodiless = request_.method == "HEAD";
+  const bool reusable = head.keep_alive && head.body != BodyKind::kUntilClose && !bodiless &&
+                        request_done_ && !sending_abandoned_ && upstream_->out.empty() &&
+                        upstream_->in.end() == 0;
+  upstream_->doubtful = head.body == BodyKind::kNone;
   if (reusable) {
     worker_.upstreams.Put(std::move(upstream_), config.keep_alive.connections,
                           config.keep_alive.idle);

@@ -175,6 +175,7 @@ struct ForwardRequest {
   Framing framing{};
   std::string_view client_address{};  // text, for X-Forwarded-For
   std::string_view peer_address{};    // text; what is appended when the peer is trusted
+  std::string_view address_header;    // clients.address_header: dropped unless the peer is trusted
   bool peer_trusted = false;          // keep and extend what came; else replace it
   std::string_view scheme{};          // "http" or "https"
   std::string_view client_host{};     // the Host the client sent, for X-Forwarded-Host

@@ -101,9 +101,31 @@ bool StaysBehind(Field field) {
   }
 }
 
-// Would an upstream that reads "_" as "-" take it for a field that means something to the proxy?
-bool Disguised(std::string_view name) {
+// Would a reader that takes "_" for "-" believe that this is a field that means something to the
+// proxy?
+bool Imitates(std::string_view name) {
   return name.find('_') != std::string_view::npos && ClassifyLoosely(name) != Field::kOther;
+}
+
+// CGI, WSGI and PHP read "_" and "-" alike: with an underscore a client could write a field twice,
+// and past any rule that names it. So such names are not passed on.
+bool HasUnderscore(std::string_view name) {
+  return name.find('_') != std::string_view::npos;
+}
+
+// Said by proxies of whom they speak for. From anyone else it is a claim that an upstream must not
+// see.
+constexpr std::string_view kOnlyFromProxies[] = {
+    "cf-connecting-ip", "client-ip",     "true-client-ip",      "x-client-ip",
+    "x-original-url",   "x-rewrite-url", "x-cluster-client-ip",
+};
+
+bool IsOnlyFromProxies(std::string_view name, std::string_view address_header) {
+  constexpr std::string_view kForwardedPrefix = "x-forwarded-";
+  if (EqualsLower(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix)) return true;
+  if (EqualsIgnoreCase(name, address_header)) return true;
+  return std::any_of(std::begin(kOnlyFromProxies), std::end(kOnlyFromProxies),
+                     [&](std::string_view each) { return EqualsLower(name, each); });
 }
 
 void AppendFraming(const Framing& framing, std::string* out) {
@@ -146,7 +168,7 @@ class RequestWriter {
   }
 
   bool Passes(const HeaderField& header, Field field) const {
-    if (StaysBehind(field) || Disguised(header.name)) return false;
+    if (StaysBehind(field) || HasUnderscore(header.name)) return false;
     if (IsSet(forward_.set_headers, header.name)) return false;
     switch (field) {
       case Field::kHost:
@@ -165,10 +187,8 @@ class RequestWriter {
       default:
         return true;
     }
-    constexpr std::string_view kForwardedPrefix = "x-forwarded-";
-    if (!forward_.peer_trusted &&
-        EqualsLower(header.name.substr(0, kForwardedPrefix.size()), kForwardedPrefix)) {
-      return false;  // -port, -prefix, ...: as good as the word of whoever sent it
+    if (!forward_.peer_trusted && IsOnlyFromProxies(header.name, forward_.address_header)) {
+      return false;
     }
     return !lists_ || !ConnectionLists(head_.headers, head_.fields, header.name);
   }
@@ -251,7 +271,7 @@ bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, st
                     bool lists) {
   const HeaderField& header = head.headers[i];
   const Field field = head.fields[i];
-  if (StaysBehind(field) || Disguised(header.name)) return false;
+  if (StaysBehind(field) || Imitates(header.name)) return false;
   if (field == Field::kXRequestId && !forward.request_id.empty()) return false;
   if (IsSet(forward.set_headers, header.name)) return false;
   if (field != Field::kOther || !lists) return true;

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cassert>
 #include <csignal>
 #include <ctime>
@@ -44,6 +45,10 @@ timeval ToTimeval(Duration after) {
 
 void LogFromLibevent(int severity, const char* text) {
   if (severity == EVENT_LOG_DEBUG) return;
+  // One a second: out of descriptors, libevent complains of every connection that it cannot accept.
+  static std::atomic<std::int64_t> last_second{-1};
+  const auto second = std::chrono::floor<std::chrono::seconds>(ReadClock(CLOCK_MONOTONIC)).count();
+  if (last_second.exchange(second) == second) return;
   log::Write(severity == EVENT_LOG_ERR ? log::Level::kError : log::Level::kWarning,
              std::string("libevent: ") + text);
 }

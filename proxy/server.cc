@@ -5,11 +5,13 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "proxy/access_log.h"
 #include "proxy/admin.h"
 #include "proxy/check.h"
 #include "proxy/cpus.h"
+#include "proxy/crypto.h"
 #include "proxy/files.h"
 #include "proxy/generation_builder.h"
 #include "proxy/listeners.h"
@@ -23,13 +25,21 @@
 namespace spillway {
 namespace {
 
+// Seeds of one process that tell nothing of one another: request ids show strangers what theirs
+// yields.
+std::uint64_t SeedFor(std::uint64_t seed, std::string_view use) {
+  const OpenSslMac mac(std::string(reinterpret_cast<const char*>(&seed), sizeof seed));
+  const Digest digest = mac.HmacSha256(use);
+  std::uint64_t derived = 0;
+  std::memcpy(&derived, digest.data(), sizeof derived);
+  return derived;
+}
+
 // Between the last worker's end and the loop's: an answer of the admin side may still be on its
 // way.
 constexpr Duration kLastWords = 50ms;
 
 constexpr Duration kRetirement = 1s;  // of an admin address that a reload replaced
-
-constexpr std::uint64_t kOddStep = 0x9e3779b97f4a7c15u;  // tells seeds of one process apart
 
 log::Level LevelOf(const std::string& name) {
   if (name == "debug") return log::Level::kDebug;
@@ -286,7 +296,7 @@ Server::~Server() {
 Result<void> Server::Start() {
   Impl& impl = *impl_;
   impl.constants.descriptors = RaiseDescriptorLimit();
-  impl.constants.hash_seed = impl.options.seed * kOddStep + 1;
+  impl.constants.hash_seed = SeedFor(impl.options.seed, "limit keys");
   auto config = LoadConfig(impl.options.config_path, SystemFiles(), impl.options.environment);
   if (!config) return Fail(Format(config.error()));
   log::SetLevel(LevelOf(config->log_level));
@@ -296,8 +306,10 @@ Result<void> Server::Start() {
   if (!prepared) return Fail(prepared.error().message);
 
   for (std::size_t i = 0; i < impl.constants.workers; ++i) {
-    const std::uint64_t seed = impl.options.seed + (i + 1) * kOddStep;
-    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log, seed));
+    const std::string name = "worker " + std::to_string(i);
+    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log,
+                                                    SeedFor(impl.options.seed, name),
+                                                    SeedFor(impl.options.seed, name + " ids")));
     impl.workers.back()->Start();
   }
   impl.Commit(std::move(*prepared));

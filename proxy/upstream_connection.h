@@ -52,6 +52,7 @@ class UpstreamConnection {
   ResponseParser parser;
   Output out;
   bool connected = false;
+  bool doubtful = false;         // its last answer had no body: one may come late, by mistake
   bool reused = false;           // has served an exchange before this one
   UpstreamUser* user = nullptr;  // null: idle in the cache
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <thread>
 #include <utility>
 
@@ -17,14 +18,17 @@ namespace {
 // How many connections one readiness event accepts before those that are open get their turn.
 constexpr int kAcceptsPerTurn = 64;
 
+// More than a listener's backlog holds (proxy/socket.h).
+constexpr int kBacklog = 8192;
+
 // When descriptors have run out, how long accepting pauses: the backlog holds what comes meanwhile.
 constexpr Duration kAcceptPause = 50ms;
 
 }  // namespace
 
 struct Worker::Impl {
-  Impl(std::size_t index, AccessLog& access_log, std::uint64_t seed)
-      : context(index, access_log, seed), resume(context.loop, this, &OnResume) {
+  Impl(std::size_t index, AccessLog& access_log, std::uint64_t seed, std::uint64_t id_seed)
+      : context(index, access_log, seed, id_seed), resume(context.loop, this, &OnResume) {
     context.on_connection_gone = [this] { ConnectionGone(); };
   }
   ~Impl() { context.on_connection_gone = nullptr; }
@@ -37,18 +41,19 @@ struct Worker::Impl {
           watch(owner.context.loop, fd.get(), this, &OnReadable, nullptr) {}
     static void OnReadable(void* self) {
       auto* listener = static_cast<Listener*>(self);
-      listener->impl.AcceptFrom(*listener, kAcceptsPerTurn);
+      listener->impl.AcceptFrom(*listener, kAcceptsPerTurn, listener->impl.most_connections());
     }
     Impl& impl;
     Fd fd;
     std::string address;
-    std::size_t index = 0;  // in the generation's listeners
+    std::shared_ptr<const TlsContext> tls;  // null: plain
+    bool proxy_protocol = false;
     IoWatch watch;
   };
 
   void Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
              std::vector<WorkerListener> added);
-  void AcceptFrom(Listener& listener, int most);
+  void AcceptFrom(Listener& listener, int most, std::size_t limit);
   void AcceptAgain();
   void CloseListener(Listener& listener);
   void Drain(std::function<void()> when_drained);
@@ -67,28 +72,37 @@ struct Worker::Impl {
 
 void Worker::Impl::Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
                          std::vector<WorkerListener> added) {
-  context.generation =
+  auto next =
       std::make_shared<LocalGeneration>(std::move(generation), std::move(toggles), context.index);
+  const std::vector<ListenerConfig>& configured = next->shared->config.listeners;
+  const auto find = [&](const Listener& listener) {
+    return std::find_if(configured.begin(), configured.end(), [&](const ListenerConfig& each) {
+      return each.address.text == listener.address;
+    });
+  };
+  std::vector<std::unique_ptr<Listener>> kept, gone;
+  for (std::unique_ptr<Listener>& listener : listeners) {
+    (find(*listener) != configured.end() ? kept : gone).push_back(std::move(listener));
+  }
+  listeners = std::move(kept);
+  for (const auto& listener : gone) CloseListener(*listener);
+
+  context.generation = next;
   for (WorkerListener& each : added) {
     listeners.push_back(std::make_unique<Listener>(*this, std::move(each)));
-    listeners.back()->watch.WantRead(accepting);
   }
-  const std::vector<ListenerConfig>& configured = context.generation->shared->config.listeners;
-  std::erase_if(listeners, [&](const std::unique_ptr<Listener>& listener) {
-    for (std::size_t i = 0; i < configured.size(); ++i) {
-      if (configured[i].address.text != listener->address) continue;
-      listener->index = i;
-      return false;
-    }
-    CloseListener(*listener);
-    return true;
-  });
+  for (const auto& listener : listeners) {
+    const auto found = find(*listener);
+    listener->tls = next->shared->tls[static_cast<std::size_t>(found - configured.begin())];
+    listener->proxy_protocol = found->proxy_protocol;
+  }
+  if (!resume.armed()) AcceptAgain();  // there may be new listeners, or a higher limit
 }
 
-// What is in the backlog has connected already and is still served.
+// What is in the backlog has connected already and is still served, whatever the limit.
 void Worker::Impl::CloseListener(Listener& listener) {
   listener.watch.WantRead(false);
-  AcceptFrom(listener, 1 << 20);
+  AcceptFrom(listener, kBacklog, std::numeric_limits<std::size_t>::max());
 }
 
 std::size_t Worker::Impl::most_connections() const {
@@ -96,9 +110,9 @@ std::size_t Worker::Impl::most_connections() const {
   return std::max<std::size_t>(shared.connections_per_worker, 1);
 }
 
-void Worker::Impl::AcceptFrom(Listener& listener, int most) {
+void Worker::Impl::AcceptFrom(Listener& listener, int most, std::size_t limit) {
   for (int i = 0; i < most; ++i) {
-    if (context.connection_count() >= most_connections()) {
+    if (context.connection_count() >= limit) {
       accepting = false;
       for (const auto& each : listeners) each->watch.WantRead(false);
       return;
@@ -115,8 +129,8 @@ void Worker::Impl::AcceptFrom(Listener& listener, int most) {
       resume.SetAfter(kAcceptPause);
       return;
     }
-    auto connection =
-        std::make_unique<ClientConnection>(context, std::move(*accepted), listener.index);
+    auto connection = std::make_unique<ClientConnection>(context, std::move(*accepted),
+                                                         listener.tls, listener.proxy_protocol);
     ClientConnection* started = connection.get();
     context.Add(std::move(connection));
     started->Start();
@@ -147,8 +161,8 @@ void Worker::Impl::CheckDrained() {
   std::exchange(drained, nullptr)();
 }
 
-Worker::Worker(std::size_t index, AccessLog& access_log, std::uint64_t seed)
-    : impl_(std::make_unique<Impl>(index, access_log, seed)) {}
+Worker::Worker(std::size_t index, AccessLog& access_log, std::uint64_t seed, std::uint64_t id_seed)
+    : impl_(std::make_unique<Impl>(index, access_log, seed, id_seed)) {}
 
 Worker::~Worker() = default;
 

@@ -26,8 +26,9 @@ struct WorkerListener {
 
 class Worker {
  public:
-  // REQUIRES: access_log outlives the worker. `seed` starts its random numbers.
-  Worker(std::size_t index, AccessLog& access_log, std::uint64_t seed);
+  // REQUIRES: access_log outlives the worker. `seed` starts its random numbers, `id_seed`
+  // its request ids; the two must tell nothing of one another.
+  Worker(std::size_t index, AccessLog& access_log, std::uint64_t seed, std::uint64_t id_seed);
   ~Worker();  // Stop first
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -36,11 +36,13 @@ LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
     rule_counters.push_back(counters.get());
 }
 
-WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t seed)
+WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t seed,
+                             std::uint64_t id_seed)
     : index(worker),
       access_log(log),
       upstreams(loop, blocks),
       chance(seed),
+      ids(id_seed),
       purge_(loop, this, &OnPurge) {}
 
 WorkerContext::~WorkerContext() {

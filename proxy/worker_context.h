@@ -61,7 +61,7 @@ class Chance {
 };
 
 struct WorkerContext {
-  WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t seed);
+  WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t seed, std::uint64_t id_seed);
   ~WorkerContext();
 
   const std::size_t index;
@@ -71,6 +71,7 @@ struct WorkerContext {
   UpstreamCache upstreams;
   WorkerCounters counters;
   Chance chance;
+  Chance ids;  // of requests: seen by strangers, so nothing else may be drawn from it
   std::shared_ptr<LocalGeneration> generation;  // never null once adopted
   bool draining = false;
 

@@ -107,6 +107,50 @@ class Swap(Case):
         self.assertIn("192.0.2.1", text)
         self.assertEqual(ask(proxy.port).status, 200)
 
+    def listeners(self, *hosts, **more):
+        return [{"address": f"{host}:0", **more} for host in hosts]
+
+    def test_listeners_that_go_serve_who_waited_in_their_backlog(self):
+        server = self.origin()
+        settings = config(server, workers=1, clients={"max_connections": 1},
+                          listeners=self.listeners("127.0.0.1", "127.0.0.2", "127.0.0.3"))
+        proxy = self.spillway(settings)
+        ports = [proxy.port_of(index) for index in range(3)]
+        held = self.connect(ports[1], host="127.0.0.2")
+        self.assertEqual(held.ask().status, 200)
+        with connect(ports[0]) as first, connect(ports[2], host="127.0.0.3") as last:
+            settings["listeners"] = self.listeners("127.0.0.2")
+            proxy.configure(settings)
+            self.assertEqual(proxy.reload()[0], 200)
+            for client in (first, last, held):
+                self.assertEqual(client.ask().status, 200)
+
+    def test_a_connection_keeps_to_what_its_listener_was(self):
+        server = self.origin()
+        settings = config(server, workers=1, listeners=self.listeners("127.0.0.1", "127.0.0.2", "127.0.0.3", proxy_protocol=True))
+        proxy = self.spillway(settings)
+        port = proxy.port_of(2)
+        with connect(port, host="127.0.0.3") as client:
+            client.send("PROXY TCP4 ")
+            settings["listeners"] = self.listeners("127.0.0.1")
+            proxy.configure(settings)
+            self.assertEqual(proxy.reload()[0], 200)
+            client.send("198.51.100.7 198.51.100.8 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertEqual(client.read_response().status, 200)
+        self.assertEqual(server.requests[-1].get("x-forwarded-for"), "198.51.100.7")
+
+    def test_a_higher_limit_lets_in_who_waits(self):
+        server = self.origin()
+        settings = config(server, workers=1, clients={"max_connections": 1})
+        proxy = self.spillway(settings)
+        held = self.connect(proxy.port)
+        self.assertEqual(held.ask().status, 200)
+        with connect(proxy.port) as waiting:
+            settings["clients"]["max_connections"] = 2
+            proxy.configure(settings)
+            self.assertEqual(proxy.reload()[0], 200)
+            self.assertEqual(waiting.ask().status, 200)
+
     def test_a_request_under_way_ends_under_the_rules_it_began_with(self):
         began, go = threading.Event(), threading.Event()
         self.addCleanup(go.set)
