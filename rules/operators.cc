@@ -91,7 +91,7 @@ Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yam
 Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyOf(reader, subject.field, Stage::kLookup, node,
                    [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
-                     const Result<void> good = NotEmpty(value);
+                     Result<void> good = NotEmpty(value);
                      if (good) matcher.suffixes.Add(value, test);
                      return good;
                    });
@@ -100,7 +100,7 @@ Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yam
 Expression ReadContains(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyOf(reader, subject.field, Stage::kWords, node,
                    [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
-                     const Result<void> good = NotEmpty(value);
+                     Result<void> good = NotEmpty(value);
                      if (good) matcher.words.Add(value, test);
                      return good;
                    });
@@ -110,7 +110,7 @@ Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml
   return ReadAnyOf(
       reader, subject.field, Stage::kExpressions, node,
       [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        if (const Result<void> good = NotEmpty(value); !good) return good;
+        if (Result<void> good = NotEmpty(value); !good) return good;
         if (const Result<void> added = matcher.expressions.Add(value, test); !added) {
           return Fail(yaml::Quote(value) +
                       " is not a regular expression: " + added.error().message);
@@ -122,7 +122,7 @@ Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml
 Expression ReadGlob(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyOf(reader, subject.field, Stage::kExpressions, node,
                    [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
-                     const Result<void> good = NotEmpty(value);
+                     Result<void> good = NotEmpty(value);
                      return good ? matcher.expressions.Add(GlobExpression(value), test) : good;
                    });
 }
