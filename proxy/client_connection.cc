@@ -74,7 +74,6 @@ void ClientConnection::StartStream() {
 }
 
 // ---- events
-// ------------------------------------------------------------------------------------------------
 
 void ClientConnection::OnReadable(void* self) {
   static_cast<ClientConnection*>(self)->Readable();
@@ -194,7 +193,6 @@ void ClientConnection::ArmDeadline() {
 }
 
 // ---- read head
-// -----------------------------------------------------------------------------------------------
 
 // Takes exactly the header's bytes from the kernel: what follows may belong to TLS. An incomplete
 // header reaches at least to the end of what has come, so that much may be taken.
@@ -318,7 +316,6 @@ void ClientConnection::BeginExchange() {
 }
 
 // ---- during an exchange
-// --------------------------------------------------------------------------------------
 
 void ClientConnection::ReadDuringExchange() {
   // Bytes are read even when no body is wanted: a pipelined request may wait in the block, and an

@@ -119,7 +119,6 @@ void Exchange::Refuse(int status, std::string_view why) {
 }
 
 // ---- identify
-// ------------------------------------------------------------------------------------------------
 
 // Who asks for what, in the form that rules match. False when the request was refused instead.
 bool Exchange::Identify() {
@@ -207,7 +206,6 @@ bool Exchange::RefuseRequest(int status, std::string_view why) {
 }
 
 // ---- decide
-// --------------------------------------------------------------------------------------------------
 
 void Exchange::Decide() {
   step_ = Step::kDecide;
@@ -270,7 +268,6 @@ void Exchange::CarryOut() {
 }
 
 // ---- reply
-// ---------------------------------------------------------------------------------------------------
 
 // Solutions of challenges. A form arrives in the body, of which a bounded part is kept.
 void Exchange::AnswerInternally() {
@@ -329,7 +326,6 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
 }
 
 // ---- endings
-// -------------------------------------------------------------------------------------------------
 
 void Exchange::OnBodyTimeout() {
   if (response_begun_) return AbortRelay("the request body stalled");
@@ -353,7 +349,6 @@ void Exchange::OnConnectionClosed() {
 }
 
 // ---- account
-// -------------------------------------------------------------------------------------------------
 
 // Every exchange ends here, once: it lets go of all it held, and what happened is counted and
 // logged.

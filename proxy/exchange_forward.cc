@@ -56,7 +56,6 @@ static void FrameChunk(std::vector<iovec>* vectors, std::size_t first, char* sto
 }
 
 // ---- pick server, connect
-// ------------------------------------------------------------------------------------
 
 void Exchange::Forward() {
   decision_ = Decision::kForward;
@@ -137,7 +136,6 @@ void Exchange::PickServer() {
 }
 
 // ---- send
-// ----------------------------------------------------------------------------------------------------
 
 void Exchange::BeginSend() {
   step_ = Step::kSend;
@@ -273,7 +271,6 @@ void Exchange::OnUpstreamDeadline() {
 }
 
 // ---- relay
-// ---------------------------------------------------------------------------------------------------
 
 void Exchange::OnUpstreamReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
@@ -490,7 +487,6 @@ void Exchange::FinishResponse() {
 }
 
 // ---- when a try fails
-// ----------------------------------------------------------------------------------------
 
 bool Exchange::may_retry(Failure failure) const {
   if (body_touched_ || response_begun_) return false;
