@@ -151,7 +151,8 @@ class UnderLoad(Case):
         server = self.nginx('location / { return 200 "hi"; }')
         directory = self.directory()
         path = os.path.join(directory, "surge")
-        proxy = self.spillway(toggled(server, {"surge": {"signal": "USR1", "file": path}, "phones": {}}, access_log="off"))
+        proxy = self.spillway(toggled(server, {"surge": {"signal": "USR1", "file": path}, "phones": {}}, access_log="off",
+                                      clients={"max_requests": 1000000000}))  # the watchers keep one connection each
         load = self.wrk(proxy.port, 120, connections=8)
         stop, seen = threading.Event(), []
 
