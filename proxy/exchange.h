@@ -75,6 +75,11 @@ class Exchange final : public UpstreamUser {
  private:
   enum class Failure : std::uint8_t { kConnect, kReset, kTimeout, kProtocol };
 
+  // Pieces of a body that are sent with one system call.
+  static constexpr std::size_t kMostPieces = 64;
+  // How often one readiness event reads from one side before others get their turn.
+  static constexpr int kReadsPerTurn = 4;
+
   // exchange.cc
   bool Identify();
   bool RefuseRequest(int status, std::string_view why);
@@ -92,17 +97,19 @@ class Exchange final : public UpstreamUser {
   void PickServer();
   void BeginSend();
   void PumpRequestBody();
+  void FailTry(Failure failure, std::string_view why);
+  bool may_retry(Failure failure) const;
+  void DropUpstream();
+  std::uint64_t BalanceKey() const;
+
+  // exchange_relay.cc
   void PumpResponse();
   bool PassOnResponse(bool ended);
   bool TakeResponseHead();
   void WriteFinalHead();
   void SendInterim();
   void FinishResponse();
-  void FailTry(Failure failure, std::string_view why);
-  bool may_retry(Failure failure) const;
   void AbortRelay(std::string_view why);
-  void DropUpstream();
-  std::uint64_t BalanceKey() const;
 
   // exchange_tunnel.cc
   void EnterTunnel();

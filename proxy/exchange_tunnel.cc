@@ -8,12 +8,6 @@
 #include "proxy/exchange.h"
 
 namespace spillway {
-namespace {
-
-// How often one side is read before the other gets its turn.
-constexpr int kReadsPerTurn = 4;
-
-}  // namespace
 
 void Exchange::EnterTunnel() {
   step_ = Step::kTunnel;

@@ -6,6 +6,8 @@
 // Thread rule: one loop thread owns a parser. No I/O here: the caller brings bytes and takes bytes.
 #pragma once
 
+#include <sys/uio.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -200,8 +202,13 @@ struct ForwardResponse {
 // Replaces *out with the head for the client, final, 1xx or 101 alike.
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out);
 
-// A chunk's first line into `out` (at least 20 bytes); its length. The data and "\r\n" follow.
+// A chunk's first line.
+inline constexpr std::size_t kMaxChunkHead = 20;
+// Writes it into `out` (at least kMaxChunkHead bytes); its length. The data and "\r\n" follow.
 std::size_t WriteChunkHead(std::uint64_t size, char* out);
+// Makes one chunk of the pieces from index `first` on; none of nothing, which would end the body.
+// `head` (at least kMaxChunkHead bytes) holds the chunk's first line until the pieces are written.
+void FrameChunk(std::size_t first, std::vector<iovec>* pieces, char* head);
 // Replaces *out with "0\r\n", the trailers that may be passed on, and the empty line.
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out);
 

@@ -225,4 +225,17 @@ void BodyReader::EndTrailer() {
   }
 }
 
+ParseStep MessageProgress::FeedAfterHead(const char* base, std::size_t from, std::size_t to) {
+  if (stage == MessageStage::kFailed) return ParseStep::kFailed;
+  if (stage == MessageStage::kEnd) {
+    taken = from;
+    return ParseStep::kEnd;
+  }
+  const ParseStep step = body.Feed(base, from, to);
+  taken = body.taken();
+  if (step == ParseStep::kEnd) stage = MessageStage::kEnd;
+  if (step == ParseStep::kFailed) stage = MessageStage::kFailed;
+  return step;
+}
+
 }  // namespace spillway

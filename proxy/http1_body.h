@@ -89,4 +89,19 @@ class BodyReader {
   std::string_view error_;
 };
 
+// Where a parser stands in its message.
+enum class MessageStage : std::uint8_t { kHead, kBody, kEnd, kFailed };
+
+// What a request's parser and a response's have in common: how far the message has got, and what
+// follows its head.
+struct MessageProgress {
+  explicit MessageProgress(const MessageLimits& limits) : body(limits) {}
+  // In any stage but kHead. What has ended or failed says so again however often it is fed.
+  ParseStep FeedAfterHead(const char* base, std::size_t from, std::size_t to);
+
+  BodyReader body;
+  MessageStage stage = MessageStage::kHead;
+  std::size_t taken = 0;
+};
+
 }  // namespace spillway

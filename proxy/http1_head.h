@@ -53,9 +53,6 @@ class HeadReader {
   std::unique_ptr<Impl> impl_;
 };
 
-// Where a parser stands in its message.
-enum class MessageStage : std::uint8_t { kHead, kBody, kEnd, kFailed };
-
 // Moves a view, or the views of fields, from an old buffer (which may be gone, hence a number) to a
 // new one.
 void MoveView(std::string_view* view, std::uintptr_t from, const char* to);

@@ -9,9 +9,9 @@
 
 namespace spillway {
 
-struct RequestParser::Impl {
+struct RequestParser::Impl : MessageProgress {
   explicit Impl(const MessageLimits& limits)
-      : reader(HeadReader::Side::kRequest, limits), body(limits) {}
+      : MessageProgress(limits), reader(HeadReader::Side::kRequest, limits) {}
 
   ParseStep FeedHead(const char* base, std::size_t from, std::size_t to);
   ParseStep FinishHead(const char* base, std::size_t skip);
@@ -22,11 +22,8 @@ struct RequestParser::Impl {
   }
 
   HeadReader reader;
-  BodyReader body;
   RequestHead head;
-  MessageStage stage = MessageStage::kHead;
   bool started = false;
-  std::size_t taken = 0;
   Refusal refusal;
 };
 
@@ -82,21 +79,11 @@ RequestParser::RequestParser(RequestParser&&) noexcept = default;
 
 ParseStep RequestParser::Feed(const char* base, std::size_t from, std::size_t to) {
   Impl& impl = *impl_;
-  switch (impl.stage) {
-    case MessageStage::kHead:
-      return impl.FeedHead(base, from, to);
-    case MessageStage::kEnd:
-      impl.taken = from;
-      return ParseStep::kEnd;
-    case MessageStage::kFailed:
-      return ParseStep::kFailed;
-    case MessageStage::kBody:
-      break;
-  }
-  const ParseStep step = impl.body.Feed(base, from, to);
-  impl.taken = impl.body.taken();
-  if (step == ParseStep::kEnd) impl.stage = MessageStage::kEnd;
-  if (step == ParseStep::kFailed) return impl.Fail({impl.body.status(), impl.body.error()});
+  if (impl.stage == MessageStage::kHead) return impl.FeedHead(base, from, to);
+  const bool in_body = impl.stage == MessageStage::kBody;
+  const ParseStep step = impl.FeedAfterHead(base, from, to);
+  if (step == ParseStep::kFailed && in_body)
+    return impl.Fail({impl.body.status(), impl.body.error()});
   return step;
 }
 

@@ -14,9 +14,9 @@ namespace {
 constexpr int kMaxInterim = 16;
 }  // namespace
 
-struct ResponseParser::Impl {
+struct ResponseParser::Impl : MessageProgress {
   explicit Impl(const MessageLimits& limits)
-      : reader(HeadReader::Side::kResponse, limits), body(limits) {}
+      : MessageProgress(limits), reader(HeadReader::Side::kResponse, limits) {}
 
   ParseStep FeedHead(const char* base, std::size_t from, std::size_t to);
   ParseStep FinishHead(const char* base);
@@ -37,12 +37,9 @@ struct ResponseParser::Impl {
   }
 
   HeadReader reader;
-  BodyReader body;
   ResponseHead head;
-  MessageStage stage = MessageStage::kHead;
   bool to_head = false;
   int interim = 0;
-  std::size_t taken = 0;
   std::string_view error;
 };
 
@@ -98,21 +95,10 @@ void ResponseParser::Reset(std::string_view request_method) {
 
 ParseStep ResponseParser::Feed(const char* base, std::size_t from, std::size_t to) {
   Impl& impl = *impl_;
-  switch (impl.stage) {
-    case MessageStage::kHead:
-      return impl.FeedHead(base, from, to);
-    case MessageStage::kEnd:
-      impl.taken = from;
-      return ParseStep::kEnd;
-    case MessageStage::kFailed:
-      return ParseStep::kFailed;
-    case MessageStage::kBody:
-      break;
-  }
-  const ParseStep step = impl.body.Feed(base, from, to);
-  impl.taken = impl.body.taken();
-  if (step == ParseStep::kEnd) impl.stage = MessageStage::kEnd;
-  if (step == ParseStep::kFailed) return impl.Fail(impl.body.error());
+  if (impl.stage == MessageStage::kHead) return impl.FeedHead(base, from, to);
+  const bool in_body = impl.stage == MessageStage::kBody;
+  const ParseStep step = impl.FeedAfterHead(base, from, to);
+  if (step == ParseStep::kFailed && in_body) return impl.Fail(impl.body.error());
   return step;
 }
 

@@ -332,6 +332,16 @@ std::size_t WriteChunkHead(std::uint64_t size, char* out) {
   return static_cast<std::size_t>(end - out);
 }
 
+void FrameChunk(std::size_t first, std::vector<iovec>* pieces, char* head) {
+  std::size_t size = 0;
+  for (const iovec& piece : std::span(*pieces).subspan(first)) size += piece.iov_len;
+  if (size == 0) return;
+  const std::size_t length = WriteChunkHead(size, head);
+  pieces->insert(pieces->begin() + static_cast<std::ptrdiff_t>(first), iovec{head, length});
+  static char end[] = {'\r', '\n'};  // iovec knows no const; writing does not modify
+  pieces->push_back({end, sizeof end});
+}
+
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out) {
   out->assign("0\r\n");
   for (const HeaderField& trailer : trailers) {

@@ -28,10 +28,16 @@ Expression ReadAnyOf(ConditionReader& reader, const FieldId& field, Stage stage,
   return Expression::Test(test);
 }
 
-Result<void> NotEmpty(std::string_view value) {
-  if (value.empty())
-    return Fail("an empty text is found in everything; to ask for any value use present");
-  return {};
+// The same for operators that look for a text inside another.
+template <class Add>
+Expression ReadAnyTextOf(ConditionReader& reader, const FieldId& field, Stage stage,
+                         const yaml::Node& node, Add add) {
+  return ReadAnyOf(
+      reader, field, stage, node,
+      [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        if (!value.empty()) return add(matcher, value, test);
+        return Fail("an empty text is found in everything; to ask for any value use present");
+      });
 }
 
 // "*.example.com" is any name below example.com, and "example.com" itself only.
@@ -75,56 +81,51 @@ Expression ReadEquals(ConditionReader& reader, const Subject& subject, const yam
 }
 
 Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyOf(
+  return ReadAnyTextOf(
       reader, subject.field, Stage::kLookup, node,
-      [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
-        Result<void> good = NotEmpty(value);
-        if (good && subject.field.source == Source::kPath && subject.check != nullptr) {
+      [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        if (subject.field.source == Source::kPath && subject.check != nullptr) {
           const Result<std::string> checked = subject.check(value, true);
-          if (!checked) good = Fail(checked.error().message);
+          if (!checked) return Fail(checked.error().message);
         }
-        if (good) matcher.prefixes.Add(value, test);
-        return good;
-      });
-}
-
-Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyOf(reader, subject.field, Stage::kLookup, node,
-                   [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
-                     Result<void> good = NotEmpty(value);
-                     if (good) matcher.suffixes.Add(value, test);
-                     return good;
-                   });
-}
-
-Expression ReadContains(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyOf(reader, subject.field, Stage::kWords, node,
-                   [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
-                     Result<void> good = NotEmpty(value);
-                     if (good) matcher.words.Add(value, test);
-                     return good;
-                   });
-}
-
-Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyOf(
-      reader, subject.field, Stage::kExpressions, node,
-      [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        if (Result<void> good = NotEmpty(value); !good) return good;
-        if (const Result<void> added = matcher.expressions.Add(value, test); !added) {
-          return Fail(yaml::Quote(value) +
-                      " is not a regular expression: " + added.error().message);
-        }
+        matcher.prefixes.Add(value, test);
         return {};
       });
 }
 
+Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyTextOf(
+      reader, subject.field, Stage::kLookup, node,
+      [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        matcher.suffixes.Add(value, test);
+        return {};
+      });
+}
+
+Expression ReadContains(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyTextOf(
+      reader, subject.field, Stage::kWords, node,
+      [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        matcher.words.Add(value, test);
+        return {};
+      });
+}
+
+Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadAnyTextOf(
+      reader, subject.field, Stage::kExpressions, node,
+      [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        const Result<void> added = matcher.expressions.Add(value, test);
+        if (added) return {};
+        return Fail(yaml::Quote(value) + " is not a regular expression: " + added.error().message);
+      });
+}
+
 Expression ReadGlob(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyOf(reader, subject.field, Stage::kExpressions, node,
-                   [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
-                     Result<void> good = NotEmpty(value);
-                     return good ? matcher.expressions.Add(GlobExpression(value), test) : good;
-                   });
+  return ReadAnyTextOf(reader, subject.field, Stage::kExpressions, node,
+                       [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
+                         return matcher.expressions.Add(GlobExpression(value), test);
+                       });
 }
 
 Expression ReadHost(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
