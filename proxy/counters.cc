@@ -11,6 +11,8 @@ namespace {
 constexpr auto kBoundsNanos = [] {
   std::array<std::int64_t, Histogram::kBounds.size()> nanos{};
   for (std::size_t i = 0; i < nanos.size(); ++i) {
+    // std::lround is not constexpr before C++23; the bounds are positive and far below 2^53.
+    // NOLINTNEXTLINE(bugprone-incorrect-roundings)
     nanos[i] = static_cast<std::int64_t>(Histogram::kBounds[i] * 1e9 + 0.5);
   }
   return nanos;

@@ -29,7 +29,7 @@ bool LiteralSet::Build() {
   }
   if (case_ == Case::kFold) {
     for (int c = 'A'; c <= 'Z'; ++c) {
-      class_of_[static_cast<std::size_t>(c)] = class_of_[static_cast<std::size_t>(c - 'A' + 'a')];
+      class_of_[static_cast<std::size_t>(c)] = class_of_[static_cast<unsigned char>(c - 'A' + 'a')];
     }
   }
 

@@ -258,6 +258,18 @@ class Spillway:
     def signal(self, number):
         os.kill(self.pid, number)
 
+    def stop(self):
+        """Holds it as it is: what comes meanwhile is found all at once by go_on()."""
+        def stopped(task):
+            with open(f"/proc/{self.pid}/task/{task}/stat") as stat:
+                return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+
+        self.signal(signal.SIGSTOP)
+        eventually(lambda: all(stopped(task) for task in os.listdir(f"/proc/{self.pid}/task")), "all its threads to stop")
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
+
     def wait(self, timeout=PATIENCE + 30):
         code = self.process.wait(timeout)
         self.log.close()

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 
-from harness import Case, config, connect, eventually, main
+from harness import Case, config, connect, eventually, main, PATIENCE
 
 
 def make_certificate(directory, name, *names):
@@ -131,6 +131,35 @@ class Tls(Case):
         with connect(proxy.port, tls=self.context()) as client:
             for _ in range(3):
                 self.assertEqual(client.ask("POST", body=body).body, body)
+
+    def test_a_head_in_many_records_that_come_at_once_is_read_whole(self):
+        server = self.origin(lambda request: (200, {}, b"ok"))
+        settings = self.settings()
+        settings["pools"]["app"]["servers"] = [f"127.0.0.1:{server.port}"]
+        proxy = self.spillway(settings)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self.context().wrap_bio(incoming, outgoing, server_hostname="one.example")
+        with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as raw:
+            def until(done):
+                while True:
+                    try:
+                        return done()
+                    except ssl.SSLWantReadError:
+                        raw.sendall(outgoing.read())
+                        incoming.write(raw.recv(65536))
+
+            until(tls.do_handshake)
+            for number in range(3):
+                head = f"GET /{number} HTTP/1.1\r\nHost: a\r\nX-Padding: {'x' * 24_000}\r\n\r\n".encode()
+                # Seven records, and one of which only a part fits where the eighth read of a turn puts it.
+                places = [*range(0, 16_000, 2_000), len(head)]
+                for begin, end in zip(places, places[1:]):
+                    tls.write(head[begin:end])
+                raw.sendall(outgoing.read())
+                answer = b""
+                while not answer.endswith(b"\r\n\r\nok"):
+                    answer += until(lambda: tls.read(65536))
+        self.assertEqual([request.path for request in server.requests], ["/0", "/1", "/2"])
 
     def test_the_peer_may_leave_in_the_middle_of_a_handshake(self):
         proxy = self.spillway(self.settings())

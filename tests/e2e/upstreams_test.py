@@ -3,10 +3,11 @@
 
 import collections
 import os
+import resource
 import threading
 import time
 
-from harness import Case, ask, config, connect, eventually, free_port, main
+from harness import Case, ask, config, connect, eventually, free_port, main, PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -103,6 +104,47 @@ class Broken(Case):
         proxy = self.spillway(config(server))
         for _ in range(10):
             self.assertEqual(ask(proxy.port).body, b"ok")
+
+    def test_a_body_after_a_bodiless_answer_is_not_the_next_answer(self):
+        def play(conversation, number):
+            conversation.read_request()
+            if number > 0:
+                return conversation.send(OK)
+            conversation.send(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+            asked.wait(PATIENCE)
+            conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+            late.set()
+            conversation.read_request()
+
+        asked, late = threading.Event(), threading.Event()
+        server = self.raw_origin(play)
+        proxy = self.spillway(config(server, workers=1))
+        with connect(proxy.port) as client:
+            self.assertEqual(client.ask().status, 304)
+            # Stopped, it finds both when it goes on, and the request first.
+            proxy.stop()
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            asked.set()
+            self.assertTrue(late.wait(PATIENCE))
+            proxy.go_on()
+            self.assertEqual(client.read_response().body, b"ok")
+        self.assertEqual(len(server.requests), 2)
+
+    def test_a_server_is_not_charged_with_our_lack_of_descriptors(self):
+        server = self.origin()
+        proxy = self.spillway(config(server, workers=1, app={"ejection": {"consecutive_errors": 1}}, rules=[
+            {"name": "ours", "match": {"path": "/ours"}, "action": {"respond": {"status": 200, "body": "ours"}}}]))
+        with connect(proxy.port) as client:
+            self.assertEqual(client.ask("GET", "/ours").body, b"ours")  # so it is accepted
+            _, hard = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
+            taken = {int(name) for name in os.listdir(f"/proc/{proxy.pid}/fd")}
+            free = next(number for number in range(len(taken) + 1) if number not in taken)
+            resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (free, hard))
+            self.assertEqual(client.ask("GET", "/1").status, 503)
+            self.assertEqual(server.requests, [])
+            resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (hard, hard))
+            self.assertEqual(client.ask("GET", "/2").status, 200)
+        self.assertEqual(proxy.metric("spillway_endpoint_errors_total"), 0)
 
 
 class Retries(Case):
