@@ -223,7 +223,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& co
   SSL_CTX_set_tlsext_servername_arg(first, table.get());
   if (SSL_CTX_set_ex_data(first, NameTableSlot(), table.get()) != 1)
     return Fail("cannot set up TLS");
-  table.release();
+  static_cast<void>(table.release());  // the context owns it from here on
 
   std::shared_ptr<TlsContext> made(new TlsContext());
   made->impl_->first = std::move(contexts.front());
