@@ -17,7 +17,7 @@ namespace spillway {
 struct Draft {
   Config config;
   RuleScope scope;                // lists, limits and their key nodes
-  std::vector<yaml::Node> rules;  // main file first, then includes
+  std::vector<yaml::Node> rules;  // in the order in which they are judged
   // "limit per-client" -> "shop.yaml:14", over all files
   std::map<std::string, std::string> places;
   yaml::Node root;  // the main file's; belongs to no document without one

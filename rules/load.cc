@@ -153,7 +153,19 @@ class Load {
         return;
       }
     }
+    const auto own = static_cast<std::ptrdiff_t>(draft_.rules.size());
     for (const std::string& path : paths) ReadIncluded(path, include);
+    // What is written first is judged first.
+    std::vector<yaml::Node>& rules = draft_.rules;
+    if (StandsBeforeRules()) std::rotate(rules.begin(), rules.begin() + own, rules.end());
+  }
+
+  bool StandsBeforeRules() const {
+    for (const auto& [key, value] : draft_.root.Entries()) {
+      if (key.text() == "include") return true;
+      if (key.text() == "rules") return false;
+    }
+    return false;
   }
 
   void ReadIncluded(const std::string& path, const yaml::Node& include) {

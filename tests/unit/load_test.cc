@@ -79,6 +79,20 @@ TEST(LoadConfig, GivesALimitWithoutBurstItsRatesNumber) {
   EXPECT_EQ(c.policy->limits()[2].name, "per-path");
 }
 
+TEST(LoadConfig, PutsIncludedRulesFirstWhenIncludeIsWrittenFirst) {
+  Config c = Loaded(LoadConfig(
+      "f.yaml",
+      MemoryFiles({{"f.yaml", std::string(kTwoLines) +
+                                  "include: r.d/*.yaml\nrules: [{ name: own, action: allow }]\n"},
+                   {"r.d/2.yaml", "rules: [{ name: two, action: allow }]"},
+                   {"r.d/1.yaml", "rules: [{ name: one, action: allow }]"}}),
+      {}));
+  ASSERT_NE(c.policy, nullptr);
+  std::vector<std::string> names;
+  for (const RuleInfo& rule : c.policy->rules()) names.push_back(rule.name);
+  EXPECT_THAT(names, ElementsAre("one", "two", "own"));
+}
+
 TEST(LoadConfig, PutsIncludedRulesAfterItsOwnInFileNameOrder) {
   Config c = Loaded(LoadConfig("good/full.yaml", FilesUnder("good"), {}));
   std::vector<std::string> rules;
