@@ -6,13 +6,14 @@ cd "$root" || exit 1
 build_packages=(g++ cmake ninja-build pkg-config ccache libevent-dev libre2-dev libyaml-cpp-dev libssl-dev
   node-llhttp libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev libexpected-dev libc-ares-dev prometheus-cpp-dev)
 demo_packages=(python3 curl ca-certificates)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-selenium python3-websockets python3-yaml
+unit_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3)
+e2e_packages=(python3 python3-selenium python3-websockets python3-yaml
   curl wrk apache2-utils openssl procps chromium chromium-driver haproxy)
 lint_packages=(clang-format clang-tidy)
 fuzz_packages=(clang libclang-rt-14-dev)
 # These come in several packages, or from elsewhere: whoever has the program has it.
-[ -x /usr/sbin/nginx ] || test_packages+=(nginx-light)
-command -v node >/dev/null || test_packages+=(nodejs)
+[ -x /usr/sbin/nginx ] || e2e_packages+=(nginx-light)
+command -v node >/dev/null || e2e_packages+=(nodejs)
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -47,17 +48,33 @@ need() {
   rm -f "$log"
 }
 
+# follow LOG: appends what comes to LOG; on a terminal it shows how far ninja is, in one line.
+follow() {
+  local line
+  while IFS= read -r line || [ -n "$line" ]; do
+    printf '%s\n' "$line" >>"$1"
+    [ ! -t 2 ] || [[ $line != \[* ]] || printf '\r\033[K%s' "${line:0:79}" >&2
+  done
+  [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
 # build PRESET [TARGET...]: configures when needed, builds, and shows the compiler's words only when it fails.
 build() {
   local preset=$1 log
   shift
+  if [ -e "build/$preset/.ninja_log" ]; then
+    say "building ($preset)"
+  else
+    say "building ($preset): this takes a few minutes the first time"
+  fi
   mkdir -p "build/$preset"
   log=build/$preset/build.log
   if ! cmake --preset "$preset" >"$log" 2>&1; then
     tail -30 "$log" >&2
     die "cmake failed; its whole output is in $log"
   fi
-  if ! cmake --build "build/$preset" ${1:+--target "$@"} >>"$log" 2>&1; then
+  # The callers set pipefail: what fails here is the build.
+  if ! cmake --build "build/$preset" ${1:+--target "$@"} 2>&1 | follow "$log"; then
     grep -nE 'error|FAILED|undefined reference' "$log" | head -40 >&2
     die "the build failed; its whole output is in $log"
   fi
