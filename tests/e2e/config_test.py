@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The command line and the configuration as a user meets them: check, kinds, the environment, the examples."""
+"""The command line and the configuration as a user meets them: check, the environment."""
 
-import glob
-import json
 import os
-import re
 
-from harness import ROOT, Case, ask, main, run
-
-EXAMPLES = os.path.join(ROOT, "examples")
-REFERENCE = os.path.join(ROOT, "docs", "reference.md")
+from harness import Case, ask, main, run
 
 
 class Check(Case):
@@ -113,100 +107,6 @@ class CommandLine(Case):
         done = run("run")
         self.assertEqual(done.returncode, 1)
         self.assertIn("SPILLWAY_UPSTREAM", done.stderr)
-
-
-class Examples(Case):
-    def test_each_example_is_accepted(self):
-        paths = sorted(glob.glob(os.path.join(EXAMPLES, "*.yaml")) + glob.glob(os.path.join(EXAMPLES, "demo", "*.yaml")))
-        ours = []
-        for path in paths:
-            with open(path) as file:
-                if re.search(r"^version: 1$", file.read(), re.M):
-                    ours.append(path)
-        self.assertGreaterEqual(len(ours), 3, paths)
-        for path in ours:
-            with self.subTest(os.path.relpath(path, ROOT)):
-                done = run("check", path)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
-    def test_each_rule_set_of_the_library_is_accepted_alone(self):
-        paths = sorted(glob.glob(os.path.join(EXAMPLES, "rules.d", "*.yaml")))
-        self.assertGreaterEqual(len(paths), 5)
-        directory = self.directory()
-        for path in paths:
-            with self.subTest(os.path.basename(path)):
-                name = os.path.join(directory, "spillway.yaml")
-                with open(name, "w") as out:
-                    json.dump({"version": 1, "pools": {"app": {"servers": ["127.0.0.1:1"]}}, "include": path,
-                               "toggles": {"challenge-phones": {}, "surge": {}}}, out)
-                done = run("check", name)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
-    def test_the_rule_library_does_what_it_says(self):
-        server = self.origin()
-        proxy = self.spillway({"version": 1, "listeners": [{"address": "127.0.0.1:0"}], "admin": {"address": "127.0.0.1:0"},
-                               "pools": {"app": {"servers": [f"127.0.0.1:{server.port}"]}},
-                               "toggles": {"challenge-phones": {"default": "on"}},
-                               "include": os.path.join(EXAMPLES, "rules.d", "*.yaml")})
-        firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-        iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
-
-        def status(path="/", agent=firefox, method="GET"):
-            return ask(proxy.port, method, path, headers={"User-Agent": agent, "Accept": "text/html", "Accept-Language": "en"}).status
-
-        self.assertEqual(status(), 200)
-        self.assertEqual(status("/products?q=chairs"), 200)
-        for path in ("/.git/config", "/.env", "/wp-login.php", "/x/../.aws/credentials", "/%2egit/HEAD"):
-            self.assertIn(status(path), (403, 404), path)
-        for agent in ("Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)", "CCBot/2.0 (https://commoncrawl.org/faq/)"):
-            self.assertEqual(status(agent=agent), 403, agent)
-            self.assertEqual(status("/robots.txt", agent=agent), 200, agent)
-        self.assertEqual(status(agent="sqlmap/1.8#stable (https://sqlmap.org)"), 403)
-        self.assertNotEqual(status(agent=iphone), 200)          # challenged
-        self.assertEqual(status("/feed.xml", agent="Feedly/1.0 (+http://www.feedly.com/fetcher.html; like FeedFetcher-Google)"), 200)
-        self.assertIn(429, [status("/login", method="POST") for _ in range(30)])
-
-    def test_kubernetes_compose_and_unit_are_well_formed(self):
-        import yaml
-        with open(os.path.join(EXAMPLES, "compose.yaml")) as file:
-            self.assertIn("spillway", yaml.safe_load(file)["services"])
-        with open(os.path.join(EXAMPLES, "kubernetes-sidecar.yaml")) as file:
-            kinds = {document["kind"]: document for document in yaml.safe_load_all(file)}
-        self.assertEqual({"ConfigMap", "Deployment", "Service"} - set(kinds), set())
-        directory = self.directory()
-        for name, text in kinds["ConfigMap"]["data"].items():
-            with open(os.path.join(directory, name), "w") as out:
-                out.write(text)
-        done = run("check", os.path.join(directory, "spillway.yaml"))
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        with open(os.path.join(EXAMPLES, "spillway.service")) as file:
-            self.assertIn("ExecStart=", file.read())
-
-
-class Reference(Case):
-    """docs/reference.md and `spillway kinds` say the same."""
-
-    def test_every_kind_is_in_the_reference_with_its_type_and_default_and_nothing_else_is(self):
-        done = run("kinds", "--json")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        told = json.loads(done.stdout)
-        with open(REFERENCE) as file:
-            text = file.read()
-        rows = {}
-        for group, body in re.findall(r"(?ms)^<!-- kinds: (\w+)(?: [\w ]+)? -->\n(.*?)^<!-- end -->", text):
-            for line in body.splitlines():
-                cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-                if cells and cells[0].startswith("`"):
-                    rows[(group, cells[0].strip("`"))] = [cell.replace("\\|", "|").strip("`") for cell in cells[1:]]
-        missing = [f"{kind['group']} {kind['name']}" for kind in told if (kind["group"], kind["name"]) not in rows]
-        self.assertEqual(missing, [], "not in docs/reference.md")
-        extra = set(rows) - {(kind["group"], kind["name"]) for kind in told}
-        self.assertEqual(extra, set(), "in docs/reference.md, but the binary does not know it")
-        for kind in told:
-            cells = rows[(kind["group"], kind["name"])]
-            expected = [kind["type"], kind["default"]] if kind["group"] in ("key", "environment") else [kind["type"]]
-            with self.subTest(kind["name"]):
-                self.assertEqual(cells[:len(expected)], expected)
 
 
 if __name__ == "__main__":
