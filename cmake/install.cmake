@@ -8,17 +8,22 @@ install(FILES LICENSE RENAME copyright DESTINATION ${documents})
 install(DIRECTORY examples/ DESTINATION ${documents}/examples
   FILES_MATCHING PATTERN *.yaml PATTERN demo EXCLUDE PATTERN compose*.yaml EXCLUDE)  # these two need the sources
 
-# The prefix is known only now, so the paths inside these are written at the end.
-install(CODE "set(source \"${CMAKE_SOURCE_DIR}\")\nset(made \"${CMAKE_BINARY_DIR}/installed\")")
+# The prefix is known only then, so these two are written for it in place.
+install(CODE "set(source \"${CMAKE_SOURCE_DIR}\")")
 install(CODE [[
-  file(READ ${source}/examples/spillway.service text)
-  string(REPLACE /usr/bin/spillway ${CMAKE_INSTALL_PREFIX}/bin/spillway text "${text}")
-  string(REPLACE /usr/share/ ${CMAKE_INSTALL_PREFIX}/share/ text "${text}")
+  function(put path text)
+    set(file "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/${path}")
+    message(STATUS "Installing: ${file}")
+    file(WRITE "${file}" "${text}")
+    file(CHMOD "${file}" PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+  endfunction()
+
+  file(READ "${source}/examples/spillway.service" text)
   string(REGEX REPLACE "^# [^\n]*\n" "" text "${text}")
-  file(WRITE ${made}/spillway.service "${text}")
-  file(INSTALL ${made}/spillway.service DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system)
-  file(READ ${source}/docs/reference.md text)
+  string(REPLACE /usr/bin/spillway "${CMAKE_INSTALL_PREFIX}/bin/spillway" text "${text}")
+  string(REPLACE /usr/share/ "${CMAKE_INSTALL_PREFIX}/share/" text "${text}")
+  put(lib/systemd/system/spillway.service "${text}")
+  file(READ "${source}/docs/reference.md" text)
   string(REPLACE ../rules/README.md rules.md text "${text}")
-  file(WRITE ${made}/reference.md "${text}")
-  file(INSTALL ${made}/reference.md DESTINATION ${CMAKE_INSTALL_PREFIX}/share/doc/spillway)
+  put(share/doc/spillway/reference.md "${text}")
 ]])
