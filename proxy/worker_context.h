@@ -20,6 +20,7 @@
 #include "proxy/loop.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
+#include "spillway/mix.h"
 
 namespace spillway {
 
@@ -49,12 +50,7 @@ struct LocalGeneration {
 class Chance {
  public:
   explicit Chance(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t Next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
+  std::uint64_t Next() { return Mix(state_ += 0x9e3779b97f4a7c15u); }
 
  private:
   std::uint64_t state_;

@@ -4,17 +4,17 @@
 // round_robin: turn t takes place (t * k) mod W of W places, of which each server has `weight` in a
 //   row. With k coprime to W every place is taken once in W turns; with k near W times the golden
 //   ratio a server's turns are spread, not bunched. Equal weights are plain rotation.
-// least_requests: two different servers are drawn by weight, the less loaded (in_flight / weight)
-// is
-//   taken; the first on a tie (Mitzenmacher, "The Power of Two Choices", 2001). Drawing by weight
-//   keeps the shares right while nobody is busy.
+// least_requests: two different servers are drawn by weight, and the less loaded
+//   (in_flight / weight) is taken; the first on a tie (Mitzenmacher, "The Power of Two Choices",
+//   2001). Drawing by weight keeps the shares right while nobody is busy.
 // hash: weighted rendezvous (Thaler and Ravishankar; weights by -w / ln u). When a server goes,
-// only
-//   its own keys move.
+//   only its own keys move.
 #include "spillway/balance.h"
 
 #include <cmath>
 #include <numeric>
+
+#include "spillway/mix.h"
 
 namespace spillway {
 namespace {
@@ -42,8 +42,8 @@ Candidates Collect(std::span<const ServerLoad> servers, bool backup) {
   return found;
 }
 
-// The server that has place `place`, when `without` is left out. REQUIRES: place < weight of the
-// rest.
+// The server that has place `place`, when `without` is left out.
+// REQUIRES: place < weight of the rest.
 std::size_t AtPlace(const Candidates& from, std::uint64_t place, std::size_t without) {
   std::size_t last = without;
   for (std::size_t i = 0; i < from.servers.size(); ++i) {
@@ -82,22 +82,17 @@ std::size_t LeastRequests(const Candidates& from, std::uint64_t chance) {
                                                                                        : first;
 }
 
-// The finaliser of splitmix64 (Steele, Lea, Flood 2014): every bit of the input moves every bit.
-std::uint64_t Mix(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-  return z ^ (z >> 31);
-}
-
 std::size_t Rendezvous(const Candidates& from, std::uint64_t key) {
   std::size_t best = kNobody;
-  double best_score = -1;
+  double best_score = 0;
   for (std::size_t i = 0; i < from.servers.size(); ++i) {
     if (!from.Has(i)) continue;
     const std::uint64_t drawn = Mix(key ^ Mix(from.servers[i].identity + 0x9e3779b97f4a7c15U));
-    const double u = (static_cast<double>(drawn >> 11) + 0.5) * 0x1p-53;  // in (0, 1)
+    // In (0, 1), both ends left out: 52 bits and the half fit a double exactly. One bit more would
+    // round the largest to 1, whose logarithm is 0.
+    const double u = (static_cast<double>(drawn >> 12) + 0.5) * 0x1p-52;
     const double score = from.servers[i].weight / -std::log(u);
-    if (score > best_score) {
+    if (best == kNobody || score > best_score) {
       best_score = score;
       best = i;
     }

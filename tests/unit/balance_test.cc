@@ -7,6 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "spillway/mix.h"
+
 namespace spillway {
 namespace {
 
@@ -124,6 +126,31 @@ TEST(PickServer, HashesByWeightAndMovesOnlyTheKeysOfALostServer) {
   // The order of servers in the file does not matter, only what they are.
   std::swap(servers[0], servers[4]);
   EXPECT_EQ(PickServer(Balance::kHash, servers, 0, 0, 77) == 0U, before[77] == 4U);
+}
+
+// What Mix makes `mixed` of: a shift of half the bits or more undoes itself in two steps, and the
+// factors are odd.
+std::uint64_t Unmix(std::uint64_t mixed) {
+  const auto unshift = [](std::uint64_t z, int by) { return z ^ (z >> by) ^ (z >> 2 * by); };
+  const auto inverse = [](std::uint64_t odd) {  // Newton: the right bits double each time, from 3
+    std::uint64_t x = odd;
+    for (int i = 0; i < 5; ++i) x *= 2 - odd * x;
+    return x;
+  };
+  mixed = unshift(mixed, 31) * inverse(0x94d049bb133111ebU);
+  mixed = unshift(mixed, 27) * inverse(0xbf58476d1ce4e5b9U);
+  return unshift(mixed, 30);
+}
+
+TEST(PickServer, FindsAServerForTheKeysThatDrawAllOnes) {
+  for (std::uint64_t drawn : {~0ULL, ~0ULL << 8, ~0ULL << 11, ~0ULL << 12, 0ULL, 1ULL}) {
+    ASSERT_EQ(Mix(Unmix(drawn)), drawn);
+    for (std::size_t servers : {1, 2, 5}) {
+      const Servers same(servers, ServerLoad{.weight = 3, .identity = 42});
+      const std::uint64_t key = Unmix(drawn) ^ Mix(42 + 0x9e3779b97f4a7c15U);
+      EXPECT_LT(*PickServer(Balance::kHash, same, 0, 0, key), servers) << std::hex << drawn;
+    }
+  }
 }
 
 TEST(PickServer, UsesBackupsOnlyWhenNothingElseIsUsable) {
