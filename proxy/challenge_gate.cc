@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The paths of a client through a challenge:
 //
-//   page, work     GET /shop -> 403 page -> POST /.spillway/challenge (ticket, nonce) -> 303 /shop,
-//   pass no scripts     GET /shop -> 403 page -> GET /.spillway/challenge?ticket&wait=1    -> 303
-//   /shop, pass cookie         GET /shop -> 307, pass -> GET /.spillway/challenge?ticket&check=1 ->
-//   303 /shop fetch, API     GET /api  -> 403 problem with a URL; a person may open it: the page of
-//   that ticket
+//   page, work  GET /shop -> 403 page -> POST /.spillway/challenge (ticket, nonce) -> 303, pass
+//   no scripts  GET /shop -> 403 page -> GET /.spillway/challenge?ticket&wait=1 -> 303, pass
+//   cookie      GET /shop -> 307, pass -> GET /.spillway/challenge?ticket&check=1 -> 303
+//   fetch, API  GET /api -> 403 problem with a URL; a person may open it: the page of that ticket
 //
 // For kind cookie the redirect goes by way of our own address, so that a browser which keeps no
 // cookies is told so there and does not go round for ever.

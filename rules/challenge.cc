@@ -5,8 +5,9 @@
 //
 // with different labels, so that neither can be used as the other. Payloads, big endian:
 //
-//   ticket  version kind bits | pass s (4) | issued ms (8) | browser (8) network (8) | salt (16) |
-//   return_to pass    version kind bits | expires s (8) | browser (8) network (8)
+//   ticket  version kind bits | pass s (4) | issued ms (8) | browser (8) network (8)
+//           | salt (16) | return_to
+//   pass    version kind bits | expires s (8) | browser (8) network (8)
 //
 // The ticket carries what was asked, so that a rule may change, or another machine answer, between
 // asking and solving. A proof of work is a decimal number for which

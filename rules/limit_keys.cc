@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Parts are chained: each is hashed with the hash of those before it as its seed, so that ("ab",
-// "c") and
-// ("a", "bc") differ.
+// Parts are chained: each is hashed with the hash of those before it as its seed, so that
+// ("ab", "c") and ("a", "bc") differ.
 #include "rules/limit_keys.h"
 
 #include <algorithm>

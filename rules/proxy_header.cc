@@ -3,9 +3,9 @@
 //
 //   12 bytes  0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A
 //    1 byte   version (2) << 4 | command (0 LOCAL, 1 PROXY)
-//    1 byte   family (0 none, 1 IPv4, 2 IPv6, 3 unix) << 4 | transport (0 none, 1 stream, 2
-//    datagram) 2 bytes  length of what follows, big endian: addresses, ports, then
-//    type-length-value fields
+//    1 byte   family (0 none, 1 IPv4, 2 IPv6, 3 unix) << 4
+//             | transport (0 none, 1 stream, 2 datagram)
+//    2 bytes  length of what follows, big endian: addresses, ports, then type-length-value fields
 //
 // A reader must be able to say "malformed" at the first byte that no valid header could have, so
 // that a client which speaks HTTP to such a listener is told off instead of waited for.

@@ -24,9 +24,8 @@ Result<Target> ParseTarget(std::string_view target);
 
 // Appends to *out (cleared first) the form that rules match: percent-encoded octets decoded once
 // (%2F to "/" included), "\" as "/", dot segments removed (RFC 3986 5.2.4), doubled slashes made
-// one,
-// ";parameters" kept. A "%" not followed by two hex digits stays. NUL is refused. Never longer than
-// the input (plus one byte). The exact rules stand in rules/target.cc and docs/reference.md.
+// one, ";parameters" kept. A "%" not followed by two hex digits stays. NUL is refused. Never longer
+// than the input (plus one byte). The exact rules stand in rules/target.cc and docs/reference.md.
 Result<void> NormalisePath(std::string_view raw_path, std::string* out);
 
 // The host in lower case without port, brackets and trailing dot, into *out. Refuses what is not a
