@@ -5,6 +5,7 @@
 #include <bit>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "proxy/challenge_gate.h"
 
@@ -45,26 +46,41 @@ bool SameSpec(const LimitSpec& a, const LimitSpec& b) {
   return a.rate == b.rate && a.burst == b.burst && a.parent_share == b.parent_share;
 }
 
-void CarryLimits(const Generation* previous, Blueprint* blueprint) {
+using SharedTable = std::shared_ptr<LimitTable>;
+
+// `table`, which is to have the limit's rate from the reload on; without one, a new table.
+Result<SharedTable> CarryLimit(SharedTable table, const LimitInfo& limit, Blueprint* blueprint) {
+  if (!table) {
+    Result<LimitTable> fresh = LimitTable::Create(limit.spec);
+    if (!fresh) return Fail("limits." + limit.name + " " + fresh.error().message);
+    return std::make_shared<LimitTable>(std::move(*fresh));
+  }
+  LimitSpec spec = limit.spec;
+  spec.keys = table->spec().keys;  // rounded up to the same table
+  if (!SameSpec(table->spec(), spec)) blueprint->changed_limits.emplace_back(table, spec);
+  return table;
+}
+
+Result<void> CarryLimits(const Generation* previous, Blueprint* blueprint) {
   Generation& next = *blueprint->generation;
-  const auto carry = [&](const std::shared_ptr<LimitTable>& table, const LimitInfo& limit) {
-    if (!table) return std::make_shared<LimitTable>(limit.spec);
-    LimitSpec spec = limit.spec;
-    spec.keys = table->spec().keys;  // rounded up to the same table
-    if (!SameSpec(table->spec(), spec)) blueprint->changed_limits.emplace_back(table, spec);
-    return table;
-  };
   for (const LimitInfo& limit : next.config.policy->limits()) {
-    std::shared_ptr<LimitTable> table, shadow;
+    SharedTable table, shadow;
     if (previous != nullptr) {
       if (const auto old = FindLimit(previous->config.policy->limits(), limit)) {
         table = previous->limits[*old];
         shadow = previous->shadow_limits[*old];
       }
     }
-    next.limits.push_back(carry(table, limit));
-    next.shadow_limits.push_back(limit.in_shadow_use ? carry(shadow, limit) : nullptr);
+    auto carried = CarryLimit(std::move(table), limit, blueprint);
+    if (!carried) return Fail(carried.error().message);
+    next.limits.push_back(std::move(*carried));
+    next.shadow_limits.push_back(nullptr);
+    if (!limit.in_shadow_use) continue;
+    carried = CarryLimit(std::move(shadow), limit, blueprint);
+    if (!carried) return Fail(carried.error().message);
+    next.shadow_limits.back() = std::move(*carried);
   }
+  return {};
 }
 
 // Counters for `names`, [worker][index]: the old ones where `old_names` has the same name.
@@ -120,7 +136,9 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.hash_seed = constants.hash_seed;
   next.connections_per_worker = ConnectionsPerWorker(next.config, constants);
   next.pools = keeper.Build(next.config.pools);
-  CarryLimits(previous, &blueprint);
+  if (Result<void> carried = CarryLimits(previous, &blueprint); !carried) {
+    return Fail(carried.error().message);
+  }
   const std::vector<PoolConfig> no_pools;
   next.pool_counters =
       CarryCounters<PoolCounters>(next.config.pools, previous ? previous->config.pools : no_pools,

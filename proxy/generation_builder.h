@@ -32,8 +32,8 @@ struct Blueprint {
 };
 
 // A limit's buckets are kept when its name, key and table size are; pools' endpoints by pool and
-// address; counters by name. `previous` is null at the start. The error says which file is wrong,
-// and why.
+// address; counters by name. `previous` is null at the start. The error says which file is wrong, or
+// which limit's table the system has no memory for, and why.
 Result<Blueprint> BuildGeneration(Config config, const Generation* previous, PoolKeeper& keeper,
                                   const ProcessConstants& constants);
 

@@ -20,7 +20,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <new>
+#include <utility>
 
 #include "rules/gcra.h"
 
@@ -63,19 +63,22 @@ struct BucketSets::Survey {
   std::optional<Seen> free;
 };
 
-BucketSets::BucketSets(std::uint64_t entries)
-    : mask_(entries - 1),
-      // calloc hands out big blocks as untouched zero pages: an empty table costs address space
-      // only.
-      memory_(std::calloc(1, entries * sizeof(Entry) + kAlignment), &std::free) {
-  if (!memory_) throw std::bad_alloc();
+std::optional<BucketSets> BucketSets::Create(std::uint64_t entries) {
+  // calloc hands out big blocks as untouched zero pages: an empty table costs address space only.
+  Memory memory(std::calloc(1, MemoryFor(entries)), &std::free);
+  if (!memory) return {};
+  return BucketSets(entries, std::move(memory));
+}
+
+BucketSets::BucketSets(std::uint64_t entries, Memory memory)
+    : mask_(entries - 1), memory_(std::move(memory)) {
   void* start = memory_.get();
-  std::size_t space = entries * sizeof(Entry) + kAlignment;
+  std::size_t space = MemoryFor(entries);
   entries_ = static_cast<Entry*>(std::align(kAlignment, entries * sizeof(Entry), start, space));
 }
 
-std::uint64_t BucketSets::memory_bytes() const {
-  return size() * sizeof(Entry) + kAlignment;
+std::uint64_t BucketSets::MemoryFor(std::uint64_t entries) {
+  return entries * sizeof(Entry) + kAlignment;
 }
 
 BucketSets::Entry* BucketSets::Set(std::uint64_t hash) const {

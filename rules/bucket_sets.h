@@ -23,7 +23,7 @@ enum class Slot : std::uint64_t {
   kVacant = 3,     // a tentative entry that lost
 };
 
-// One rate's era. When the rate changes, times of the era before are read as
+// The time in which one rate holds. When it changes, times of the epoch before are read as
 // changed_at + (time - changed_at) * step / old_step, so that the used part of each bucket is kept.
 struct Epoch {
   std::uint64_t number = 0;  // 0 or 1, alternating
@@ -55,8 +55,10 @@ class BucketSets {
     std::uint64_t word;
   };
 
-  // REQUIRES: entries is a power of two, at least 8. Memory is taken as it is first touched.
-  explicit BucketSets(std::uint64_t entries);
+  // Nothing when the system does not give the address space; the memory itself is taken as it is
+  // first touched. REQUIRES: entries is a power of two, at least 8.
+  static std::optional<BucketSets> Create(std::uint64_t entries);
+  static std::uint64_t MemoryFor(std::uint64_t entries);  // bytes
 
   std::optional<Seen> Find(std::uint64_t hash) const;
   // Whether a new key with this hash would find a place at `now`.
@@ -72,16 +74,18 @@ class BucketSets {
   void Convert(const Epoch& epoch);
   std::uint64_t CountLive(const Epoch& epoch, std::uint64_t now) const;
   std::uint64_t size() const { return mask_ + 1; }
-  std::uint64_t memory_bytes() const;
+  std::uint64_t memory_bytes() const { return MemoryFor(size()); }
 
  private:
   static constexpr std::size_t kWays = 8;
+  using Memory = std::unique_ptr<void, void (*)(void*)>;
+  BucketSets(std::uint64_t entries, Memory memory);
   struct Survey;
   Entry* Set(std::uint64_t hash) const;
   Survey Look(Entry* set, std::uint64_t hash, const Epoch& epoch, std::uint64_t now) const;
 
   std::uint64_t mask_;
-  std::unique_ptr<void, void (*)(void*)> memory_;
+  Memory memory_;
   Entry* entries_;
 };
 

@@ -15,6 +15,8 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <string>
+#include <utility>
 
 #include "rules/bucket_sets.h"
 #include "rules/gcra.h"
@@ -27,7 +29,7 @@ constexpr std::uint64_t kFewest = 1024;
 constexpr std::uint64_t kKeysPerParent = 16;
 
 // What one configuration means, for each floor.
-struct Era {
+struct Rates {
   std::array<Gcra, kFloors> bucket;
   std::array<Epoch, kFloors> epoch;
 };
@@ -35,6 +37,12 @@ struct Era {
 std::uint64_t Share(const LimitSpec& spec, std::size_t floor) {
   const std::uint64_t share = std::clamp<std::uint64_t>(spec.parent_share, 1, 1U << 20);
   return floor == kKeys ? 1 : floor == kParents ? share : share * share;
+}
+
+std::array<std::uint64_t, kFloors> Sizes(const LimitSpec& spec) {
+  const std::uint64_t keys =
+      std::bit_ceil(std::clamp<std::uint64_t>(spec.keys, kFewest, std::uint64_t{1} << 28));
+  return {keys, keys / kKeysPerParent, 8};
 }
 
 std::array<std::uint64_t, kFloors> Hashes(LimitKey key) {
@@ -45,26 +53,22 @@ std::array<std::uint64_t, kFloors> Hashes(LimitKey key) {
 }  // namespace
 
 struct LimitTable::Impl {
-  explicit Impl(const LimitSpec& spec_in)
-      : spec(spec_in),
-        sets{BucketSets(Size(spec_in)), BucketSets(Size(spec_in) / kKeysPerParent), BucketSets(8)} {
+  using Sets = std::array<BucketSets, kFloors>;
+
+  Impl(const LimitSpec& spec_in, Sets sets_in) : spec(spec_in), sets(std::move(sets_in)) {
     for (std::size_t floor = 0; floor < kFloors; ++floor) {
-      eras[0].bucket[floor] = Gcra::For(spec, Share(spec, floor));
+      rates[0].bucket[floor] = Gcra::For(spec, Share(spec, floor));
     }
   }
 
-  static std::uint64_t Size(const LimitSpec& spec) {
-    return std::bit_ceil(std::clamp<std::uint64_t>(spec.keys, kFewest, std::uint64_t{1} << 28));
-  }
-
-  const Era& Now() const { return eras[era.load(std::memory_order_acquire)]; }
+  const Rates& Now() const { return rates[latest.load(std::memory_order_acquire)]; }
   // An entry was read that is of another epoch than `seen`, because the rate has just changed.
-  bool Stale(const Era& seen, std::size_t floor, std::uint64_t word) const {
+  bool Stale(const Rates& seen, std::size_t floor, std::uint64_t word) const {
     return EpochOf(word) != seen.epoch[floor].number && &Now() != &seen;
   }
 
   // The time that a key without a bucket on this floor begins with.
-  std::uint64_t Start(const Era& in_force, std::size_t floor, std::uint64_t parent,
+  std::uint64_t Start(const Rates& in_force, std::size_t floor, std::uint64_t parent,
                       std::uint64_t now) const {
     if (floor != kKeys || parents_until.load(std::memory_order_relaxed) <= now) return now;
     const auto seen = sets[kParents].Find(parent);
@@ -81,33 +85,50 @@ struct LimitTable::Impl {
   }
 
   LimitSpec spec;
-  std::array<BucketSets, kFloors> sets;
+  Sets sets;
   // The latest configurations in turn; a reader would have to sleep through fifteen changes to see
   // one torn.
-  std::array<Era, 16> eras;
-  std::atomic<std::size_t> era{0};
+  std::array<Rates, 16> rates;
+  std::atomic<std::size_t> latest{0};
   // No parent's bucket is in debt from this time on, so that as a rule nobody has to look there.
   std::atomic<std::uint64_t> parents_until{0};
   mutable std::atomic<std::uint64_t> parent_answers{0};
 };
 
-LimitTable::LimitTable(const LimitSpec& spec) : impl_(std::make_unique<Impl>(spec)) {}
+Result<LimitTable> LimitTable::Create(const LimitSpec& spec) {
+  const std::array<std::uint64_t, kFloors> entries = Sizes(spec);
+  auto keys = BucketSets::Create(entries[kKeys]);
+  auto parents = BucketSets::Create(entries[kParents]);
+  auto shared = BucketSets::Create(entries[kShared]);
+  if (!keys || !parents || !shared) {
+    constexpr std::uint64_t kMiB = 1024 * 1024;
+    std::uint64_t bytes = kMiB - 1;  // rounded up
+    for (const std::uint64_t count : entries) bytes += BucketSets::MemoryFor(count);
+    return Fail("needs " + std::to_string(bytes / kMiB) +
+                " MiB, which the system does not give; fewer `keys` need less");
+  }
+  return LimitTable(std::make_unique<Impl>(
+      spec, Impl::Sets{std::move(*keys), std::move(*parents), std::move(*shared)}));
+}
+
+LimitTable::LimitTable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LimitTable::LimitTable(LimitTable&&) noexcept = default;
 LimitTable::~LimitTable() = default;
 
 LimitState LimitTable::Test(LimitKey key, TimePoint at) const {
   const std::uint64_t now = Gcra::At(at);
   const auto hashes = Hashes(key);
   for (std::size_t floor = kKeys;;) {
-    const Era& era = impl_->Now();
-    const Gcra& bucket = era.bucket[floor];
+    const Rates& rates = impl_->Now();
+    const Gcra& bucket = rates.bucket[floor];
     std::uint64_t time = 0;
     if (const auto seen = impl_->sets[floor].Find(hashes[floor])) {
-      if (impl_->Stale(era, floor, seen->word)) continue;
-      time = era.epoch[floor].TimeOf(seen->word);
+      if (impl_->Stale(rates, floor, seen->word)) continue;
+      time = rates.epoch[floor].TimeOf(seen->word);
     } else {
-      time = impl_->Start(era, floor, hashes[kParents], now);
+      time = impl_->Start(rates, floor, hashes[kParents], now);
       if (floor != kShared && (!bucket.Passes(time, now) ||
-                               !impl_->sets[floor].HasRoom(hashes[floor], era.epoch[floor], now))) {
+                               !impl_->sets[floor].HasRoom(hashes[floor], rates.epoch[floor], now))) {
         ++floor;
         continue;
       }
@@ -122,25 +143,25 @@ LimitState LimitTable::Charge(LimitKey key, TimePoint at) {
   const std::uint64_t now = Gcra::At(at);
   const auto hashes = Hashes(key);
   for (std::size_t floor = kKeys;;) {
-    const Era& era = impl_->Now();
-    const Gcra& bucket = era.bucket[floor];
+    const Rates& rates = impl_->Now();
+    const Gcra& bucket = rates.bucket[floor];
     BucketSets& sets = impl_->sets[floor];
     std::uint64_t time = 0;
     bool passes = true;
     if (const auto seen = sets.Find(hashes[floor])) {
-      if (impl_->Stale(era, floor, seen->word)) continue;
-      time = era.epoch[floor].TimeOf(seen->word);
+      if (impl_->Stale(rates, floor, seen->word)) continue;
+      time = rates.epoch[floor].TimeOf(seen->word);
       passes = bucket.Passes(time, now);
       if (passes) {
         time = bucket.Charged(time, now);
-        if (!BucketSets::Replace(*seen, era.epoch[floor], time)) continue;
+        if (!BucketSets::Replace(*seen, rates.epoch[floor], time)) continue;
       }
     } else {
-      time = impl_->Start(era, floor, hashes[kParents], now);
+      time = impl_->Start(rates, floor, hashes[kParents], now);
       std::optional<bool> inserted;
       if (bucket.Passes(time, now)) {
         time = bucket.Charged(time, now);
-        inserted = sets.Insert(hashes[floor], era.epoch[floor], now, time);
+        inserted = sets.Insert(hashes[floor], rates.epoch[floor], now, time);
       }
       if (!inserted && floor != kShared) {
         ++floor;
@@ -160,19 +181,19 @@ void LimitTable::Refund(LimitKey key, TimePoint at) {
   const std::uint64_t now = Gcra::At(at);
   const auto hashes = Hashes(key);
   for (std::size_t floor = kKeys; floor < kFloors;) {
-    const Era& era = impl_->Now();
+    const Rates& rates = impl_->Now();
     if (const auto seen = impl_->sets[floor].Find(hashes[floor])) {
-      if (impl_->Stale(era, floor, seen->word)) continue;
-      const std::uint64_t time = era.epoch[floor].TimeOf(seen->word);
-      const std::uint64_t step = era.bucket[floor].step;
-      if (BucketSets::Replace(*seen, era.epoch[floor], time > step ? time - step : 0)) return;
+      if (impl_->Stale(rates, floor, seen->word)) continue;
+      const std::uint64_t time = rates.epoch[floor].TimeOf(seen->word);
+      const std::uint64_t step = rates.bucket[floor].step;
+      if (BucketSets::Replace(*seen, rates.epoch[floor], time > step ? time - step : 0)) return;
       continue;
     }
     // It goes where Charge would have taken it. A key that has a place but no entry has a full
     // bucket.
-    const std::uint64_t start = impl_->Start(era, floor, hashes[kParents], now);
-    if (era.bucket[floor].Passes(start, now) &&
-        impl_->sets[floor].HasRoom(hashes[floor], era.epoch[floor], now)) {
+    const std::uint64_t start = impl_->Start(rates, floor, hashes[kParents], now);
+    if (rates.bucket[floor].Passes(start, now) &&
+        impl_->sets[floor].HasRoom(hashes[floor], rates.epoch[floor], now)) {
       return;
     }
     ++floor;
@@ -184,20 +205,20 @@ void LimitTable::Reconfigure(const LimitSpec& spec, TimePoint at) {
                     spec.parent_share == impl_->spec.parent_share;
   impl_->spec = spec;
   if (same) return;
-  const Era& old = impl_->Now();
-  const std::size_t next = (impl_->era.load() + 1) % impl_->eras.size();
-  Era& era = impl_->eras[next];
+  const Rates& old = impl_->Now();
+  const std::size_t next = (impl_->latest.load() + 1) % impl_->rates.size();
+  Rates& fresh = impl_->rates[next];
   const std::uint64_t now = Gcra::At(at);
   for (std::size_t floor = 0; floor < kFloors; ++floor) {
-    era.bucket[floor] = Gcra::For(spec, Share(spec, floor));
-    era.epoch[floor] = {1 - old.epoch[floor].number, now, era.bucket[floor].step,
-                        old.bucket[floor].step, era.bucket[floor].full};
+    fresh.bucket[floor] = Gcra::For(spec, Share(spec, floor));
+    fresh.epoch[floor] = {1 - old.epoch[floor].number, now, fresh.bucket[floor].step,
+                        old.bucket[floor].step, fresh.bucket[floor].full};
   }
-  if (impl_->parents_until.load() > now) impl_->NoteParentDebt(now + era.bucket[kParents].full);
-  impl_->era.store(next, std::memory_order_release);
+  if (impl_->parents_until.load() > now) impl_->NoteParentDebt(now + fresh.bucket[kParents].full);
+  impl_->latest.store(next, std::memory_order_release);
   // From here on entries are read right by either epoch; this makes room for the next change.
   for (std::size_t floor = 0; floor < kFloors; ++floor) {
-    impl_->sets[floor].Convert(era.epoch[floor]);
+    impl_->sets[floor].Convert(fresh.epoch[floor]);
   }
 }
 

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "spillway/result.h"
 #include "spillway/units.h"
 
 namespace spillway {
@@ -47,10 +48,10 @@ struct LimitState {
 
 class LimitTable {
  public:
-  explicit LimitTable(const LimitSpec& spec);
+  // The error says how much memory the system did not give: "needs 17 MiB, which ...".
+  static Result<LimitTable> Create(const LimitSpec& spec);
   ~LimitTable();
-  LimitTable(const LimitTable&) = delete;
-  LimitTable& operator=(const LimitTable&) = delete;
+  LimitTable(LimitTable&&) noexcept;  // to its place, before any thread has it
 
   // Would one request pass at `now`? Changes nothing.
   LimitState Test(LimitKey key, TimePoint now) const;
@@ -75,6 +76,7 @@ class LimitTable {
 
  private:
   struct Impl;
+  explicit LimitTable(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -2,6 +2,7 @@
 #include "spillway/limit_table.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -50,7 +51,7 @@ class ReferenceBucket {
 };
 
 TEST(LimitTable, LetsExactlyTheBurstPassWhenIdle) {
-  LimitTable table({.rate = {10, 1s}, .burst = 40});
+  LimitTable table = LimitTable::Create({.rate = {10, 1s}, .burst = 40}).value();
   for (std::uint64_t i = 0; i < 40; ++i) {
     const LimitState state = table.Charge(Key(1), At(0s));
     ASSERT_TRUE(state.allowed);
@@ -67,7 +68,7 @@ TEST(LimitTable, LetsExactlyTheBurstPassWhenIdle) {
 }
 
 TEST(LimitTable, AllowsExactlyAtRetryAfterAndNotBefore) {
-  LimitTable table({.rate = {3, 1s}, .burst = 2});
+  LimitTable table = LimitTable::Create({.rate = {3, 1s}, .burst = 2}).value();
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(table.Charge(Key(1), At(0s)).allowed);
   const Duration wait = table.Test(Key(1), At(5ms)).retry_after;
   EXPECT_FALSE(table.Charge(Key(1), At(5ms + wait - 1ns)).allowed);
@@ -75,7 +76,7 @@ TEST(LimitTable, AllowsExactlyAtRetryAfterAndNotBefore) {
 }
 
 TEST(LimitTable, RefillsExactlyToTheBurstAfterALongIdle) {
-  LimitTable table({.rate = {1, 1s}, .burst = 3});
+  LimitTable table = LimitTable::Create({.rate = {1, 1s}, .burst = 3}).value();
   for (Duration start : {Duration(0s), Duration(100h)}) {
     int passed = 0;
     for (int i = 0; i < 10; ++i) passed += table.Charge(Key(1), At(start)).allowed;
@@ -84,7 +85,7 @@ TEST(LimitTable, RefillsExactlyToTheBurstAfterALongIdle) {
 }
 
 TEST(LimitTable, TestChangesNothingAndAgreesWithCharge) {
-  LimitTable table({.rate = {100, 1s}, .burst = 5, .keys = 1024});
+  LimitTable table = LimitTable::Create({.rate = {100, 1s}, .burst = 5, .keys = 1024}).value();
   std::mt19937_64 chance(3);
   Duration t{0};
   for (int i = 0; i < 100'000; ++i) {
@@ -107,7 +108,7 @@ TEST(LimitTable, AgreesWithACountingBucketForRandomArrivals) {
        {Rate{1, 1h}, Rate{5, 60s}, Rate{7, 1s}, Rate{100, 1s}, Rate{1'000'000, 1s}}) {
     for (const std::uint64_t burst : {1U, 2U, 40U}) {
       const LimitSpec spec{.rate = rate, .burst = burst, .keys = 1024};
-      LimitTable table(spec);
+      LimitTable table = LimitTable::Create(spec).value();
       ReferenceBucket reference(spec);
       std::mt19937_64 chance(rate.events + burst);
       const auto gap = static_cast<std::uint64_t>(rate.period.count()) / rate.events;
@@ -132,21 +133,21 @@ TEST(LimitTable, AgreesWithACountingBucketForRandomArrivals) {
 }
 
 TEST(LimitTable, HoldsVeryHighAndVeryLowRates) {
-  LimitTable fast({.rate = {1'000'000, 1s}, .burst = 1000});
+  LimitTable fast = LimitTable::Create({.rate = {1'000'000, 1s}, .burst = 1000}).value();
   std::uint64_t passed = 0;
   for (int i = 0; i < 2'000'000; ++i) {
     passed += fast.Charge(Key(1), At(Duration(500) * i)).allowed;
   }
   EXPECT_EQ(passed, 1'000'000U + 999U);
 
-  LimitTable slow({.rate = {1, 1h}, .burst = 1});
+  LimitTable slow = LimitTable::Create({.rate = {1, 1h}, .burst = 1}).value();
   EXPECT_TRUE(slow.Charge(Key(1), At(0s)).allowed);
   EXPECT_FALSE(slow.Charge(Key(1), At(1h - 1ns)).allowed);
   EXPECT_TRUE(slow.Charge(Key(1), At(1h)).allowed);
 }
 
 TEST(LimitTable, SaturatesInsteadOfWrapping) {
-  LimitTable table({.rate = {1, std::chrono::hours(24 * 365)}, .burst = 1ULL << 62});
+  LimitTable table = LimitTable::Create({.rate = {1, std::chrono::hours(24 * 365)}, .burst = 1ULL << 62}).value();
   LimitState state = table.Charge(Key(1), At(0s));
   EXPECT_TRUE(state.allowed);
   EXPECT_LT(state.reset, Duration(std::chrono::hours(24 * 366)));
@@ -154,7 +155,7 @@ TEST(LimitTable, SaturatesInsteadOfWrapping) {
   for (int i = 0; i < 100; ++i) passed += table.Charge(Key(1), At(0s)).allowed;
   EXPECT_EQ(passed, 9U);  // the years that the horizon holds
 
-  LimitTable edge({.rate = {1, 1s}, .burst = 2});
+  LimitTable edge = LimitTable::Create({.rate = {1, 1s}, .burst = 2}).value();
   EXPECT_TRUE(edge.Charge(Key(1), TimePoint::max()).allowed);
   EXPECT_TRUE(edge.Charge(Key(1), TimePoint::max()).allowed);
   EXPECT_FALSE(edge.Charge(Key(1), TimePoint::max()).allowed);
@@ -162,7 +163,7 @@ TEST(LimitTable, SaturatesInsteadOfWrapping) {
 }
 
 TEST(LimitTable, LetsALateClockNeitherMakeNorLoseTokens) {
-  LimitTable table({.rate = {1, 1s}, .burst = 2});
+  LimitTable table = LimitTable::Create({.rate = {1, 1s}, .burst = 2}).value();
   EXPECT_TRUE(table.Charge(Key(1), At(10s)).allowed);
   // Another thread, whose loop turn began earlier: to it the bucket looks emptier, which takes
   // nothing.
@@ -173,7 +174,7 @@ TEST(LimitTable, LetsALateClockNeitherMakeNorLoseTokens) {
 }
 
 TEST(LimitTable, GivesBackWhatAnotherLimitRefused) {
-  LimitTable table({.rate = {1, 1s}, .burst = 3});
+  LimitTable table = LimitTable::Create({.rate = {1, 1s}, .burst = 3}).value();
   for (int i = 0; i < 2; ++i) table.Charge(Key(1), At(0s));
   table.Refund(Key(1), At(0s));
   EXPECT_EQ(table.Test(Key(1), At(0s)).remaining, 2U);
@@ -193,7 +194,7 @@ void Crowd(LimitTable* table, TimePoint now) {
 }
 
 TEST(LimitTable, PutsAKeyWithoutAPlaceUnderItsParentsBucket) {
-  LimitTable table({.rate = {1, 1s}, .burst = 5, .keys = 1024, .parent_share = 2});
+  LimitTable table = LimitTable::Create({.rate = {1, 1s}, .burst = 5, .keys = 1024, .parent_share = 2}).value();
   Crowd(&table, At(0s));
   std::uint64_t passed = 0;
   for (std::uint64_t n = 0; n < 100; ++n) {  // one neighbourhood, each asks once
@@ -211,7 +212,7 @@ TEST(LimitTable, PutsAKeyWithoutAPlaceUnderItsParentsBucket) {
 }
 
 TEST(LimitTable, GivesALiveKeyNoFreshBucketHoweverManyCome) {
-  LimitTable table({.rate = {1, 10s}, .burst = 3, .keys = 1024});
+  LimitTable table = LimitTable::Create({.rate = {1, 10s}, .burst = 3, .keys = 1024}).value();
   std::vector<LimitKey> spent;
   for (std::uint64_t n = 0; n < 300; ++n) {
     for (int i = 0; i < 3; ++i) table.Charge(Key(n), At(0s));
@@ -222,7 +223,7 @@ TEST(LimitTable, GivesALiveKeyNoFreshBucketHoweverManyCome) {
 }
 
 TEST(LimitTable, LetsAKeyThatGetsAPlaceTakeOverItsParentsDebt) {
-  LimitTable table({.rate = {1, 1s}, .burst = 10, .keys = 1024, .parent_share = 1});
+  LimitTable table = LimitTable::Create({.rate = {1, 1s}, .burst = 10, .keys = 1024, .parent_share = 1}).value();
   Crowd(&table, At(0s));
   const TimePoint later = At(900ms);  // the crowd's buckets, one taken from each, are not yet full
   int passed = 0;
@@ -238,7 +239,7 @@ TEST(LimitTable, IsNeverMoreLenientThanOneBucketForEachKeyUnderAnyCrowd) {
   // With parent_share 1 this is exact: every key against its own reference, 30,000 keys on 1,024
   // places.
   const LimitSpec spec{.rate = {2, 1s}, .burst = 4, .keys = 1024, .parent_share = 1};
-  LimitTable table(spec);
+  LimitTable table = LimitTable::Create(spec).value();
   std::unordered_map<std::uint64_t, ReferenceBucket> references;
   std::mt19937_64 chance(5);
   TimePoint now = At(0s);
@@ -261,7 +262,7 @@ TEST(LimitTable, IsNeverMoreLenientThanOneBucketForEachKeyUnderAnyCrowd) {
 TEST(LimitTable, KeepsAMillionAddressesInThirtyTwoBytesEach) {
   constexpr std::uint64_t kAddresses = 1'000'000;
   const LimitSpec spec{.rate = {1, 60s}, .burst = 3, .keys = 1 << 20};
-  LimitTable table(spec);
+  LimitTable table = LimitTable::Create(spec).value();
   EXPECT_LE(table.Count(At(0s)).memory_bytes, 32 * kAddresses);
   std::vector<std::uint64_t> left(kAddresses, kAddresses);  // kAddresses: no bucket of its own
   for (std::uint64_t n = 0; n < kAddresses; ++n) {
@@ -287,7 +288,7 @@ TEST(LimitTable, KeepsAMillionAddressesInThirtyTwoBytesEach) {
 }
 
 TEST(LimitTable, ForgetsKeysWhoseBucketsAreFull) {
-  LimitTable table({.rate = {10, 1s}, .burst = 2, .keys = 1024});
+  LimitTable table = LimitTable::Create({.rate = {10, 1s}, .burst = 2, .keys = 1024}).value();
   for (int second = 0; second < 50; ++second) {
     for (std::uint64_t n = 0; n < 100; ++n) {
       const auto key = Key(static_cast<std::uint64_t>(second) * 100 + n);
@@ -299,7 +300,7 @@ TEST(LimitTable, ForgetsKeysWhoseBucketsAreFull) {
 }
 
 TEST(LimitTable, KeepsTheUsedPartWhenTheRateChanges) {
-  LimitTable table({.rate = {10, 1s}, .burst = 10});
+  LimitTable table = LimitTable::Create({.rate = {10, 1s}, .burst = 10}).value();
   for (int i = 0; i < 6; ++i) table.Charge(Key(1), At(0s));
   table.Reconfigure({.rate = {1, 1s}, .burst = 10}, At(100ms));  // five used by now
   EXPECT_EQ(table.Test(Key(1), At(100ms)).remaining, 5U);
@@ -316,7 +317,7 @@ TEST(LimitTable, KeepsTheUsedPartWhenTheRateChanges) {
 
 TEST(LimitTable, IsExactOverSeveralThreadsOnOneKey) {
   for (int round = 0; round < 50; ++round) {
-    LimitTable table({.rate = {100, 1s}, .burst = 50, .keys = 1024});
+    LimitTable table = LimitTable::Create({.rate = {100, 1s}, .burst = 50, .keys = 1024}).value();
     std::atomic<int> passed{0}, ready{0};
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
@@ -335,10 +336,36 @@ TEST(LimitTable, IsExactOverSeveralThreadsOnOneKey) {
   }
 }
 
+// The address space of the process, bounded for as long as it lives.
+class AddressSpace {
+ public:
+  explicit AddressSpace(rlim_t bytes) {
+    getrlimit(RLIMIT_AS, &before_);
+    const rlimit bounded{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_AS, &bounded);
+  }
+  ~AddressSpace() { setrlimit(RLIMIT_AS, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST(LimitTable, IsRefusedWhenTheSystemDoesNotGiveItsMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs its address space";
+#endif
+  const AddressSpace bound(rlim_t{2} << 30);
+  const auto table = LimitTable::Create({.rate = {1, 1s}, .keys = 1 << 28});
+  ASSERT_FALSE(table.has_value());
+  EXPECT_EQ(table.error().message,
+            "needs 4353 MiB, which the system does not give; fewer `keys` need less");
+  EXPECT_TRUE(LimitTable::Create({.rate = {1, 1s}, .keys = 1024}).has_value());
+}
+
 TEST(LimitTable, NeverInsertsAKeyTwice) {
   // Four threads insert the same new keys at once; each key's single token may be taken once only.
   constexpr std::uint64_t kKeys = 20'000;
-  LimitTable table({.rate = {1, 1h}, .burst = 1, .keys = 1 << 18});
+  LimitTable table = LimitTable::Create({.rate = {1, 1h}, .burst = 1, .keys = 1 << 18}).value();
   std::vector<std::atomic<int>> passed(kKeys);
   std::atomic<int> ready{0};
   std::vector<std::thread> threads;
@@ -358,7 +385,7 @@ TEST(LimitTable, NeverInsertsAKeyTwice) {
 TEST(LimitTable, HoldsEachKeysRateWhileEntriesChangeHands) {
   // Few places, short lives: entries expire and are taken over all the time, by four threads.
   const LimitSpec spec{.rate = {1000, 1s}, .burst = 2, .keys = 1024, .parent_share = 1};
-  LimitTable table(spec);
+  LimitTable table = LimitTable::Create(spec).value();
   constexpr std::uint64_t kKeys = 2000;
   std::vector<std::atomic<int>> passed(kKeys);
   std::atomic<std::int64_t> clock{0};  // one clock for all: the rate is measured against it
@@ -380,7 +407,7 @@ TEST(LimitTable, HoldsEachKeysRateWhileEntriesChangeHands) {
 }
 
 TEST(LimitTable, IsReconfiguredWhileItIsCharged) {
-  LimitTable table({.rate = {100, 1s}, .burst = 10, .keys = 1024});
+  LimitTable table = LimitTable::Create({.rate = {100, 1s}, .burst = 10, .keys = 1024}).value();
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < 2; ++t) {

@@ -75,9 +75,9 @@ class RuleBook {
     policy = builder.Build(&error);
     if (policy == nullptr) return;
     for (const LimitInfo& limit : policy->limits()) {
-      tables_.emplace_back(limit.spec);
+      tables_.push_back(LimitTable::Create(limit.spec).value());
       limits.push_back(&tables_.back());
-      tables_.emplace_back(limit.spec);
+      tables_.push_back(LimitTable::Create(limit.spec).value());
       shadow_limits.push_back(&tables_.back());
     }
     toggles_ = std::make_unique<bool[]>(policy->toggles().size() + 1);
