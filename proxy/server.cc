@@ -77,6 +77,7 @@ struct Server::Impl {
   };
 
   Result<Prepared> Prepare(Config config);
+  std::string Hint(const SocketAddress& refused) const;
   void Commit(Prepared prepared);
   void ReplaceAdmin(std::unique_ptr<AdminServer> fresh);
   void OnToggle(std::size_t index, bool on);
@@ -138,7 +139,7 @@ Result<Server::Impl::Prepared> Server::Impl::Prepare(Config config) {
     const bool kept = admin && generation->config.admin.address == admin_config.address;
     if (!kept) {
       auto fresh = AdminServer::Open(loop, server, *admin_config.address, *prepared.guard);
-      if (!fresh) return Fail(fresh.error().message);
+      if (!fresh) return Fail(fresh.error().message + Hint(*admin_config.address));
       prepared.new_admin = std::move(*fresh);
     }
   }
@@ -147,6 +148,16 @@ Result<Server::Impl::Prepared> Server::Impl::Prepare(Config config) {
     return Fail("access_log: " + log.error().message);
   }
   return prepared;
+}
+
+// The port that a new admin address is refused on may be held by our own admin side, which stays
+// until the new one is there: 127.0.0.1:9901 does not widen to :9901 while it runs.
+std::string Server::Impl::Hint(const SocketAddress& refused) const {
+  const bool ours = admin && refused.form == SocketAddress::Form::kIp &&
+                    admin->address().ends_with(":" + std::to_string(refused.port));
+  if (!ours) return {};
+  return "; the present admin address has this port until it is given up: this change needs "
+         "another port, or a restart";
 }
 
 void Server::Impl::Commit(Prepared prepared) {

@@ -148,6 +148,17 @@ class Refuses(Case):
         with Conversation(connection) as client:
             self.assertEqual(client.ask(target="/readyz", host="localhost").status, 200)
 
+    def test_an_address_that_only_widens_says_what_it_needs(self):
+        settings = config(self.server)
+        proxy = self.spillway(settings, files={"admin.token": "correct horse battery staple\n"})
+        settings["admin"] = {"address": f":{proxy.admin_port}", "token_file": "admin.token"}
+        proxy.configure(settings)
+        status, text = proxy.reload()
+        self.assertEqual(status, 422)
+        self.assertIn("in use", text)
+        self.assertIn("another port, or a restart", text)
+        self.assertEqual(proxy.admin("GET", "/livez")[0], 200)
+
     def test_off_means_off(self):
         proxy = self.spillway(config(self.server, admin="off"))
         self.assertEqual(ask(proxy.port).status, 200)
