@@ -198,6 +198,7 @@ Json ViewStatus(const AdminControls& server) {
   json["connections"] = {{"open", SumWorkers(server, &WorkerCounters::connections_open)},
                          {"accepted", SumWorkers(server, &WorkerCounters::connections_accepted)},
                          {"refused", SumWorkers(server, &WorkerCounters::connections_refused)},
+                         {"accept_pauses", SumWorkers(server, &WorkerCounters::accept_pauses)},
                          {"kept_upstream", server.kept_upstream_connections()}};
   Json& decisions = json["decisions"] = Json::object();
   for (std::size_t i = 0; i < static_cast<std::size_t>(Decision::kCount); ++i) {

@@ -103,13 +103,12 @@ std::vector<std::vector<std::shared_ptr<T>>> CarryCounters(
 }
 
 // A client connection may need an upstream one beside it.
-std::size_t ConnectionsPerWorker(const Config& config, const ProcessConstants& constants) {
-  std::uint64_t all = config.clients.max_connections;
+std::uint64_t MostConnections(const Config& config, const ProcessConstants& constants) {
+  const std::uint64_t asked = config.clients.max_connections;
   const std::uint64_t possible = constants.descriptors > 2 * kReservedDescriptors
                                      ? (constants.descriptors - kReservedDescriptors) / 2
                                      : kReservedDescriptors / 2;
-  if (all == 0 || all > possible) all = possible;
-  return std::max<std::size_t>(1, all / constants.workers);
+  return asked == 0 ? possible : std::min(asked, possible);
 }
 
 }  // namespace
@@ -134,7 +133,7 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.tls = std::move(*tls);
   next.challenge = std::move(*challenge);
   next.hash_seed = constants.hash_seed;
-  next.connections_per_worker = ConnectionsPerWorker(next.config, constants);
+  next.most_connections = MostConnections(next.config, constants);
   next.pools = keeper.Build(next.config.pools);
   if (Result<void> carried = CarryLimits(previous, &blueprint); !carried) {
     return Fail(carried.error().message);

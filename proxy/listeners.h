@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/listener_id.h"
 #include "proxy/worker.h"
 #include "spillway/config.h"
 #include "spillway/result.h"
@@ -31,7 +32,7 @@ class SocketPath {
 
 // One listener of the configuration, opened for every worker.
 struct OpenedListener {
-  std::string text;      // as configured
+  ListenerId id;
   std::string address;   // the real one: "127.0.0.1:8080"
   SocketPath unix_path;  // empty for TCP
   // TCP: a socket each (SO_REUSEPORT); unix: duplicates of one
@@ -55,8 +56,8 @@ class Listeners {
     std::string address;
     SocketPath unix_path;
   };
-  std::map<std::string, Known> known_;  // by text
-  std::vector<std::string> order_;      // texts
+  std::map<ListenerId, Known> known_;
+  std::vector<ListenerId> order_;  // of the configuration
 };
 
 }  // namespace spillway

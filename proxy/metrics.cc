@@ -158,8 +158,11 @@ class Scrape {
   void Connections() {
     NewCounter("spillway_connections_accepted_total", "Client connections accepted.")
         .Add(Sum(&WorkerCounters::connections_accepted));
-    NewCounter("spillway_connections_refused_total", "Client connections over the limit, closed.")
+    NewCounter("spillway_connections_refused_total", "Client connections closed for want of a PROXY header.")
         .Add(Sum(&WorkerCounters::connections_refused));
+    NewCounter("spillway_accept_pauses_total",
+               "Times that accepting paused because descriptors or memory had run out.")
+        .Add(Sum(&WorkerCounters::accept_pauses));
     NewGauge("spillway_connections_open", "Client connections now.")
         .Add(Sum(&WorkerCounters::connections_open));
     NewCounter("spillway_client_aborts_total", "Requests whose client left before the end.")

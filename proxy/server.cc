@@ -107,6 +107,7 @@ struct Server::Impl {
   Listeners listeners;
   std::shared_ptr<const Generation> generation;
   std::unique_ptr<AccessLog> access_log;
+  ConnectionCount connections;
   std::vector<std::unique_ptr<Worker>> workers;  // destroyed before the log they write to
   std::unique_ptr<AdminServer> admin;
   std::vector<std::unique_ptr<AdminServer>> retired_admin;
@@ -179,6 +180,12 @@ void Server::Impl::Commit(Prepared prepared) {
   const auto rules = config.policy->rules();
   const bool challenges = std::any_of(
       rules.begin(), rules.end(), [](const RuleInfo& rule) { return rule.action == "challenge"; });
+  if (config.clients.max_connections > generation->most_connections) {
+    log::Warning("clients.max_connections: {} is more than {}, which the limit of {} descriptors "
+                 "allows: that many are open at once, others wait",
+                 config.clients.max_connections, generation->most_connections,
+                 constants.descriptors);
+  }
   if (challenges && config.challenge.key_file.empty() && !std::exchange(told_of_key, true)) {
     log::Info(
         "the challenge key was made at the start: passes end with this process; set "
@@ -318,7 +325,7 @@ Result<void> Server::Start() {
 
   for (std::size_t i = 0; i < impl.constants.workers; ++i) {
     const std::string name = "worker " + std::to_string(i);
-    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log,
+    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log, impl.connections,
                                                     SeedFor(impl.options.seed, name),
                                                     SeedFor(impl.options.seed, name + " ids")));
     impl.workers.back()->Start();

@@ -21,14 +21,21 @@ constexpr int kAcceptsPerTurn = 64;
 // More than a listener's backlog holds (proxy/socket.h).
 constexpr int kBacklog = 8192;
 
-// When descriptors have run out, how long accepting pauses: the backlog holds what comes meanwhile.
+// How long accepting pauses; the backlog holds what comes meanwhile. When descriptors have run out:
 constexpr Duration kAcceptPause = 50ms;
+// When as many connections are open as may be: one of another worker may end, which does not tell.
+constexpr Duration kFullPause = 20ms;
+
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
 
 struct Worker::Impl {
-  Impl(std::size_t index, AccessLog& access_log, std::uint64_t seed, std::uint64_t id_seed)
-      : context(index, access_log, seed, id_seed), resume(context.loop, this, &OnResume) {
+  Impl(std::size_t index, AccessLog& access_log, ConnectionCount& all, std::uint64_t seed,
+       std::uint64_t id_seed)
+      : context(index, access_log, seed, id_seed),
+        connections(all),
+        resume(context.loop, this, &OnResume) {
     context.on_connection_gone = [this] { ConnectionGone(); };
   }
   ~Impl() { context.on_connection_gone = nullptr; }
@@ -37,15 +44,16 @@ struct Worker::Impl {
     Listener(Impl& owner, WorkerListener from)
         : impl(owner),
           fd(std::move(from.fd)),
-          address(std::move(from.address)),
+          id(std::move(from.id)),
           watch(owner.context.loop, fd.get(), this, &OnReadable, nullptr) {}
     static void OnReadable(void* self) {
       auto* listener = static_cast<Listener*>(self);
-      listener->impl.AcceptFrom(*listener, kAcceptsPerTurn, listener->impl.most_connections());
+      const std::uint64_t most = listener->impl.context.generation->shared->most_connections;
+      listener->impl.AcceptFrom(*listener, kAcceptsPerTurn, most);
     }
     Impl& impl;
     Fd fd;
-    std::string address;
+    ListenerId id;
     std::shared_ptr<const TlsContext> tls;  // null: plain
     bool proxy_protocol = false;
     IoWatch watch;
@@ -53,19 +61,20 @@ struct Worker::Impl {
 
   void Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
              std::vector<WorkerListener> added);
-  void AcceptFrom(Listener& listener, int most, std::size_t limit);
+  void AcceptFrom(Listener& listener, int most, std::uint64_t limit);
+  void Pause(Duration time);
   void AcceptAgain();
   void CloseListener(Listener& listener);
   void Drain(std::function<void()> when_drained);
   void ConnectionGone();
   void CheckDrained();
-  std::size_t most_connections() const;
   static void OnResume(void* self) { static_cast<Impl*>(self)->AcceptAgain(); }
 
   WorkerContext context;
+  ConnectionCount& connections;  // of all workers
   std::vector<std::unique_ptr<Listener>> listeners;
-  Deadline resume;
-  bool accepting = true;  // false: paused at the connection limit
+  Deadline resume;    // armed: accepting pauses until then
+  bool full = false;  // it pauses at the connection limit, not for want of descriptors
   std::function<void()> drained;
   std::thread thread;
 };
@@ -75,14 +84,13 @@ void Worker::Impl::Adopt(std::shared_ptr<const Generation> generation, std::vect
   auto next =
       std::make_shared<LocalGeneration>(std::move(generation), std::move(toggles), context.index);
   const std::vector<ListenerConfig>& configured = next->shared->config.listeners;
+  const std::vector<ListenerId> ids = ListenerIds(configured);
   const auto find = [&](const Listener& listener) {
-    return std::find_if(configured.begin(), configured.end(), [&](const ListenerConfig& each) {
-      return each.address.text == listener.address;
-    });
+    return std::find(ids.begin(), ids.end(), listener.id);
   };
   std::vector<std::unique_ptr<Listener>> kept, gone;
   for (std::unique_ptr<Listener>& listener : listeners) {
-    (find(*listener) != configured.end() ? kept : gone).push_back(std::move(listener));
+    (find(*listener) != ids.end() ? kept : gone).push_back(std::move(listener));
   }
   listeners = std::move(kept);
   for (const auto& listener : gone) CloseListener(*listener);
@@ -92,42 +100,35 @@ void Worker::Impl::Adopt(std::shared_ptr<const Generation> generation, std::vect
     listeners.push_back(std::make_unique<Listener>(*this, std::move(each)));
   }
   for (const auto& listener : listeners) {
-    const auto found = find(*listener);
-    listener->tls = next->shared->tls[static_cast<std::size_t>(found - configured.begin())];
-    listener->proxy_protocol = found->proxy_protocol;
+    const auto found = static_cast<std::size_t>(find(*listener) - ids.begin());
+    listener->tls = next->shared->tls[found];
+    listener->proxy_protocol = configured[found].proxy_protocol;
   }
-  if (!resume.armed()) AcceptAgain();  // there may be new listeners, or a higher limit
+  if (full || !resume.armed()) AcceptAgain();  // there may be new listeners, or a higher limit
 }
 
 // What is in the backlog has connected already and is still served, whatever the limit.
 void Worker::Impl::CloseListener(Listener& listener) {
   listener.watch.WantRead(false);
-  AcceptFrom(listener, kBacklog, std::numeric_limits<std::size_t>::max());
+  AcceptFrom(listener, kBacklog, kNoLimit);
 }
 
-std::size_t Worker::Impl::most_connections() const {
-  const Generation& shared = *context.generation->shared;
-  return std::max<std::size_t>(shared.connections_per_worker, 1);
-}
-
-void Worker::Impl::AcceptFrom(Listener& listener, int most, std::size_t limit) {
+void Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit) {
   for (int i = 0; i < most; ++i) {
-    if (context.connection_count() >= limit) {
-      accepting = false;
-      for (const auto& each : listeners) each->watch.WantRead(false);
-      return;
+    if (!connections.TryAdd(limit)) {
+      full = true;
+      return Pause(kFullPause);
     }
     std::optional<Accepted> accepted = Accept(listener.fd.get());
     if (!accepted) {
+      connections.Remove();
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
       // Out of descriptors or memory. Level-triggered readiness would spin here: pause instead.
       log::Warning("cannot accept: {}", std::strerror(errno));
-      context.counters.connections_refused.Add();
-      accepting = false;
-      for (const auto& each : listeners) each->watch.WantRead(false);
-      resume.SetAfter(kAcceptPause);
-      return;
+      context.counters.accept_pauses.Add();
+      full = false;
+      return Pause(kAcceptPause);
     }
     auto connection = std::make_unique<ClientConnection>(context, std::move(*accepted),
                                                          listener.tls, listener.proxy_protocol);
@@ -137,13 +138,20 @@ void Worker::Impl::AcceptFrom(Listener& listener, int most, std::size_t limit) {
   }
 }
 
+void Worker::Impl::Pause(Duration time) {
+  for (const auto& each : listeners) each->watch.WantRead(false);
+  resume.SetAfter(time);
+}
+
 void Worker::Impl::AcceptAgain() {
-  accepting = true;
+  full = false;
+  resume.Clear();
   for (const auto& each : listeners) each->watch.WantRead(true);
 }
 
 void Worker::Impl::ConnectionGone() {
-  if (!accepting && !resume.armed()) resume.Set(context.loop.now());
+  connections.Remove();
+  if (full) resume.Set(context.loop.now());
   CheckDrained();
 }
 
@@ -161,8 +169,9 @@ void Worker::Impl::CheckDrained() {
   std::exchange(drained, nullptr)();
 }
 
-Worker::Worker(std::size_t index, AccessLog& access_log, std::uint64_t seed, std::uint64_t id_seed)
-    : impl_(std::make_unique<Impl>(index, access_log, seed, id_seed)) {}
+Worker::Worker(std::size_t index, AccessLog& access_log, ConnectionCount& connections,
+               std::uint64_t seed, std::uint64_t id_seed)
+    : impl_(std::make_unique<Impl>(index, access_log, connections, seed, id_seed)) {}
 
 Worker::~Worker() = default;
 

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 // A worker: one thread, one event loop, its own listening sockets, client connections and kept
-// upstream connections. Workers share nothing but what a Generation points to.
+// upstream connections. Workers share nothing but what a Generation points to, and the count of
+// connections.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "proxy/access_log.h"
+#include "proxy/connection_count.h"
 #include "proxy/counters.h"
 #include "proxy/generation.h"
+#include "proxy/listener_id.h"
 #include "proxy/loop.h"
 #include "proxy/socket.h"
 
@@ -21,14 +23,15 @@ namespace spillway {
 // A listening socket for one worker: its own (SO_REUSEPORT), or a duplicate of a shared one (unix).
 struct WorkerListener {
   Fd fd;
-  std::string address;  // the text of its ListenerConfig; matches it to the generation's listeners
+  ListenerId id;  // matches it to the generation's listeners
 };
 
 class Worker {
  public:
-  // REQUIRES: access_log outlives the worker. `seed` starts its random numbers, `id_seed`
-  // its request ids; the two must tell nothing of one another.
-  Worker(std::size_t index, AccessLog& access_log, std::uint64_t seed, std::uint64_t id_seed);
+  // REQUIRES: access_log and connections, which all workers share, outlive the worker. `seed`
+  // starts its random numbers, `id_seed` its request ids; the two must tell nothing of one another.
+  Worker(std::size_t index, AccessLog& access_log, ConnectionCount& connections,
+         std::uint64_t seed, std::uint64_t id_seed);
   ~Worker();  // Stop first
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -38,7 +41,7 @@ class Worker {
 
   // From the control thread; each takes effect on the worker's next turn.
   // New requests are judged by `generation` from then on; `toggles` are its toggles' states.
-  // `added` listeners begin to accept; those whose address is no longer configured are closed
+  // `added` listeners begin to accept; those that are no longer configured are closed
   // (gracefully).
   void Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
              std::vector<WorkerListener> added);

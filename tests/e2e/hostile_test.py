@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Requests that no honest client sends. Each is refused, and the upstream never learns of it."""
 
+import select
 import time
 
 from harness import Case, ask, config, connect, eventually, main
@@ -259,6 +260,29 @@ class Many(Case):
             self.assertEqual(len(server.requests), 11)
             held[1].close()
             self.assertEqual(client.read_response().status, 200)
+
+    def test_the_limit_is_one_over_all_workers(self):
+        server = self.origin()
+        proxy = self.spillway(config(server, workers=8, clients={"max_connections": 2}))
+        clients = [self.connect(proxy.port) for _ in range(12)]  # the kernel spreads them over the workers
+        for client in clients:
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        waiting = list(clients)
+        for round in range(6):
+            served = lambda: select.select([client.socket for client in waiting], [], [], 0)[0]
+            eventually(lambda: len(served()) == 2, "two more to be served")
+            self.assertEqual(len(server.requests), 2 * (round + 1))
+            self.assertEqual(proxy.metric("spillway_connections_open"), 2)
+            for client in [client for client in waiting if client.socket in served()]:
+                self.assertEqual(client.read_response().status, 200)
+                waiting.remove(client)
+                client.close()
+        self.assertEqual(waiting, [])
+
+    def test_a_limit_that_the_descriptors_do_not_allow_is_told(self):
+        server = self.origin()
+        proxy = self.spillway(config(server, clients={"max_connections": 1000}), prefix=("prlimit", "--nofile=264:264"))
+        proxy.log.wait(r"clients.max_connections: 1000 is more than 100, which the limit of 264 descriptors allows")
 
 
 if __name__ == "__main__":

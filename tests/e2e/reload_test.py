@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A new configuration while it runs: all of it or nothing, and no request lost on the way."""
 
+import resource
 import signal
 import threading
+import unittest
 
 from harness import PATIENCE, SANITIZED, SLOWNESS, Case, ask, config, connect, eventually, main
 
@@ -106,6 +108,55 @@ class Swap(Case):
         self.assertGreaterEqual(status, 400)
         self.assertIn("192.0.2.1", text)
         self.assertEqual(ask(proxy.port).status, 200)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer needs its address space")
+    def test_a_table_that_memory_does_not_allow_changes_nothing(self):
+        server = self.origin()
+        settings = config(server, limits={"l": {"key": "client.address", "rate": "1/h", "burst": 1}},
+                          rules=[{"name": "l", "action": {"limit": "l"}}])
+        proxy = self.spillway(settings)
+        self.assertEqual([ask(proxy.port).status for _ in range(2)], [200, 429])
+        resource.prlimit(proxy.pid, resource.RLIMIT_AS, (2 << 30, 2 << 30))
+        settings["limits"]["l"]["keys"] = 268435456  # legal
+        settings["rules"][0]["action"] = "deny"
+        proxy.configure(settings)
+        status, text = proxy.reload()
+        self.assertEqual(status, 422)
+        self.assertIn("limits.l needs 4353 MiB, which the system does not give", text)
+        self.assertEqual(ask(proxy.port).status, 429)
+        settings["limits"]["l"]["keys"] = 2048
+        settings["rules"][0]["action"] = {"limit": "l"}
+        proxy.configure(settings)
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: ask(proxy.port).status == 200, "the new table")
+
+    def test_listeners_of_one_text_keep_their_own_settings_and_their_order(self):
+        server = self.origin()
+        plain, proxied = {"address": "127.0.0.1:0"}, {"address": "127.0.0.1:0", "proxy_protocol": True}
+        settings = config(server, listeners=[plain, proxied])
+        proxy = self.spillway(settings)
+        ports = [proxy.port_of(0), proxy.port_of(1)]
+
+        def wants_header(port):
+            with connect(port) as client:
+                client.send("PROXY TCP4 198.51.100.7 198.51.100.8 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                return client.read_response().status == 200
+
+        self.assertEqual([wants_header(port) for port in ports], [False, True])
+        self.assertEqual(ask(ports[0]).status, 200)
+        settings["listeners"] = [plain, proxied, plain]
+        proxy.configure(settings)
+        self.assertEqual(proxy.reload()[0], 200)
+        ports.append(proxy.port_of(2))
+        eventually(lambda: ask(ports[2]).status == 200, "the third listener")
+        self.assertEqual([wants_header(port) for port in ports], [False, True, False])
+        settings["listeners"] = [proxied, plain]
+        proxy.configure(settings)
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: wants_header(ports[0]), "the first to have the first's settings")
+        self.assertEqual(wants_header(ports[1]), False)
+        with self.assertRaises(ConnectionRefusedError):
+            connect(ports[2])
 
     def listeners(self, *hosts, **more):
         return [{"address": f"{host}:0", **more} for host in hosts]
