@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Judging one request:
 //
-//   next candidate rule -> its gate's stage has run? -> switched on? -> condition holds? -> act ->
-//   next ...
-//                                                                        \-> final: settle the
-//                                                                        limits, done
+//   next candidate rule -> its gate's stage has run? -> switched on? -> condition holds? -> act -.
+//        ^                                                                                       |
+//        +---------------------------------- not final ------------------------------------------+
+//                                              final: settle the limits, done <------------------'
 //
-// Limits are tested as their rules come and charged once, together, when the request is known to go
-// on.
+// Limits are tested as their rules come and charged once, together, when the request is known to
+// go on.
 #include "spillway/policy.h"
 
 #include <algorithm>
@@ -170,12 +170,15 @@ class Judgement {
   }
 
   void TestShadowLimits(std::uint32_t rule) {
+    const std::size_t before = scratch_->shadow_pending.size();
     for (const std::uint32_t limit : rules_.rules[rule].action.limits) {
       if (Has(scratch_->shadow_pending, limit)) continue;
       const PendingCharge charge{limit, Key(limit), rule, 0};
       if (facts_.shadow_limits[limit]->Test(charge.key, now_).allowed) {
         scratch_->shadow_pending.push_back(charge);
       } else {
+        // As a refusal would: no limit is charged for this rule.
+        scratch_->shadow_pending.resize(before);
         verdict_->matches.back().over_limit = true;
         return;
       }

@@ -191,6 +191,38 @@ TEST_F(Policies, ChargeNoLimitWhenOneRefuses) {
   EXPECT_EQ(book.verdict.limits[0].state.remaining, 1U);  // the client's was not charged above
 }
 
+TEST_F(Policies, ChargeNoShadowLimitWhenOneWouldRefuse) {
+  RuleBook& book = Book("[{ mode: shadow, action: { limit: [limit-0, limit-1] } }]",
+                        {"client.address", "path"});
+  const Sample other = From("198.51.100.1");
+  for (int i = 0; i < 3; ++i) {  // the path's two are gone
+    book.Judge(other);
+    EXPECT_EQ(book.verdict.matches[0].over_limit, i == 2);
+  }
+  book.Judge({});
+  EXPECT_TRUE(book.verdict.matches[0].over_limit);
+  Sample elsewhere;
+  for (int i = 0; i < 3; ++i) {  // the client's was not charged above
+    elsewhere.target = "/elsewhere/" + std::to_string(i);
+    book.Judge(elsewhere);
+    EXPECT_EQ(book.verdict.matches[0].over_limit, i == 2);
+  }
+}
+
+// Two rules in shadow that share a limit: the one that would refuse takes only its own back.
+TEST_F(Policies, KeepTheShadowChargesOfAnotherRuleWhenOneWouldRefuse) {
+  RuleBook& book = Book(R"(
+- { mode: shadow, action: { limit: limit-0 } }
+- { mode: shadow, action: { limit: [limit-0, limit-1] } })",
+                        {"client.address", "global"});
+  for (const char* client : {"198.51.100.1", "198.51.100.2"}) book.Judge(From(client));
+  for (int i = 0; i < 3; ++i) {
+    book.Judge({});
+    EXPECT_EQ(book.verdict.matches[0].over_limit, i == 2);
+    EXPECT_TRUE(book.verdict.matches[1].over_limit);
+  }
+}
+
 TEST_F(Policies, ChargeNothingForWhatIsDeniedOrDropped) {
   RuleBook& book = Book(R"(
 - { action: { limit: limit-0 } }
