@@ -286,13 +286,19 @@ Json ViewRules(const AdminControls& server) {
     json["mode"] = ModeName(rules[i].mode);
     json["toggle"] = rules[i].toggle == kNoRule ? "" : policy.toggles()[rules[i].toggle];
     json["place"] = rules[i].place;
-    std::uint64_t enforced = 0, shadow = 0;
+    std::uint64_t enforced = 0, shadow = 0, over = 0, shadow_over = 0;
     for (const auto& worker : generation.rule_counters) {
       enforced += worker[i]->enforced.value();
       shadow += worker[i]->shadow.value();
+      over += worker[i]->over_limit.value();
+      shadow_over += worker[i]->shadow_over_limit.value();
     }
     json["matches"] = enforced;
     json["shadow_matches"] = shadow;
+    if (rules[i].limits) {
+      json["over_limit"] = over;
+      json["shadow_over_limit"] = shadow_over;
+    }
     list.push_back(std::move(json));
   }
   return {{"rules", std::move(list)}};

@@ -28,7 +28,7 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// A Prometheus histogram of times: 5 ms .. 10 s, and the rest.
+// A Prometheus histogram of times: 1 ms .. 10 s, and the rest.
 class Histogram {
  public:
   static constexpr std::array<double, 12> kBounds = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
@@ -49,7 +49,7 @@ enum class Decision : std::uint8_t {
   kDrop,
   kBadRequest,     // refused as malformed, or a size or time limit of the client side
   kUpstreamError,  // 502, 503, 504 of our own
-  kInternal,       // /.spillway/ paths: challenge solutions and their assets
+  kInternal,       // /.spillway/ paths: what clients of a challenge ask
   kCount,
 };
 const char* DecisionName(Decision decision);
@@ -80,6 +80,8 @@ struct PoolCounters {
 // One worker's numbers for one rule; kept over reloads by the rule's name.
 struct RuleCounters {
   Counter enforced, shadow;
+  // Of these, those that a limit of the rule refused, or would have refused.
+  Counter over_limit, shadow_over_limit;
 };
 
 }  // namespace spillway

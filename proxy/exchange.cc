@@ -222,6 +222,7 @@ void Exchange::Decide() {
   for (const RuleMatch& match : verdict_.matches) {
     RuleCounters& counters = *generation_->rule_counters[match.rule];
     (match.shadow ? counters.shadow : counters.enforced).Add();
+    if (match.over_limit) (match.shadow ? counters.shadow_over_limit : counters.over_limit).Add();
   }
 }
 

@@ -255,23 +255,36 @@ class Scrape {
   void Rules() {
     Family matches = NewCounter("spillway_rule_matches_total",
                                 "Requests that a rule matched, by whether it had an effect.");
+    Family over = NewCounter("spillway_rule_over_limit_total",
+                             "Requests that a limit of the rule refused, or in shadow mode would "
+                             "have refused.");
     const auto rules = generation_.config.policy->rules();
-    double other_enforced = 0, other_shadow = 0;
+    const ClientMetric::Label enforce{"mode", "enforce"}, shadow{"mode", "shadow"};
+    double other_matches = 0, other_shadow = 0, other_over = 0, other_shadow_over = 0;
     for (std::size_t i = 0; i < rules.size(); ++i) {
-      const double enforced = SumRule(i, &RuleCounters::enforced);
-      const double shadow = SumRule(i, &RuleCounters::shadow);
+      const double matches_enforced = SumRule(i, &RuleCounters::enforced);
+      const double matches_shadow = SumRule(i, &RuleCounters::shadow);
+      const double over_enforced = SumRule(i, &RuleCounters::over_limit);
+      const double over_shadow = SumRule(i, &RuleCounters::shadow_over_limit);
       if (i >= kMostRuleLabels) {
-        other_enforced += enforced;
-        other_shadow += shadow;
+        other_matches += matches_enforced;
+        other_shadow += matches_shadow;
+        other_over += over_enforced;
+        other_shadow_over += over_shadow;
         continue;
       }
       const ClientMetric::Label rule{"rule", rules[i].name}, action{"action", rules[i].action};
-      matches.Add(enforced, {rule, action, {"mode", "enforce"}});
-      matches.Add(shadow, {rule, action, {"mode", "shadow"}});
+      matches.Add(matches_enforced, {rule, action, enforce});
+      matches.Add(matches_shadow, {rule, action, shadow});
+      if (!rules[i].limits) continue;
+      over.Add(over_enforced, {rule, enforce});
+      over.Add(over_shadow, {rule, shadow});
     }
     if (rules.size() <= kMostRuleLabels) return;
-    matches.Add(other_enforced, {{"rule", "_other"}, {"action", "_other"}, {"mode", "enforce"}});
-    matches.Add(other_shadow, {{"rule", "_other"}, {"action", "_other"}, {"mode", "shadow"}});
+    matches.Add(other_matches, {{"rule", "_other"}, {"action", "_other"}, enforce});
+    matches.Add(other_shadow, {{"rule", "_other"}, {"action", "_other"}, shadow});
+    over.Add(other_over, {{"rule", "_other"}, enforce});
+    over.Add(other_shadow_over, {{"rule", "_other"}, shadow});
   }
 
   void Toggles() {

@@ -241,6 +241,7 @@ void RuleSetBuilder::Add(const yaml::Node& node) {
     rule.action = ReadAction(impl_->scope, action);
   }
   info.action = rule.action.name;
+  info.limits = !rule.action.limits.empty();
   rule.toggle = info.toggle;
   rule.shadow = info.mode == RuleInfo::Mode::kShadow;
   for (const std::uint32_t limit : rule.action.limits) {

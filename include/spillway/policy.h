@@ -20,7 +20,7 @@
 
 namespace spillway {
 
-struct CompiledRules;  // rules/policy.cc
+struct CompiledRules;  // rules/compiled_rules.h
 
 // Asked only when a challenge rule matches, since the answer costs a MAC.
 class PassChecker {
@@ -45,6 +45,7 @@ struct RuleInfo {
   std::string action;              // "deny", "limit", "tag", ...: the first one written
   std::string place;               // "shop.yaml:14"
   std::uint32_t toggle = kNoRule;  // index into Policy::toggles(), or kNoRule
+  bool limits = false;             // it charges limits
   enum class Mode : std::uint8_t { kEnforce, kShadow, kOff } mode = Mode::kEnforce;
 };
 

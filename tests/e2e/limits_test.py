@@ -77,6 +77,23 @@ class Answers(Case):
         self.assertEqual([ask(proxy.port, target="/s").status for _ in range(5)], [200] * 5)
         self.assertEqual([ask(proxy.port, target="/r").status for _ in range(2)], [200, 503])
 
+    def test_a_limit_in_shadow_tells_how_many_it_would_have_refused(self):
+        proxy = self.spillway(config(self.server, limits={"l": {"key": "client.address", "rate": "1/h", "burst": 5}}, rules=[
+            {"name": "try", "mode": "shadow", "match": {"path": "/s"}, "action": {"limit": "l"}},
+            {"name": "real", "match": {"path": "/r"}, "action": {"limit": "l"}},
+            {"name": "no-limit", "action": {"tag": "x"}}]))
+        self.assertEqual({ask(proxy.port, target="/s").status for _ in range(20)}, {200})
+        self.assertEqual([ask(proxy.port, target="/r").status for _ in range(7)], [200] * 5 + [429] * 2)
+        for rule, mode, matches, over in (("try", "shadow", 20, 15), ("try", "enforce", 0, 0),
+                                          ("real", "enforce", 7, 2), ("real", "shadow", 0, 0)):
+            with self.subTest(rule=rule, mode=mode):
+                self.assertEqual(proxy.metric("spillway_rule_matches_total", rule=rule, mode=mode), matches)
+                self.assertEqual(proxy.metric("spillway_rule_over_limit_total", rule=rule, mode=mode), over)
+        self.assertNotIn("no-limit", str([key for key in proxy.metrics() if "over_limit" in key]))
+        rules = {rule["name"]: rule for rule in proxy.api("/api/v1/rules")["rules"]}
+        self.assertEqual((rules["try"]["shadow_matches"], rules["try"]["shadow_over_limit"]), (20, 15))
+        self.assertEqual((rules["real"]["matches"], rules["real"]["over_limit"]), (7, 2))
+
     def test_a_used_up_bucket_fills_again(self):
         proxy = self.spillway(limited(self.server, rate="5/s", burst=1))
         self.assertEqual(ask(proxy.port).status, 200)
