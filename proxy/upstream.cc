@@ -10,7 +10,7 @@ namespace spillway {
 namespace {
 
 constexpr std::int64_t kWindowSeconds = 10;
-constexpr std::uint64_t kLeastRetries = 3;
+constexpr std::int64_t kLeastRetries = 3;
 constexpr std::int64_t kLongestEjection = 10;  // times the configured time
 
 std::int64_t Seconds(TimePoint now) {
@@ -49,41 +49,85 @@ std::uint64_t HashAddress(std::string_view text) {
 }
 
 // --- RetryBudget: ten slots of a second each, used in turn ---
+//
+// A slot is one word, so that no count can be told from the second it belongs to:
+//
+//   second + 1, modulo 2^24 (0: never used) | requests, 20 bits | retries, 20 bits
+//
+// The counts stop at 2^20 - 1, which no pool has in a second. A second is taken for one that was
+// 2^24 seconds before only when it has the same slot, and nothing was asked for 970 days.
+
+namespace {
+
+constexpr int kCountBits = 20, kSecondBits = 24;
+constexpr std::int64_t kMostCount = (std::int64_t{1} << kCountBits) - 1;
+constexpr std::int64_t kAhead = 60;  // seconds: a slot later than that is taken for a very old one
+
+struct SlotCounts {
+  std::uint64_t stamp = 0;
+  std::int64_t requests = 0, retries = 0;
+
+  static std::uint64_t StampOf(std::int64_t second) {
+    return (static_cast<std::uint64_t>(second) + 1) & ((std::uint64_t{1} << kSecondBits) - 1);
+  }
+  static SlotCounts From(std::uint64_t word) {
+    return {word >> (2 * kCountBits), static_cast<std::int64_t>(word >> kCountBits) & kMostCount,
+            static_cast<std::int64_t>(word) & kMostCount};
+  }
+  std::uint64_t word() const {
+    return stamp << (2 * kCountBits) | static_cast<std::uint64_t>(requests) << kCountBits |
+           static_cast<std::uint64_t>(retries);
+  }
+  // How many seconds before `second` it is; negative when it is later.
+  std::int64_t Age(std::int64_t second) const {
+    constexpr std::int64_t kTurn = std::int64_t{1} << kSecondBits;
+    const auto now = static_cast<std::int64_t>(StampOf(second));
+    const std::int64_t age = (now - static_cast<std::int64_t>(stamp)) & (kTurn - 1);
+    return age < kTurn / 2 ? age : age - kTurn;
+  }
+};
+
+}  // namespace
 
 RetryBudget::RetryBudget(std::uint32_t percent) : percent_(percent) {}
 
-// Two threads that meet at the turn of a second may lose a count that one adds before the other
-// clears; a budget can bear that.
-RetryBudget::Slot& RetryBudget::Turn(std::int64_t second) {
-  Slot& slot = slots_[static_cast<std::uint64_t>(second) % kWindowSeconds];
-  std::int64_t seen = slot.second.load(std::memory_order_relaxed);
-  if (seen != second && slot.second.compare_exchange_strong(seen, second)) {
-    slot.requests.store(0, std::memory_order_relaxed);
-    slot.retries.store(0, std::memory_order_relaxed);
-  }
-  return slot;
+void RetryBudget::Count(std::int64_t second, std::int64_t requests, std::int64_t retries) {
+  std::atomic<std::uint64_t>& slot = slots_[static_cast<std::uint64_t>(second) % kWindowSeconds];
+  std::uint64_t seen = slot.load(std::memory_order_relaxed);
+  SlotCounts counts;
+  do {
+    counts = SlotCounts::From(seen);
+    const std::int64_t age = counts.Age(second);
+    if (age != 0 && retries < 0) return;  // what it would give back is forgotten already
+    // A thread that stood still for ten seconds finds a later second there, and adds to that.
+    if (seen == 0 || age > 0 || age <= -kAhead) counts = {SlotCounts::StampOf(second), 0, 0};
+    counts.requests = std::clamp<std::int64_t>(counts.requests + requests, 0, kMostCount);
+    counts.retries = std::clamp<std::int64_t>(counts.retries + retries, 0, kMostCount);
+  } while (!slot.compare_exchange_weak(seen, counts.word()));
 }
 
 void RetryBudget::CountRequest(TimePoint now) {
-  Turn(Seconds(now)).requests.fetch_add(1, std::memory_order_relaxed);
+  Count(Seconds(now), 1, 0);
 }
 
 // Takes first and looks afterwards, so that threads at the limit refuse each other rather than both
-// pass.
+// pass (hence sequential consistency: they may write different slots). Another thread may be a
+// second ahead.
 bool RetryBudget::TryRetry(TimePoint now) {
   if (percent_ == 0) return false;
   const std::int64_t second = Seconds(now);
-  Slot& own = Turn(second);
-  own.retries.fetch_add(1, std::memory_order_relaxed);
-  std::uint64_t requests = 0, retries = 0;
-  for (const Slot& slot : slots_) {
-    const std::int64_t age = second - slot.second.load(std::memory_order_relaxed);
-    if (age < 0 || age >= kWindowSeconds) continue;
-    requests += slot.requests.load(std::memory_order_relaxed);
-    retries += slot.retries.load(std::memory_order_relaxed);
+  Count(second, 0, 1);
+  std::int64_t requests = 0, retries = 0;
+  for (const std::atomic<std::uint64_t>& slot : slots_) {
+    const std::uint64_t word = slot.load();
+    const SlotCounts counts = SlotCounts::From(word);
+    const std::int64_t age = counts.Age(second);
+    if (word == 0 || age <= -kAhead || age >= kWindowSeconds) continue;
+    requests += counts.requests;
+    retries += counts.retries;
   }
   if (retries <= std::max(kLeastRetries, requests * percent_ / 100)) return true;
-  own.retries.fetch_sub(1, std::memory_order_relaxed);
+  Count(second, 0, -1);
   return false;
 }
 

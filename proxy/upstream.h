@@ -48,7 +48,8 @@ using PoolMembers = std::vector<PoolMember>;
 std::uint64_t HashAddress(std::string_view text);  // Endpoint::identity: the same in every build
 
 // "At most `percent` of the requests of the last ten seconds may be retries, and at least three."
-// 0 percent: none at all. Lock-free; under contention it may refuse one too many, never grant one.
+// 0 percent: none at all. Lock-free; no count is lost. Under contention it may refuse one too many,
+// never grant one.
 class RetryBudget {
  public:
   explicit RetryBudget(std::uint32_t percent);
@@ -56,13 +57,9 @@ class RetryBudget {
   bool TryRetry(TimePoint now);  // takes one when there is one
 
  private:
-  struct Slot {
-    std::atomic<std::int64_t> second{-1};
-    std::atomic<std::uint32_t> requests{0}, retries{0};
-  };
-  Slot& Turn(std::int64_t second);  // the slot for it, emptied if it served an older second
+  void Count(std::int64_t second, std::int64_t requests, std::int64_t retries);
   const std::uint32_t percent_;
-  Slot slots_[10];
+  std::atomic<std::uint64_t> slots_[10] = {};  // each for one of ten seconds in turn
 };
 
 // How one try at an endpoint went, for passive ejection.
