@@ -14,7 +14,6 @@
 namespace spillway {
 namespace {
 
-constexpr std::size_t kLongestReason = 500;  // bytes; it is kept, shown and logged
 
 constexpr std::string_view kTogglePrefix = "/api/v1/toggles/";
 
@@ -171,7 +170,6 @@ Result<void> Take(FlipOrder* order, const std::string& key, const std::string& v
     if (!hold) return Fail("`for`: " + hold.error().message);
     order->hold = *hold;
   } else if (key == "reason") {
-    if (value.size() > kLongestReason) return Fail("'reason' is longer than 500 bytes");
     order->reason = value;
   } else {
     return Fail("unknown parameter '" + key + "'; expected one of on, for, reason");
@@ -259,7 +257,8 @@ AdminReply AdminApi::Route(const AdminRequest& request) {
     const auto found = std::find_if(toggles.begin(), toggles.end(),
                                     [&](const auto& toggle) { return toggle.name == name; });
     if (found == toggles.end()) return AdminError(404, "there is no toggle '" + name + "'");
-    return request.method == "POST" ? FlipToggle(request, name) : WrongMethod("POST");
+    if (reads) return JsonReply(ViewToggle(*found));
+    return request.method == "POST" ? FlipToggle(request, name) : WrongMethod("GET, HEAD, POST");
   }
   return AdminError(404, "there is nothing at this path");
 }

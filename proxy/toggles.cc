@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <csignal>
+#include <string>
 
 namespace spillway {
 namespace {
-
-constexpr std::size_t kMostReason = 200;
 
 // Causes are labels of a metric: whatever comes, it is one of these or a signal's name.
 constexpr std::string_view kFileCause = "file";
@@ -93,7 +92,7 @@ ToggleChange Toggles::Change(std::size_t index, bool on, std::optional<Duration>
   }
   status.on = on;
   status.cause = cause;
-  status.reason = reason.substr(0, kMostReason);
+  status.reason = reason;
   status.until.reset();
   const Duration most = entry.config.max_on;
   if (on && most > Duration(0)) hold = std::min(hold.value_or(most), most);
@@ -106,6 +105,10 @@ Result<ToggleChange> Toggles::Set(std::string_view name, bool on, std::optional<
   const auto index = Find(name);
   if (!index) return Fail("there is no toggle '" + std::string(name) + "'");
   if (hold && !on) return Fail("`for` goes with switching on, not off");
+  if (reason.size() > kLongestReason) {
+    return Fail("`reason` has " + std::to_string(reason.size()) + " bytes; expected at most " +
+                std::to_string(kLongestReason));
+  }
   if (hold && *hold <= Duration(0)) return Fail("`for` must be longer than nothing");
   return Change(*index, on, hold, cause, reason, now);
 }

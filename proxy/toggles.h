@@ -6,6 +6,7 @@
 // Memory: one entry for each configured toggle, and one count for each of its causes (a handful).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -21,6 +22,9 @@
 #include "spillway/units.h"
 
 namespace spillway {
+
+// Bytes of what whoever flips a toggle says; it is kept, shown and logged.
+inline constexpr std::size_t kLongestReason = 500;
 
 // What outlives a restart.
 struct SavedToggle {
@@ -46,8 +50,8 @@ class Toggles {
   void Configure(std::span<const ToggleConfig> configs, std::span<const SavedToggle> saved,
                  WallTime now);
 
-  // `hold`: switched off after so long; only with on. max_on bounds it. The error says what is
-  // wrong.
+  // `hold`: switched off after so long; only with on. max_on bounds it. A reason longer than
+  // kLongestReason is refused. The error says what is wrong.
   Result<ToggleChange> Set(std::string_view name, bool on, std::optional<Duration> hold,
                            std::string_view cause, std::string_view reason, WallTime now);
   Result<ToggleChange> Flip(std::string_view name, std::string_view cause, WallTime now);

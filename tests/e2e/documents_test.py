@@ -24,6 +24,32 @@ def blocks(text, language):
     return re.findall(rf"(?ms)^```{language}\n(.*?)^```", text)
 
 
+class Endpoints(Case):
+    """The reference's table of the admin side, walked row by row."""
+
+    def rows(self):
+        section = document("docs", "reference.md").split("\n## Admin\n")[1].split("\n## ")[0]
+        for method, cell in re.findall(r"(?m)^\| (GET|POST) (.*?) \|", section):
+            base = ""
+            for path in re.findall(r"`([^`]+)`", cell):
+                if not path.startswith("/"):  # `/api/v1/status` `config`: beside the first
+                    path = base.rsplit("/", 1)[0] + "/" + path
+                base = path
+                yield method, path
+
+    def test_each_answers_as_the_table_says(self):
+        proxy = self.spillway(config(self.origin(), toggles={"surge": {}}))
+        rows = list(self.rows())
+        self.assertGreaterEqual(len(rows), 15)
+        for method, path in sorted(rows, key=lambda row: row[1].endswith("drain")):
+            body = json.dumps({"on": True}) if method == "POST" and "NAME" in path else None
+            with self.subTest(method=method, path=path):
+                status, text = proxy.admin(method, path.replace("NAME", "surge"), body, {"Content-Type": "application/json"})
+                self.assertEqual(status, 202 if path.endswith("drain") else 200, text)
+                if path.startswith("/api/") or path == "/version":
+                    json.loads(text)
+
+
 class Snippets(Case):
     """Each YAML block of the README, and of what it leads to, goes into the README's complete file."""
 

@@ -68,9 +68,18 @@ TEST_F(AdminApiTest, EveryReadPathAnswersAndChangesNothing) {
   EXPECT_THAT(server_.done_, IsEmpty());
 }
 
+TEST_F(AdminApiTest, GetOfAToggleShowsItAndFlipsNothing) {
+  for (const char* path : {"/api/v1/toggles/surge", "/api/v1/toggles/surge?on=true"}) {
+    const AdminReply reply = Get(path);
+    EXPECT_EQ(reply.status, 200) << path;
+    EXPECT_EQ(*ParseJson(reply.body), ViewToggle(server_.toggles_[0])) << path;
+  }
+  EXPECT_EQ(Get("/api/v1/toggles/none").status, 404);
+  EXPECT_THAT(server_.done_, IsEmpty());
+}
+
 TEST_F(AdminApiTest, GetOfAVerbIsRefusedWithAllow) {
-  for (const char* path : {"/api/v1/reload", "/api/v1/drain", "/api/v1/config/check",
-                           "/api/v1/toggles/surge?on=true"}) {
+  for (const char* path : {"/api/v1/reload", "/api/v1/drain", "/api/v1/config/check"}) {
     const AdminReply reply = Get(path);
     EXPECT_EQ(reply.status, 405) << path;
     EXPECT_THAT(reply.headers,

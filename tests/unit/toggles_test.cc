@@ -63,6 +63,16 @@ TEST_F(TogglesTest, SetOfAnUnknownNameFails) {
   EXPECT_EQ(Set("sruge", true).error().message, "there is no toggle 'sruge'");
 }
 
+TEST_F(TogglesTest, AReasonIsKeptWholeOrRefused) {
+  Configure();
+  const std::string longest(kLongestReason, 'x');
+  ASSERT_TRUE(toggles_.Set("phones", true, std::nullopt, "admin", longest, kNow));
+  EXPECT_EQ(Status(1).reason, longest);
+  const auto refused = toggles_.Set("phones", false, std::nullopt, "admin", longest + "x", kNow);
+  EXPECT_EQ(refused.error().message, "`reason` has 501 bytes; expected at most 500");
+  EXPECT_TRUE(On(1));
+}
+
 TEST_F(TogglesTest, HoldGoesOnlyWithOn) {
   Configure();
   EXPECT_FALSE(Set("phones", false, 5min));
