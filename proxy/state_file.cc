@@ -122,7 +122,11 @@ Result<void> WriteStateFile(const std::string& path, const State& state) {
     return written;
   }
   fd.Reset();
-  if (std::rename(aside.c_str(), path.c_str()) != 0) return FailBySystem(path);
+  if (std::rename(aside.c_str(), path.c_str()) != 0) {
+    const auto failed = FailBySystem(path);
+    ::unlink(aside.c_str());
+    return failed;
+  }
   // The rename itself must reach the disk too; where it cannot be synced, it is still atomic.
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);

@@ -71,6 +71,12 @@ TEST_F(StateFileTest, AFileThatIsTooLargeIsRefused) {
   EXPECT_THAT(ReadStateFile(path_).error().message, HasSubstr("larger"));
 }
 
+TEST_F(StateFileTest, AFailedWriteLeavesNothingBeside) {
+  std::filesystem::create_directories(path_ + "/taken");  // a file cannot take its name
+  EXPECT_FALSE(WriteStateFile(path_, {}));
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".new"));
+}
+
 TEST_F(StateFileTest, WritingWhereNothingCanBeWrittenFails) {
   EXPECT_FALSE(WriteStateFile(directory_ + "/none/state", {}));
 }
