@@ -7,7 +7,7 @@
 
 #include "proxy/challenge_gate.h"
 #include "proxy/challenge_page.h"
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/log.h"
 #include "spillway/client_address.h"
 #include "spillway/target.h"
@@ -62,7 +62,7 @@ std::string_view StepName(Step step) {
   return "";
 }
 
-Exchange::Exchange(ClientConnection& client) : client_(client), worker_(client.worker()) {}
+Exchange::Exchange(ClientSide& client) : client_(client), worker_(client.worker()) {}
 Exchange::~Exchange() = default;
 
 void Exchange::Begin() {
@@ -75,7 +75,6 @@ void Exchange::Begin() {
   internal_body_.clear();
   tried_.clear();
   decision_.reset();
-  response_framing_ = {};
   first_byte_ = Duration(-1);
   tries_ = 0;
   bytes_in_ = bytes_out_ = 0;
@@ -122,14 +121,14 @@ void Exchange::Refuse(int status, std::string_view why) {
 
 // Who asks for what, in the form that rules match. False when the request was refused instead.
 bool Exchange::Identify() {
-  const RequestHead& head = client_.parser().head();
+  const RequestHead& head = client_.head();
   const Config& config = generation_->shared->config;
   refused_ = false;
   has_body_ = head.body != BodyKind::kNone;
   request_.method = head.method;
   request_.target = head.target;
   request_.headers = head.headers;
-  request_.protocol = head.minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+  request_.protocol = client_.protocol();
   request_.client = client_.peer();
   path_.clear();
   host_.clear();
@@ -231,7 +230,7 @@ std::string_view Exchange::rule_name() const {
 }
 
 AnswerContext Exchange::answer_context() {
-  return {.audience = refused_ ? Audience::kClient : JudgeAudience(client_.parser().head()),
+  return {.audience = refused_ ? Audience::kClient : JudgeAudience(client_.head()),
           .request_id = request_id_,
           .rule = rule_name(),
           .chance = worker_.chance.Next()};
@@ -275,7 +274,7 @@ void Exchange::AnswerInternally() {
   ParseStep step;
   do {
     while ((step = client_.NextBodyPiece()) == ParseStep::kBody) {
-      const std::string_view piece = client_.parser().body();
+      const std::string_view piece = client_.body();
       bytes_in_ += piece.size();
       if (internal_body_.size() + piece.size() > kMostInternalBody) {
         return ReplyError(413, "the form is too large", Decision::kInternal);
@@ -285,8 +284,7 @@ void Exchange::AnswerInternally() {
   } while (step == ParseStep::kNeedMore && client_.ReadBodyAgain());
   if (step == ParseStep::kNeedMore) return client_.WantBody(true);
   client_.WantBody(false);
-  if (step == ParseStep::kFailed)
-    return ReplyError(400, client_.parser().error(), Decision::kBadRequest);
+  if (step == ParseStep::kFailed) return ReplyError(400, client_.error(), Decision::kBadRequest);
   request_done_ = true;
   const ChallengeGate gate(*generation_->shared->challenge, began_wall_);
   bool passed = false;
@@ -308,18 +306,16 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
   decision_ = decision;
   status_ = answer.status;
   if (!refused_ && !request_done_) {
-    const bool waits = client_.parser().head().expect_continue && !body_touched_;
+    const bool waits = client_.head().expect_continue && !body_touched_;
     ParseStep step = ParseStep::kNeedMore;
     while (!waits && (step = client_.NextBodyPiece()) == ParseStep::kBody) {
     }
     request_done_ = step == ParseStep::kEnd;
   }
   keep_client_ = keep_client_ && !refused_ && request_done_ && client_.may_keep();
-  const bool old_client = !refused_ && client_.parser().head().minor == 0;
   const bool head_only = request_.method == "HEAD";
-  WriteAnswer(answer, !keep_client_, old_client, head_only, began_wall_, &head_);
   if (!head_only) bytes_out_ += answer.body.size();
-  if (!client_.Send(head_)) return OnClientGone();
+  if (!client_.SendAnswer(answer, head_only, keep_client_, began_wall_)) return OnClientGone();
   const bool keep = keep_client_;
   Account(end_);
   client_.FinishExchange(keep);
@@ -401,8 +397,8 @@ void Exchange::Account(std::string_view end) {
       record.limit_remaining = tightest->state.remaining;
     }
     if (!refused_) {
-      record.user_agent = client_.parser().head().Get(Field::kUserAgent);
-      record.referer = client_.parser().head().Get(Field::kReferer);
+      record.user_agent = client_.head().Get(Field::kUserAgent);
+      record.referer = client_.head().Get(Field::kReferer);
     }
     record.end = end;
     record.generation = generation_->shared->number;

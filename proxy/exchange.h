@@ -27,7 +27,7 @@
 
 namespace spillway {
 
-class ClientConnection;
+class ClientSide;
 
 // In order of life; ARCHITECTURE.md draws the same names (a test compares).
 enum class Step : std::uint8_t {
@@ -46,7 +46,7 @@ std::string_view StepName(Step step);
 
 class Exchange final : public UpstreamUser {
  public:
-  explicit Exchange(ClientConnection& client);
+  explicit Exchange(ClientSide& client);
   ~Exchange();
 
   // The head is complete in the client's parser.
@@ -106,7 +106,7 @@ class Exchange final : public UpstreamUser {
   void PumpResponse();
   bool PassOnResponse(bool ended);
   bool TakeResponseHead();
-  void WriteFinalHead();
+  void BeginResponse();
   void SendInterim();
   void FinishResponse();
   void AbortRelay(std::string_view why);
@@ -117,7 +117,7 @@ class Exchange final : public UpstreamUser {
   bool TunnelFromClient();
   bool TunnelFromUpstream();
 
-  ClientConnection& client_;
+  ClientSide& client_;
   WorkerContext& worker_;
   Step step_ = Step::kReadHead;
 
@@ -145,7 +145,7 @@ class Exchange final : public UpstreamUser {
   bool reuse_failed_ = false;  // a kept connection turned out dead; the next one is a new one
   // The upstream takes no more of the request; its answer may still come
   bool sending_abandoned_ = false;
-  std::string head_;  // the head being sent, either way
+  std::string head_;  // the request's, being sent
   std::vector<iovec> vectors_;
   std::vector<std::pair<std::string, std::string>> limit_fields_;
   std::vector<HeaderToSet> response_fields_;
@@ -153,7 +153,6 @@ class Exchange final : public UpstreamUser {
   // Of the answer.
   bool response_begun_ = false;  // its final head went to the client
   bool keep_client_ = true;
-  Framing response_framing_;
   std::string_view end_;  // why it ended early
 
   // Of a tunnel.

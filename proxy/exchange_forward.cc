@@ -9,7 +9,7 @@
 #include <functional>
 #include <utility>
 
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
 #include "spillway/challenge.h"
@@ -116,7 +116,7 @@ void Exchange::PickServer() {
 void Exchange::BeginSend() {
   step_ = Step::kSend;
   const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
-  const RequestHead& head = client_.parser().head();
+  const RequestHead& head = client_.head();
   upstream_->parser.Reset(request_.method);
   upstream_->watch.WantRead(true);
   ForwardRequest forward;
@@ -146,7 +146,7 @@ void Exchange::BeginSend() {
 void Exchange::PumpRequestBody() {
   char chunk_head[kMaxChunkHead];
   std::string last_chunk;
-  const bool chunked = client_.parser().head().body == BodyKind::kChunked;
+  const bool chunked = client_.head().body == BodyKind::kChunked;
   const std::uint64_t most = generation_->shared->config.clients.sizes.body.count;
   while (upstream_ && !sending_abandoned_ && upstream_->out.empty()) {
     const std::size_t first = vectors_.size();
@@ -154,7 +154,7 @@ void Exchange::PumpRequestBody() {
     while (!request_done_ && vectors_.size() < kMostPieces) {
       step = client_.NextBodyPiece();
       if (step != ParseStep::kBody) break;
-      const std::string_view piece = client_.parser().body();
+      const std::string_view piece = client_.body();
       bytes_in_ += piece.size();
       body_touched_ = true;
       vectors_.push_back(ToVector(piece));
@@ -164,15 +164,14 @@ void Exchange::PumpRequestBody() {
       DropUpstream();  // cut short, so that the upstream does not take it for the whole
       if (response_begun_) return AbortRelay("bad request body");
       keep_client_ = false;
-      return ReplyError(failed ? 400 : 413,
-                        failed ? client_.parser().error() : "the body is too large",
+      return ReplyError(failed ? 400 : 413, failed ? client_.error() : "the body is too large",
                         Decision::kBadRequest);
     }
     if (chunked) FrameChunk(first, &vectors_, chunk_head);
     if (step == ParseStep::kEnd && !request_done_) {
       request_done_ = true;
       if (chunked) {
-        WriteLastChunk(client_.parser().trailers(), &last_chunk);
+        WriteLastChunk(client_.trailers(), &last_chunk);
         vectors_.push_back(ToVector(last_chunk));
       }
     }
@@ -196,7 +195,7 @@ void Exchange::PumpRequestBody() {
     upstream_->watch.WantWrite(true);
     upstream_->deadline.SetAfter(timeouts.idle);
   } else if (!response_begun_) {
-    const bool awaits_continue = client_.parser().head().expect_continue && !body_touched_;
+    const bool awaits_continue = client_.head().expect_continue && !body_touched_;
     if (request_done_ || awaits_continue) {
       upstream_->deadline.SetAfter(timeouts.first_byte);
     } else {

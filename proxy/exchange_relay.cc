@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
 
@@ -45,10 +45,7 @@ void Exchange::PumpResponse() {
 // Parses what has been read and sends it on. False when the exchange has left the relay, or this
 // upstream.
 bool Exchange::PassOnResponse(bool ended) {
-  char chunk_head[kMaxChunkHead];
-  std::string last_chunk;
   vectors_.clear();
-  std::size_t first = 0;  // where this batch's pieces of the body begin
   bool done = false;
   for (;;) {
     InputBuffer& in = upstream_->in;
@@ -68,10 +65,6 @@ bool Exchange::PassOnResponse(bool ended) {
     }
     if (step == ParseStep::kHead) {
       if (!TakeResponseHead()) return false;
-      if (response_begun_) {
-        vectors_.push_back(ToVector(head_));
-        first = vectors_.size();
-      }
       continue;
     }
     if (step == ParseStep::kBody) {
@@ -81,21 +74,13 @@ bool Exchange::PassOnResponse(bool ended) {
       if (vectors_.size() < kMostPieces) continue;
     }
     done = step == ParseStep::kEnd;
-    if (response_framing_.body == BodyKind::kChunked) {
-      FrameChunk(first, &vectors_, chunk_head);
-      if (done) {
-        WriteLastChunk(client_.parser().head().minor == 0 ? std::span<const HeaderField>{}
-                                                          : upstream_->parser.trailers(),
-                       &last_chunk);
-        vectors_.push_back(ToVector(last_chunk));
-      }
-    }
-    if (!vectors_.empty() && !client_.Send(vectors_)) {
+    const std::span<const HeaderField> trailers =
+        done ? upstream_->parser.trailers() : std::span<const HeaderField>{};
+    if (response_begun_ && !client_.SendBody(&vectors_, done, trailers)) {
       OnClientGone();
       return false;
     }
     vectors_.clear();
-    first = 0;
     if (step != ParseStep::kBody) break;
   }
   if (response_begun_ && upstream_->parsed == upstream_->in.end()) {
@@ -116,7 +101,7 @@ bool Exchange::PassOnResponse(bool ended) {
 // True to go on parsing: an interim head was passed on, or head_ is the final head, to be sent.
 bool Exchange::TakeResponseHead() {
   const ResponseHead& head = upstream_->parser.head();
-  const RequestHead& request = client_.parser().head();
+  const RequestHead& request = client_.head();
   const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
   if (head.interim()) {
     SendInterim();
@@ -152,22 +137,12 @@ bool Exchange::TakeResponseHead() {
   step_ = Step::kRelay;
   status_ = head.status;
   response_begun_ = true;
-  response_framing_ = {head.body, head.content_length};
-  const bool old_client = request.minor == 0;
-  if (head.body == BodyKind::kUntilClose || (old_client && head.body == BodyKind::kChunked)) {
-    response_framing_.body = old_client ? BodyKind::kUntilClose : BodyKind::kChunked;
-  }
-  keep_client_ =
-      keep_client_ && client_.may_keep() && response_framing_.body != BodyKind::kUntilClose;
-  WriteFinalHead();
+  BeginResponse();
   return true;
 }
 
-void Exchange::WriteFinalHead() {
+void Exchange::BeginResponse() {
   ForwardResponse forward;
-  forward.framing = response_framing_;
-  forward.close = !keep_client_;
-  forward.client_is_1_0 = client_.parser().head().minor == 0;
   forward.request_id = request_id_;
   forward.date = worker_.date();
   // A client that is about to run into a limit is told of it; others are spared the bytes.
@@ -183,15 +158,11 @@ void Exchange::WriteFinalHead() {
     for (const auto& [name, value] : limit_fields_) response_fields_.push_back({name, value});
   }
   forward.set_headers = response_fields_;
-  WriteResponseHead(upstream_->parser.head(), forward, &head_);
+  keep_client_ = client_.BeginResponse(upstream_->parser.head(), forward, keep_client_);
 }
 
 void Exchange::SendInterim() {
-  const ResponseHead& head = upstream_->parser.head();
-  if (client_.parser().head().minor >= 1) {
-    WriteResponseHead(head, ForwardResponse{}, &head_);
-    if (!client_.Send(head_)) return OnClientGone();
-  }
+  if (!client_.SendInterim(upstream_->parser.head())) return OnClientGone();
   upstream_->in.DropFront(upstream_->parsed);
   upstream_->parsed = 0;
   upstream_->parser.NextHead();

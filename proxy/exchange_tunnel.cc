@@ -4,7 +4,7 @@
 // spoke for clients.timeouts.tunnel.
 #include <sys/socket.h>
 
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/exchange.h"
 
 namespace spillway {
@@ -16,21 +16,12 @@ void Exchange::EnterTunnel() {
   upstream_->deadline.Clear();
   ForwardResponse forward;
   forward.request_id = request_id_;
-  WriteResponseHead(upstream_->parser.head(), forward, &head_);
-  InputBuffer& in = upstream_->in;
-  iovec vectors[] = {ToVector(head_),
-                     ToVector({in.data() + upstream_->parsed, in.end() - upstream_->parsed})};
-  bytes_out_ += vectors[1].iov_len;
-  client_.EnterTunnel();
-  if (!client_.Send(vectors)) return OnClientGone();
-  in.Release();
-  iovec early = ToVector(client_.UnparsedBytes());
-  bytes_in_ += early.iov_len;
-  if (early.iov_len > 0 &&
-      upstream_->out.Write(upstream_->stream, {&early, 1}) == IoStatus::kBroken) {
-    return OnClientGone();
-  }
-  client_.DropUnparsedBytes();
+  const InputBuffer& in = upstream_->in;
+  const std::string_view early(upstream_->in.data() + upstream_->parsed,
+                               in.end() - upstream_->parsed);
+  bytes_out_ += early.size();
+  if (!client_.EnterTunnel(upstream_->parser.head(), forward, early)) return OnClientGone();
+  upstream_->in.Release();
   PumpTunnel();
 }
 
@@ -51,7 +42,7 @@ bool Exchange::TunnelFromClient() {
   Block block = worker_.blocks.Take(kSmallBlock);
   bool open = true;
   for (int turn = 0; turn < kReadsPerTurn && !client_ended_ && upstream_->out.empty(); ++turn) {
-    const IoResult read = client_.ReadRaw({block.data.get(), block.size});
+    const IoResult read = client_.ReadTunnel({block.data.get(), block.size});
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
       client_ended_ = true;
@@ -80,11 +71,10 @@ bool Exchange::TunnelFromUpstream() {
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
       upstream_ended_ = true;
-      client_.ShutdownWrite();
+      client_.EndTunnelOutput();
       break;
     }
-    iovec vector{block.data.get(), read.bytes};
-    if (read.status == IoStatus::kBroken || !client_.Send({&vector, 1})) {
+    if (read.status == IoStatus::kBroken || !client_.WriteTunnel({block.data.get(), read.bytes})) {
       open = false;
       break;
     }
