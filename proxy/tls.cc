@@ -164,13 +164,20 @@ Owned<SSL_CTX> NewContext(int min_version) {
   return owned;
 }
 
-Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, int min_version) {
+Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, int min_version) {
   ERR_clear_error();
   Owned<SSL_CTX> context = NewContext(min_version);
   if (!context) return Fail(fmt::format("cannot set up TLS: {}", TakeReason()));
-  if (SSL_CTX_use_certificate_chain_file(context.get(), files.certificate.c_str()) != 1) {
-    return Fail(fmt::format("cannot read certificate '{}': {}", files.certificate, TakeReason()));
+  if (SSL_CTX_use_certificate_chain_file(context.get(), path.c_str()) != 1) {
+    return Fail(fmt::format("cannot read certificate '{}': {}", path, TakeReason()));
   }
+  return context;
+}
+
+Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, int min_version) {
+  auto context_or_error = LoadCertificate(files.certificate, min_version);
+  if (!context_or_error) return context_or_error;
+  Owned<SSL_CTX> context = std::move(*context_or_error);
   auto key = ReadKey(files.key);
   if (!key) return tl::unexpected(std::move(key.error()));
   if (X509_check_private_key(SSL_CTX_get0_certificate(context.get()), key->get()) != 1 ||
@@ -196,6 +203,24 @@ void AddNames(X509* certificate, SSL_CTX* context, NameTable* table) {
 }
 
 }  // namespace
+
+Result<void> TryCertificate(const std::string& certificate) {
+  const auto context = LoadCertificate(certificate, TlsConfig().min_version);
+  if (!context) return Fail(context.error().message);
+  return {};
+}
+
+Result<void> TryKey(const std::string& key, const std::string& certificate) {
+  ERR_clear_error();
+  if (certificate.empty()) {
+    const auto read = ReadKey(key);
+    if (!read) return Fail(read.error().message);
+    return {};
+  }
+  const auto context = LoadContext({certificate, key}, TlsConfig().min_version);
+  if (!context) return Fail(context.error().message);
+  return {};
+}
 
 struct TlsContext::Impl {
   Owned<SSL_CTX> first;
