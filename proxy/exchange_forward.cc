@@ -34,30 +34,30 @@ bool IsOurShortage(int error) {
 // ---- pick server, connect
 
 void Exchange::Forward() {
-  decision_ = Decision::kForward;
-  PoolLocal& pool = generation_->pools[verdict_.pool];
-  generation_->pool_counters[verdict_.pool]->requests.Add();
-  pool.pool().budget().CountRequest(worker_.loop.now());
+  state_.decision = Decision::kForward;
+  pool_counters().requests.Add();
+  pool().budget().CountRequest(worker_.loop.now());
   PickServer();
 }
 
 std::uint64_t Exchange::BalanceKey() const {
-  const HashKey& key = generation_->hash_keys[verdict_.pool];
+  const HashKey& key = state_.generation->hash_keys[verdict_.pool];
   std::string_view from = client_text_;
   switch (key.of) {
     case HashKey::Of::kClient:
       break;
     case HashKey::Of::kPath:
-      from = request_.path;
+      from = state_.request.path;
       break;
     case HashKey::Of::kHost:
-      from = request_.host;
+      from = state_.request.host;
       break;
     case HashKey::Of::kHeader:
-      if (const HeaderField* field = FindHeader(request_.headers, key.name)) from = field->value;
+      if (const HeaderField* field = FindHeader(state_.request.headers, key.name))
+        from = field->value;
       break;
     case HashKey::Of::kCookie:
-      if (const HeaderField* cookies = FindHeader(request_.headers, "cookie")) {
+      if (const HeaderField* cookies = FindHeader(state_.request.headers, "cookie")) {
         from = FindCookie(cookies->value, key.name).value_or(client_text_);
       }
       break;
@@ -67,23 +67,23 @@ std::uint64_t Exchange::BalanceKey() const {
 
 void Exchange::PickServer() {
   step_ = Step::kPickServer;
-  PoolLocal& local = generation_->pools[verdict_.pool];
+  PoolLocal& local = state_.generation->pools[verdict_.pool];
   const PoolConfig& config = local.pool().config();
   const std::uint64_t key = config.balance == Balance::kHash ? BalanceKey() : 0;
   lease_ = local.Pick(key, worker_.chance.Next(), tried_, worker_.loop.now());
   if (!lease_) {
-    generation_->pool_counters[verdict_.pool]->no_server.Add();
-    end_ = local.empty() ? "no server" : "no healthy server";
+    pool_counters().no_server.Add();
+    state_.end = local.empty() ? "no server" : "no healthy server";
     AnswerContext context = answer_context();
     context.shortage = local.empty() ? Shortage::kServers : Shortage::kHealth;
     return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
   }
-  ++tries_;
+  ++state_.tries;
   lease_->requests.fetch_add(1, std::memory_order_relaxed);
 
   // What could not be repeated is worth one look at a kept connection before it is trusted.
-  const bool look_first = has_body_ || !IsIdempotent(request_.method);
-  while (!reuse_failed_ && (upstream_ = worker_.upstreams.Take(*lease_.get())) != nullptr) {
+  const bool look_first = state_.has_body || !IsIdempotent(state_.request.method);
+  while (!state_.reuse_failed && (upstream_ = worker_.upstreams.Take(*lease_.get())) != nullptr) {
     if ((!look_first && !upstream_->doubtful) || upstream_->StillQuiet()) break;
     upstream_.reset();
   }
@@ -101,7 +101,7 @@ void Exchange::PickServer() {
   }
   if (!upstream_ && IsOurShortage(errno)) {
     // No fault of the server's: it is neither charged with it nor is another one asked.
-    end_ = "out of descriptors";
+    state_.end = "out of descriptors";
     lease_.Release();
     return Reply(UpstreamErrorAnswer(503, config.errors.page, answer_context()),
                  Decision::kUpstreamError);
@@ -116,23 +116,23 @@ void Exchange::PickServer() {
 
 void Exchange::BeginSend() {
   step_ = Step::kSend;
-  const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
+  const PoolConfig& config = pool().config();
   const RequestHead& head = client_.head();
-  upstream_->parser.Reset(request_.method);
+  upstream_->parser.Reset(state_.request.method);
   upstream_->watch.WantRead(true);
   ForwardRequest forward;
-  forward.target = upstream_target_;
+  forward.target = state_.upstream_target;
   // A client of HTTP/1.0 may have named no host; the upstream is spoken to in 1.1, which wants one.
-  forward.host = !config.host.empty()      ? std::string_view(config.host)
-                 : !upstream_host_.empty() ? upstream_host_
-                                           : std::string_view(lease_->text);
+  forward.host = !config.host.empty()            ? std::string_view(config.host)
+                 : !state_.upstream_host.empty() ? state_.upstream_host
+                                                 : std::string_view(lease_->text);
   forward.framing = {head.body, head.content_length};
   forward.client_address = client_text_;
   forward.peer_address = client_.peer_text();
-  forward.peer_trusted = peer_trusted_;
-  forward.address_header = generation_->shared->config.clients.address_header;
-  forward.scheme = request_.scheme;
-  forward.client_host = upstream_host_;
+  forward.peer_trusted = state_.peer_trusted;
+  forward.address_header = state_.generation->shared->config.clients.address_header;
+  forward.scheme = state_.request.scheme;
+  forward.client_host = state_.upstream_host;
   forward.request_id = request_id_;
   forward.upgrade = !head.upgrade.empty();
   forward.expect_continue = head.expect_continue;
@@ -148,29 +148,29 @@ void Exchange::PumpRequestBody() {
   char chunk_head[kMaxChunkHead];
   std::string last_chunk;
   const bool chunked = client_.head().body == BodyKind::kChunked;
-  const std::uint64_t most = generation_->shared->config.clients.sizes.body.count;
-  while (upstream_ && !sending_abandoned_ && upstream_->out.empty()) {
+  const std::uint64_t most = state_.generation->shared->config.clients.sizes.body.count;
+  while (upstream_ && !state_.sending_abandoned && upstream_->out.empty()) {
     const std::size_t first = vectors_.size();
     ParseStep step = ParseStep::kNeedMore;
-    while (!request_done_ && vectors_.size() < kMostPieces) {
+    while (!state_.request_done && vectors_.size() < kMostPieces) {
       step = client_.NextBodyPiece();
       if (step != ParseStep::kBody) break;
       const std::string_view piece = client_.body();
-      bytes_in_ += piece.size();
-      body_touched_ = true;
+      state_.bytes_in += piece.size();
+      state_.body_touched = true;
       vectors_.push_back(ToVector(piece));
     }
-    if (step == ParseStep::kFailed || (most > 0 && bytes_in_ > most)) {
+    if (step == ParseStep::kFailed || (most > 0 && state_.bytes_in > most)) {
       const bool failed = step == ParseStep::kFailed;
       DropUpstream();  // cut short, so that the upstream does not take it for the whole
-      if (response_begun_) return AbortRelay("bad request body");
-      keep_client_ = false;
+      if (state_.response_begun) return AbortRelay("bad request body");
+      state_.keep_client = false;
       return ReplyError(failed ? 400 : 413, failed ? client_.error() : "the body is too large",
                         Decision::kBadRequest);
     }
     if (chunked) FrameChunk(first, &vectors_, chunk_head);
-    if (step == ParseStep::kEnd && !request_done_) {
-      request_done_ = true;
+    if (step == ParseStep::kEnd && !state_.request_done) {
+      state_.request_done = true;
       if (chunked) {
         WriteLastChunk(client_.trailers(), &last_chunk);
         vectors_.push_back(ToVector(last_chunk));
@@ -179,25 +179,25 @@ void Exchange::PumpRequestBody() {
     const bool nothing = vectors_.empty();
     if (!nothing && upstream_->out.Write(upstream_->stream, vectors_) == IoStatus::kBroken) {
       vectors_.clear();
-      sending_abandoned_ = true;  // an early answer may still be waiting to be read
+      state_.sending_abandoned = true;  // an early answer may still be waiting to be read
       upstream_->watch.WantRead(true);
       return OnUpstreamReadable();
     }
     vectors_.clear();
-    if (request_done_) break;
+    if (state_.request_done) break;
     if (step == ParseStep::kBody) continue;  // there were more pieces than one call sends
     if (!client_.ReadBodyAgain()) break;
   }
   if (!upstream_) return;
-  const auto& timeouts = generation_->pools[verdict_.pool].pool().config().timeouts;
+  const auto& timeouts = pool().config().timeouts;
   const bool blocked = !upstream_->out.empty();
-  client_.WantBody(!request_done_ && !blocked && !sending_abandoned_);
+  client_.WantBody(!state_.request_done && !blocked && !state_.sending_abandoned);
   if (blocked) {
     upstream_->watch.WantWrite(true);
     upstream_->deadline.SetAfter(timeouts.idle);
-  } else if (!response_begun_) {
-    const bool awaits_continue = client_.head().expect_continue && !body_touched_;
-    if (request_done_ || awaits_continue) {
+  } else if (!state_.response_begun) {
+    const bool awaits_continue = client_.head().expect_continue && !state_.body_touched;
+    if (state_.request_done || awaits_continue) {
       upstream_->deadline.SetAfter(timeouts.first_byte);
     } else {
       upstream_->deadline.Clear();  // the client's silence has a limit of its own
@@ -207,7 +207,7 @@ void Exchange::PumpRequestBody() {
 
 void Exchange::OnClientReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
-  if (internal_) return AnswerInternally();
+  if (state_.internal) return AnswerInternally();
   if (upstream_ && upstream_->connected) PumpRequestBody();
 }
 
@@ -225,7 +225,7 @@ void Exchange::OnUpstreamWritable() {
     upstream_->out.Clear();
     upstream_->watch.WantWrite(false);
     if (step_ == Step::kTunnel) return PumpTunnel();
-    sending_abandoned_ = true;
+    state_.sending_abandoned = true;
     client_.WantBody(false);
     return OnUpstreamReadable();
   }
@@ -235,13 +235,13 @@ void Exchange::OnUpstreamWritable() {
     return PumpRequestBody();
   }
   if (upstream_->out.size() < before && step_ != Step::kTunnel) {
-    upstream_->deadline.SetAfter(generation_->pools[verdict_.pool].pool().config().timeouts.idle);
+    upstream_->deadline.SetAfter(pool().config().timeouts.idle);
   }
 }
 
 void Exchange::OnUpstreamDeadline() {
   if (step_ == Step::kTunnel) return;  // the client's side keeps the tunnel's time
-  if (response_begun_) return AbortRelay("upstream idle");
+  if (state_.response_begun) return AbortRelay("upstream idle");
   FailTry(upstream_->connected ? Failure::kTimeout : Failure::kConnect,
           upstream_->connected ? "upstream timeout" : "connect timeout");
 }
@@ -249,56 +249,56 @@ void Exchange::OnUpstreamDeadline() {
 // ---- when a try fails
 
 bool Exchange::may_retry(Failure failure) const {
-  if (body_touched_ || response_begun_) return false;
+  if (state_.body_touched || state_.response_begun) return false;
   if (failure != Failure::kConnect &&
-      (failure != Failure::kReset || !IsIdempotent(request_.method))) {
+      (failure != Failure::kReset || !IsIdempotent(state_.request.method))) {
     return false;  // it may have been carried out, or the upstream is too slow already
   }
-  Pool& pool = generation_->pools[verdict_.pool].pool();
-  return tries_ <= pool.config().retries.attempts && pool.budget().TryRetry(worker_.loop.now());
+  return state_.tries <= pool().config().retries.attempts &&
+         pool().budget().TryRetry(worker_.loop.now());
 }
 
 void Exchange::FailTry(Failure failure, std::string_view why) {
-  Pool& pool = generation_->pools[verdict_.pool].pool();
-  PoolCounters& counters = *generation_->pool_counters[verdict_.pool];
   // A kept connection that the server closed just before it was used says nothing about the server.
   const bool stale = failure == Failure::kReset && upstream_ && upstream_->reused &&
-                     !body_touched_ && IsIdempotent(request_.method) && !reuse_failed_;
+                     !state_.body_touched && IsIdempotent(state_.request.method) &&
+                     !state_.reuse_failed;
   const bool connect_timeout = failure == Failure::kConnect && why == "connect timeout";
   if (stale) {
     DropUpstream();
-    reuse_failed_ = true;
-    --tries_;
+    state_.reuse_failed = true;
+    --state_.tries;
     return PickServer();
   }
   switch (failure) {
     case Failure::kConnect:
-      counters.connect_errors.Add();
+      pool_counters().connect_errors.Add();
       break;
     case Failure::kReset:
-      counters.resets.Add();
+      pool_counters().resets.Add();
       break;
     case Failure::kTimeout:
-      counters.timeouts.Add();
+      pool_counters().timeouts.Add();
       break;
     case Failure::kProtocol:
       break;
   }
   lease_->errors.fetch_add(1, std::memory_order_relaxed);
-  pool.Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
+  pool().Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
   log::Debug("upstream {}: {}", lease_->text, why);
   const bool again = may_retry(failure);
   tried_.push_back(lease_.get());
-  failed_ = lease_.endpoint();
+  state_.last = lease_.endpoint();
   DropUpstream();
   if (again) {
-    counters.retries.Add();
+    pool_counters().retries.Add();
     worker_.counters.upstream_retries.Add();
     return PickServer();
   }
-  end_ = failure == Failure::kTimeout || connect_timeout ? "upstream timeout" : "upstream failed";
+  state_.end =
+      failure == Failure::kTimeout || connect_timeout ? "upstream timeout" : "upstream failed";
   const int status = failure == Failure::kTimeout || connect_timeout ? 504 : 502;
-  Reply(UpstreamErrorAnswer(status, pool.config().errors.page, answer_context()),
+  Reply(UpstreamErrorAnswer(status, pool().config().errors.page, answer_context()),
         Decision::kUpstreamError);
 }
 

@@ -16,28 +16,29 @@ void Exchange::OnUpstreamReadable() {
 }
 
 void Exchange::PumpResponse() {
-  const auto& timeouts = generation_->pools[verdict_.pool].pool().config().timeouts;
+  const auto& timeouts = pool().config().timeouts;
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {
     if (client_.output_full()) return upstream_->watch.WantRead(false);
     InputBuffer& in = upstream_->in;
-    in.Reserve(response_begun_ ? kLargeBlock : kSmallBlock);
+    in.Reserve(state_.response_begun ? kLargeBlock : kSmallBlock);
     if (in.room().empty())
       in.Reserve(in.capacity() * 2);  // a large head; the parser sets the limit
     const std::size_t room = in.room().size();
     const IoResult read = upstream_->stream.Read(in.room());
     if (read.status == IoStatus::kWouldBlock) return;
     if (read.status == IoStatus::kBroken) {
-      return response_begun_ ? AbortRelay("upstream reset")
-                             : FailTry(Failure::kReset, "upstream reset");
+      return state_.response_begun ? AbortRelay("upstream reset")
+                                   : FailTry(Failure::kReset, "upstream reset");
     }
     const bool ended = read.status == IoStatus::kEnd;
     in.Added(read.bytes);
     if (!PassOnResponse(ended)) return;
     if (ended) {
-      return response_begun_ ? AbortRelay("upstream cut its answer short")
-                             : FailTry(Failure::kReset, "upstream closed");
+      return state_.response_begun ? AbortRelay("upstream cut its answer short")
+                                   : FailTry(Failure::kReset, "upstream closed");
     }
-    if (response_begun_ && !client_.output_full()) upstream_->deadline.SetAfter(timeouts.idle);
+    if (state_.response_begun && !client_.output_full())
+      upstream_->deadline.SetAfter(timeouts.idle);
     if (read.bytes < room) return;
   }
 }
@@ -58,9 +59,9 @@ bool Exchange::PassOnResponse(bool ended) {
     if (step == ParseStep::kFailed) {
       const std::string_view why = upstream_->parser.error();
       log::Warning("upstream {}: {}", lease_->text, log::Escape(why));
-      generation_->pool_counters[verdict_.pool]->protocol_errors.Add();
-      response_begun_ ? AbortRelay("bad upstream answer")
-                      : FailTry(Failure::kProtocol, "bad upstream answer");
+      pool_counters().protocol_errors.Add();
+      state_.response_begun ? AbortRelay("bad upstream answer")
+                            : FailTry(Failure::kProtocol, "bad upstream answer");
       return false;
     }
     if (step == ParseStep::kHead) {
@@ -69,21 +70,21 @@ bool Exchange::PassOnResponse(bool ended) {
     }
     if (step == ParseStep::kBody) {
       const std::string_view piece = upstream_->parser.body();
-      bytes_out_ += piece.size();
+      state_.bytes_out += piece.size();
       vectors_.push_back(ToVector(piece));
       if (vectors_.size() < kMostPieces) continue;
     }
     done = step == ParseStep::kEnd;
     const std::span<const HeaderField> trailers =
         done ? upstream_->parser.trailers() : std::span<const HeaderField>{};
-    if (response_begun_ && !client_.SendBody(&vectors_, done, trailers)) {
+    if (state_.response_begun && !client_.SendBody(&vectors_, done, trailers)) {
       OnClientGone();
       return false;
     }
     vectors_.clear();
     if (step != ParseStep::kBody) break;
   }
-  if (response_begun_ && upstream_->parsed == upstream_->in.end()) {
+  if (state_.response_begun && upstream_->parsed == upstream_->in.end()) {
     upstream_->in.CutTo(0);
     upstream_->parsed = 0;
   }
@@ -102,20 +103,18 @@ bool Exchange::PassOnResponse(bool ended) {
 bool Exchange::TakeResponseHead() {
   const ResponseHead& head = upstream_->parser.head();
   const RequestHead& request = client_.head();
-  const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
+  const PoolConfig& config = pool().config();
   if (head.interim()) {
     SendInterim();
     return upstream_ != nullptr;
   }
-  PoolCounters& counters = *generation_->pool_counters[verdict_.pool];
-  upstream_status_ = head.status;
-  first_byte_ = worker_.loop.now() - began_;
-  counters.first_byte_seconds.Observe(first_byte_);
-  counters.status_classes[static_cast<std::size_t>(head.status) / 100 % 6].Add();
+  state_.upstream_status = head.status;
+  state_.first_byte = worker_.loop.now() - state_.began;
+  pool_counters().first_byte_seconds.Observe(state_.first_byte);
+  pool_counters().status_classes[static_cast<std::size_t>(head.status) / 100 % 6].Add();
   const bool server_error = head.status == 502 || head.status == 503 || head.status == 504;
-  generation_->pools[verdict_.pool].pool().Report(
-      *lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
-      worker_.loop.now());
+  pool().Report(*lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
+                worker_.loop.now());
 
   if (head.status == 101) {
     if (request.upgrade.empty() || !head.upgrade) {
@@ -128,15 +127,15 @@ bool Exchange::TakeResponseHead() {
   const std::vector<int>& hide = config.errors.hide;
   if (std::find(hide.begin(), hide.end(), head.status) != hide.end()) {
     const int status = head.status;
-    counters.hidden_errors.Add();
+    pool_counters().hidden_errors.Add();
     DropUpstream();
     Reply(UpstreamErrorAnswer(status, config.errors.page, answer_context()), Decision::kForward);
     return false;
   }
 
   step_ = Step::kRelay;
-  status_ = head.status;
-  response_begun_ = true;
+  state_.status = head.status;
+  state_.response_begun = true;
   BeginResponse();
   return true;
 }
@@ -148,7 +147,7 @@ void Exchange::BeginResponse() {
   // A client that is about to run into a limit is told of it; others are spared the bytes.
   response_fields_.clear();
   limit_fields_.clear();
-  const std::span<const LimitInfo> limits = generation_->shared->config.policy->limits();
+  const std::span<const LimitInfo> limits = state_.generation->shared->config.policy->limits();
   const bool near =
       std::any_of(verdict_.limits.begin(), verdict_.limits.end(), [&](const LimitOutcome& each) {
         return each.state.remaining * 5 < limits[each.limit].spec.burst;
@@ -158,7 +157,7 @@ void Exchange::BeginResponse() {
     for (const auto& [name, value] : limit_fields_) response_fields_.push_back({name, value});
   }
   forward.set_headers = response_fields_;
-  keep_client_ = client_.BeginResponse(upstream_->parser.head(), forward, keep_client_);
+  state_.keep_client = client_.BeginResponse(upstream_->parser.head(), forward, state_.keep_client);
 }
 
 void Exchange::SendInterim() {
@@ -172,37 +171,36 @@ void Exchange::OnClientWritable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   if (!upstream_ || !upstream_->connected) return;
   upstream_->watch.WantRead(true);
-  if (response_begun_) {
-    upstream_->deadline.SetAfter(generation_->pools[verdict_.pool].pool().config().timeouts.idle);
+  if (state_.response_begun) {
+    upstream_->deadline.SetAfter(pool().config().timeouts.idle);
   }
 }
 
 void Exchange::FinishResponse() {
-  const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
+  const PoolConfig& config = pool().config();
   const ResponseHead& head = upstream_->parser.head();
   // After HEAD, a server that wrongly sends the body too would have it taken for the next answer.
-  const bool bodiless = request_.method == "HEAD";
+  const bool bodiless = state_.request.method == "HEAD";
   const bool reusable = head.keep_alive && head.body != BodyKind::kUntilClose && !bodiless &&
-                        request_done_ && !sending_abandoned_ && upstream_->out.empty() &&
-                        upstream_->in.end() == 0;
+                        state_.request_done && !state_.sending_abandoned &&
+                        upstream_->out.empty() && upstream_->in.end() == 0;
   upstream_->doubtful = head.body == BodyKind::kNone;
   if (reusable) {
     worker_.upstreams.Put(std::move(upstream_), config.keep_alive.connections,
                           config.keep_alive.idle);
   }
-  const bool keep = keep_client_ && request_done_;
-  Account(end_);
+  const bool keep = state_.keep_client && state_.request_done;
+  Account(state_.end);
   client_.FinishExchange(keep);
 }
 
 // The answer has begun and cannot be finished: the client must not take what it got for the whole.
 void Exchange::AbortRelay(std::string_view why) {
   if (lease_) {
-    generation_->pool_counters[verdict_.pool]->resets.Add();
-    generation_->pools[verdict_.pool].pool().Report(*lease_.get(), TryOutcome::kFailed,
-                                                    worker_.loop.now());
+    pool_counters().resets.Add();
+    pool().Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
   }
-  end_ = why;
+  state_.end = why;
   client_.Close(/*reset=*/true);
 }
 

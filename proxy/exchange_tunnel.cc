@@ -11,15 +11,15 @@ namespace spillway {
 
 void Exchange::EnterTunnel() {
   step_ = Step::kTunnel;
-  status_ = 101;
-  response_begun_ = true;
+  state_.status = 101;
+  state_.response_begun = true;
   upstream_->deadline.Clear();
   ForwardResponse forward;
   forward.request_id = request_id_;
   const InputBuffer& in = upstream_->in;
   const std::string_view early(upstream_->in.data() + upstream_->parsed,
                                in.end() - upstream_->parsed);
-  bytes_out_ += early.size();
+  state_.bytes_out += early.size();
   if (!client_.EnterTunnel(upstream_->parser.head(), forward, early)) return OnClientGone();
   upstream_->in.Release();
   PumpTunnel();
@@ -29,23 +29,25 @@ void Exchange::EnterTunnel() {
 // closed.
 void Exchange::PumpTunnel() {
   if (!TunnelFromClient() || !TunnelFromUpstream()) return;
-  if (client_ended_ && upstream_ended_ && upstream_->out.empty() && !client_.output_full()) {
+  if (state_.client_ended && state_.upstream_ended && upstream_->out.empty() &&
+      !client_.output_full()) {
     Account({});
     return client_.Close();
   }
-  client_.WantBody(!client_ended_ && upstream_->out.empty());
-  upstream_->watch.WantRead(!upstream_ended_ && !client_.output_full());
+  client_.WantBody(!state_.client_ended && upstream_->out.empty());
+  upstream_->watch.WantRead(!state_.upstream_ended && !client_.output_full());
   upstream_->watch.WantWrite(!upstream_->out.empty());
 }
 
 bool Exchange::TunnelFromClient() {
   Block block = worker_.blocks.Take(kSmallBlock);
   bool open = true;
-  for (int turn = 0; turn < kReadsPerTurn && !client_ended_ && upstream_->out.empty(); ++turn) {
+  for (int turn = 0; turn < kReadsPerTurn && !state_.client_ended && upstream_->out.empty();
+       ++turn) {
     const IoResult read = client_.ReadTunnel({block.data.get(), block.size});
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
-      client_ended_ = true;
+      state_.client_ended = true;
       upstream_->stream.ShutdownWrite();
       break;
     }
@@ -55,7 +57,7 @@ bool Exchange::TunnelFromClient() {
       open = false;
       break;
     }
-    bytes_in_ += read.bytes;
+    state_.bytes_in += read.bytes;
     client_.TouchTunnel();
   }
   worker_.blocks.Give(std::move(block));
@@ -66,11 +68,12 @@ bool Exchange::TunnelFromClient() {
 bool Exchange::TunnelFromUpstream() {
   Block block = worker_.blocks.Take(kSmallBlock);
   bool open = true;
-  for (int turn = 0; turn < kReadsPerTurn && !upstream_ended_ && !client_.output_full(); ++turn) {
+  for (int turn = 0; turn < kReadsPerTurn && !state_.upstream_ended && !client_.output_full();
+       ++turn) {
     const IoResult read = upstream_->stream.Read({block.data.get(), block.size});
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
-      upstream_ended_ = true;
+      state_.upstream_ended = true;
       client_.EndTunnelOutput();
       break;
     }
@@ -78,7 +81,7 @@ bool Exchange::TunnelFromUpstream() {
       open = false;
       break;
     }
-    bytes_out_ += read.bytes;
+    state_.bytes_out += read.bytes;
     client_.TouchTunnel();
   }
   worker_.blocks.Give(std::move(block));
