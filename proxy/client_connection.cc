@@ -300,6 +300,7 @@ void ClientConnection::BeginExchange() {
   body_wanted_ = false;
   body_from_ = parsed_;
   const RequestHead& head = parser_.head();
+  awaits_continue_ = head.expect_continue && head.body != BodyKind::kNone;
   if (head.body != BodyKind::kNone) {
     // A window for the body behind the head; the head itself stays where its views point.
     const std::uint64_t window =
@@ -327,6 +328,7 @@ void ClientConnection::ReadDuringExchange() {
     return exchange_.OnClientGone();
   }
   if (body_wanted_ && status == IoStatus::kOk) {
+    awaits_continue_ = false;
     SetReadDeadline(config().timeouts.body);
     return exchange_.OnClientReadable();
   }
@@ -335,6 +337,7 @@ void ClientConnection::ReadDuringExchange() {
 
 ParseStep ClientConnection::NextBodyPiece() {
   if (request_ended_) return ParseStep::kEnd;
+  if (parsed_ < in_.end()) awaits_continue_ = false;
   const ParseStep step = parser_.Feed(in_.data(), parsed_, in_.end());
   parsed_ = parser_.taken();
   request_ended_ = step == ParseStep::kEnd;
@@ -354,7 +357,7 @@ void ClientConnection::WantBody(bool want) {
   if (mode_ == Mode::kClosed) return;
   if (mode_ == Mode::kTunnel) return watch_->WantRead(want);
   if (want) {
-    if (!body_wanted_) SetReadDeadline(config().timeouts.body);
+    if (!body_wanted_ && !awaits_continue_) SetReadDeadline(config().timeouts.body);
     watch_->WantRead(true);
   } else if (body_wanted_) {
     read_deadline_ = TimePoint::max();
@@ -373,6 +376,10 @@ bool ClientConnection::SendInterim(const ResponseHead& head) {
   if (parser_.head().minor == 0) return true;  // HTTP/1.0 knows none
   std::string text;                            // interim heads are rare
   WriteResponseHead(head, ForwardResponse{}, &text);
+  if (head.status == 100 && awaits_continue_) {
+    awaits_continue_ = false;
+    if (body_wanted_) SetReadDeadline(config().timeouts.body);
+  }
   iovec vector = ToVector(text);
   return Send({&vector, 1});
 }

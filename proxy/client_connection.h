@@ -47,6 +47,7 @@ class ClientConnection final : public ClientSide {
   std::string_view error() const override { return parser_.error(); }
   bool ReadBodyAgain() override;
   void WantBody(bool want) override;
+  bool awaits_continue() const override { return awaits_continue_; }
   bool SendInterim(const ResponseHead& head) override;
   bool BeginResponse(const ResponseHead& head, const ForwardResponse& forward, bool keep) override;
   bool SendBody(std::vector<iovec>* pieces, bool last,
@@ -114,6 +115,7 @@ class ClientConnection final : public ClientSide {
   std::string proxy_header_;  // what came of it so far
   bool encrypted_ = false;
   bool body_wanted_ = false;
+  bool awaits_continue_ = false;
   bool keep_after_flush_ = false;
   bool request_ended_ = false;  // its last byte has been parsed
   bool parsing_ = false;        // inside ParseHeads

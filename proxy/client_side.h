@@ -43,8 +43,11 @@ class ClientSide {
   // All pieces given so far are used up: their room is free again. True when more could be had at
   // once and has been.
   virtual bool ReadBodyAgain() = 0;
-  // More body is wanted (read on), or is not for now.
+  // More body is wanted (read on), or is not for now. While it is wanted its silence has a limit,
+  // OnBodyTimeout of the exchange, but not before the client may send it.
   virtual void WantBody(bool want) = 0;
+  // The client waits for a 100 (Expect: 100-continue): none was sent, nor has any of the body come.
+  virtual bool awaits_continue() const = 0;
 
   // ---- the answer ----
   // Each Send is false when the client is gone (OnClientGone is then the exchange's to call).

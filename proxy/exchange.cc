@@ -67,6 +67,11 @@ Exchange::~Exchange() = default;
 
 void Exchange::Begin() {
   Start();
+  Proceed();
+  ArmUpstream();
+}
+
+void Exchange::Proceed() {
   step_ = Step::kIdentify;
   if (!Identify()) return;
   if (path_.starts_with(kOwnPaths)) {
@@ -295,9 +300,8 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
   state_.decision = decision;
   state_.status = answer.status;
   if (!state_.refused && !state_.request_done) {
-    const bool waits = client_.head().expect_continue && !state_.body_touched;
-    ParseStep step = ParseStep::kNeedMore;
-    while (!waits && (step = client_.NextBodyPiece()) == ParseStep::kBody) {
+    ParseStep step;
+    while ((step = client_.NextBodyPiece()) == ParseStep::kBody) {
     }
     state_.request_done = step == ParseStep::kEnd;
   }

@@ -74,6 +74,8 @@ class Exchange final : public UpstreamUser {
 
  private:
   enum class Failure : std::uint8_t { kConnect, kReset, kTimeout, kProtocol };
+  // What the upstream owes us: what its deadline is for. kNothing: it is for the client to act.
+  enum class Wait : std::uint8_t { kNothing, kConnect, kFirstByte, kProgress };
 
   // Pieces of a body that are sent with one system call.
   static constexpr std::size_t kMostPieces = 64;
@@ -82,6 +84,7 @@ class Exchange final : public UpstreamUser {
 
   // exchange.cc
   void Start();
+  void Proceed();
   void ForgetAll();
   bool Identify();
   bool RefuseRequest(int status, std::string_view why);
@@ -94,11 +97,14 @@ class Exchange final : public UpstreamUser {
   AnswerContext answer_context();
   std::string_view rule_name() const;
 
-  // exchange_forward.cc
+  // exchange_forward.cc: each event that may concern the upstream ends with ArmUpstream
   void Forward();
   void PickServer();
   void BeginSend();
   void PumpRequestBody();
+  void DrainUpstreamOutput();
+  Wait upstream_wait() const;
+  void ArmUpstream();
   void FailTry(Failure failure, std::string_view why);
   bool may_retry(Failure failure) const;
   void DropUpstream();
@@ -141,6 +147,8 @@ class Exchange final : public UpstreamUser {
     bool reuse_failed = false;  // a kept connection turned out dead; the next one is a new one
     // The upstream takes no more of the request; its answer may still come
     bool sending_abandoned = false;
+    Wait armed_for = Wait::kNothing;  // what its deadline stands for
+    bool upstream_moved = false;      // it took or gave bytes in this event
 
     // Of the answer.
     bool response_begun = false;  // its final head went to the client

@@ -109,7 +109,6 @@ void Exchange::PickServer() {
   if (!upstream_) return FailTry(Failure::kConnect, std::strerror(errno));
   upstream_->user = this;
   upstream_->watch.WantWrite(true);
-  upstream_->deadline.SetAfter(config.timeouts.connect);
 }
 
 // ---- send
@@ -181,27 +180,50 @@ void Exchange::PumpRequestBody() {
       vectors_.clear();
       state_.sending_abandoned = true;  // an early answer may still be waiting to be read
       upstream_->watch.WantRead(true);
-      return OnUpstreamReadable();
+      return PumpResponse();
     }
+    state_.upstream_moved = state_.upstream_moved || !nothing;
     vectors_.clear();
     if (state_.request_done) break;
     if (step == ParseStep::kBody) continue;  // there were more pieces than one call sends
     if (!client_.ReadBodyAgain()) break;
   }
   if (!upstream_) return;
-  const auto& timeouts = pool().config().timeouts;
   const bool blocked = !upstream_->out.empty();
   client_.WantBody(!state_.request_done && !blocked && !state_.sending_abandoned);
-  if (blocked) {
-    upstream_->watch.WantWrite(true);
-    upstream_->deadline.SetAfter(timeouts.idle);
-  } else if (!state_.response_begun) {
-    const bool awaits_continue = client_.head().expect_continue && !state_.body_touched;
-    if (state_.request_done || awaits_continue) {
-      upstream_->deadline.SetAfter(timeouts.first_byte);
-    } else {
-      upstream_->deadline.Clear();  // the client's silence has a limit of its own
-    }
+  if (blocked) upstream_->watch.WantWrite(true);
+}
+
+// Who must act for the exchange to go on. Where it is the client it has a limit of its own:
+// clients.timeouts.write while output is full, clients.timeouts.body while its body is missing.
+Exchange::Wait Exchange::upstream_wait() const {
+  if (!upstream_->connected) return Wait::kConnect;
+  if (client_.output_full()) return Wait::kNothing;
+  if (!upstream_->out.empty()) return Wait::kProgress;
+  const bool body_missing = !state_.request_done && !state_.sending_abandoned;
+  if (body_missing && !client_.awaits_continue()) return Wait::kNothing;
+  return state_.response_begun ? Wait::kProgress : Wait::kFirstByte;
+}
+
+// The one place that sets the upstream's deadline. A wait has one clock from its beginning; only
+// that for progress starts again when there is some.
+void Exchange::ArmUpstream() {
+  if (!upstream_ || step_ == Step::kTunnel) return;
+  const Wait wait = upstream_wait();
+  const bool again = wait == Wait::kProgress && state_.upstream_moved;
+  state_.upstream_moved = false;
+  if (wait == state_.armed_for && !again) return;
+  state_.armed_for = wait;
+  const PoolConfig::Timeouts& timeouts = pool().config().timeouts;
+  switch (wait) {
+    case Wait::kNothing:
+      return upstream_->deadline.Clear();
+    case Wait::kConnect:
+      return upstream_->deadline.SetAfter(timeouts.connect);
+    case Wait::kFirstByte:
+      return upstream_->deadline.SetAfter(timeouts.first_byte);
+    case Wait::kProgress:
+      return upstream_->deadline.SetAfter(timeouts.idle);
   }
 }
 
@@ -209,9 +231,15 @@ void Exchange::OnClientReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   if (state_.internal) return AnswerInternally();
   if (upstream_ && upstream_->connected) PumpRequestBody();
+  ArmUpstream();
 }
 
 void Exchange::OnUpstreamWritable() {
+  DrainUpstreamOutput();
+  ArmUpstream();
+}
+
+void Exchange::DrainUpstreamOutput() {
   if (!upstream_->connected) {
     if (const int error = ConnectError(upstream_->stream.fd()); error != 0) {
       return FailTry(Failure::kConnect, std::strerror(error));
@@ -227,15 +255,13 @@ void Exchange::OnUpstreamWritable() {
     if (step_ == Step::kTunnel) return PumpTunnel();
     state_.sending_abandoned = true;
     client_.WantBody(false);
-    return OnUpstreamReadable();
+    return PumpResponse();
   }
+  state_.upstream_moved = state_.upstream_moved || upstream_->out.size() < before;
   if (upstream_->out.empty()) {
     upstream_->watch.WantWrite(false);
     if (step_ == Step::kTunnel) return PumpTunnel();
     return PumpRequestBody();
-  }
-  if (upstream_->out.size() < before && step_ != Step::kTunnel) {
-    upstream_->deadline.SetAfter(pool().config().timeouts.idle);
   }
 }
 
@@ -244,6 +270,7 @@ void Exchange::OnUpstreamDeadline() {
   if (state_.response_begun) return AbortRelay("upstream idle");
   FailTry(upstream_->connected ? Failure::kTimeout : Failure::kConnect,
           upstream_->connected ? "upstream timeout" : "connect timeout");
+  ArmUpstream();
 }
 
 // ---- when a try fails
@@ -306,6 +333,7 @@ void Exchange::DropUpstream() {
   upstream_.reset();
   lease_.Release();
   vectors_.clear();
+  state_.armed_for = Wait::kNothing;
 }
 
 }  // namespace spillway

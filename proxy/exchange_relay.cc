@@ -13,10 +13,10 @@ namespace spillway {
 void Exchange::OnUpstreamReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   PumpResponse();
+  ArmUpstream();
 }
 
 void Exchange::PumpResponse() {
-  const auto& timeouts = pool().config().timeouts;
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {
     if (client_.output_full()) return upstream_->watch.WantRead(false);
     InputBuffer& in = upstream_->in;
@@ -30,6 +30,7 @@ void Exchange::PumpResponse() {
       return state_.response_begun ? AbortRelay("upstream reset")
                                    : FailTry(Failure::kReset, "upstream reset");
     }
+    state_.upstream_moved = true;
     const bool ended = read.status == IoStatus::kEnd;
     in.Added(read.bytes);
     if (!PassOnResponse(ended)) return;
@@ -37,8 +38,6 @@ void Exchange::PumpResponse() {
       return state_.response_begun ? AbortRelay("upstream cut its answer short")
                                    : FailTry(Failure::kReset, "upstream closed");
     }
-    if (state_.response_begun && !client_.output_full())
-      upstream_->deadline.SetAfter(timeouts.idle);
     if (read.bytes < room) return;
   }
 }
@@ -92,10 +91,7 @@ bool Exchange::PassOnResponse(bool ended) {
     FinishResponse();
     return false;
   }
-  if (client_.output_full()) {
-    upstream_->watch.WantRead(false);
-    upstream_->deadline.Clear();  // the client's slowness has a limit of its own
-  }
+  if (client_.output_full()) upstream_->watch.WantRead(false);
   return true;
 }
 
@@ -171,9 +167,7 @@ void Exchange::OnClientWritable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   if (!upstream_ || !upstream_->connected) return;
   upstream_->watch.WantRead(true);
-  if (state_.response_begun) {
-    upstream_->deadline.SetAfter(pool().config().timeouts.idle);
-  }
+  ArmUpstream();
 }
 
 void Exchange::FinishResponse() {
