@@ -323,10 +323,7 @@ void ClientConnection::ReadDuringExchange() {
   // Bytes are read even when no body is wanted: a pipelined request may wait in the block, and an
   // end or a reset must be heard of. When the block is full, reading stops.
   const IoStatus status = ReadMore();
-  if (status == IoStatus::kEnd || status == IoStatus::kBroken) {
-    worker_.counters.client_aborts.Add();
-    return exchange_.OnClientGone();
-  }
+  if (status == IoStatus::kEnd || status == IoStatus::kBroken) return exchange_.OnClientGone();
   if (body_wanted_ && status == IoStatus::kOk) {
     awaits_continue_ = false;
     SetReadDeadline(config().timeouts.body);

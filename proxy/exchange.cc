@@ -331,6 +331,7 @@ void Exchange::OnClientTimeout() {
 }
 
 void Exchange::OnClientGone() {
+  worker_.counters.client_aborts.Add();
   state_.end = "client left";
   client_.Close();
 }
@@ -375,8 +376,7 @@ void Exchange::Account(std::string_view end) {
     record.first_byte = state_.first_byte;
     if (state_.tries > 0) {
       record.pool = config.pools[verdict_.pool].name;
-      const Endpoint* last = lease_ ? lease_.get() : state_.last.get();
-      if (last != nullptr) record.upstream = last->text;
+      record.upstream = lease_ ? lease_->text : state_.last->text;
     }
     record.upstream_status = state_.upstream_status;
     record.tries = state_.tries;

@@ -73,7 +73,9 @@ class Exchange final : public UpstreamUser {
   void OnUpstreamDeadline() override;
 
  private:
-  enum class Failure : std::uint8_t { kConnect, kReset, kTimeout, kProtocol };
+  enum class Side : std::uint8_t { kClient, kUpstream };
+  // What an upstream did wrong. Faults of the client's side are none of these.
+  enum class Failure : std::uint8_t { kConnect, kConnectTimeout, kReset, kTimeout, kProtocol };
   // What the upstream owes us: what its deadline is for. kNothing: it is for the client to act.
   enum class Wait : std::uint8_t { kNothing, kConnect, kFirstByte, kProgress };
 
@@ -106,6 +108,7 @@ class Exchange final : public UpstreamUser {
   Wait upstream_wait() const;
   void ArmUpstream();
   void FailTry(Failure failure, std::string_view why);
+  void ChargeUpstream(Failure failure);
   bool may_retry(Failure failure) const;
   void DropUpstream();
   std::uint64_t BalanceKey() const;
@@ -119,6 +122,7 @@ class Exchange final : public UpstreamUser {
   void BeginResponse();
   void SendInterim();
   void FinishResponse();
+  void FailUpstream(Failure failure, std::string_view why);
   void AbortRelay(std::string_view why);
 
   // exchange_tunnel.cc
@@ -126,6 +130,7 @@ class Exchange final : public UpstreamUser {
   void PumpTunnel();
   bool TunnelFromClient();
   bool TunnelFromUpstream();
+  bool OutlivesBreak(Side side);
 
   // What there is to know of one request; assigned anew for each.
   struct State {
@@ -142,7 +147,7 @@ class Exchange final : public UpstreamUser {
     std::optional<Decision> decision;
 
     // Of the upstream.
-    std::shared_ptr<Endpoint> last;  // the one that was tried last, once it is let go of
+    std::shared_ptr<Endpoint> last;  // the one that was tried last
     std::uint32_t tries = 0;
     bool reuse_failed = false;  // a kept connection turned out dead; the next one is a new one
     // The upstream takes no more of the request; its answer may still come
@@ -156,11 +161,12 @@ class Exchange final : public UpstreamUser {
     std::string_view end;  // why it ended early
 
     // Of a tunnel.
-    bool client_ended = false, upstream_ended = false;
+    bool client_ended = false, upstream_ended = false;  // no more is read of it
 
     // For account.
     TimePoint began;
     WallTime began_wall;
+    TimePoint asked;  // the upstream has all of the request: the time of its first byte runs
     Duration first_byte{-1};
     std::uint64_t bytes_in = 0, bytes_out = 0;
     int status = 0, upstream_status = 0;

@@ -102,7 +102,7 @@ void Exchange::PickServer() {
   if (!upstream_ && IsOurShortage(errno)) {
     // No fault of the server's: it is neither charged with it nor is another one asked.
     state_.end = "out of descriptors";
-    lease_.Release();
+    DropUpstream();
     return Reply(UpstreamErrorAnswer(503, config.errors.page, answer_context()),
                  Decision::kUpstreamError);
   }
@@ -115,6 +115,7 @@ void Exchange::PickServer() {
 
 void Exchange::BeginSend() {
   step_ = Step::kSend;
+  state_.asked = worker_.loop.now();  // later than the request's end, when this is another try
   const PoolConfig& config = pool().config();
   const RequestHead& head = client_.head();
   upstream_->parser.Reset(state_.request.method);
@@ -170,6 +171,7 @@ void Exchange::PumpRequestBody() {
     if (chunked) FrameChunk(first, &vectors_, chunk_head);
     if (step == ParseStep::kEnd && !state_.request_done) {
       state_.request_done = true;
+      state_.asked = worker_.loop.now();
       if (chunked) {
         WriteLastChunk(client_.trailers(), &last_chunk);
         vectors_.push_back(ToVector(last_chunk));
@@ -252,7 +254,10 @@ void Exchange::DrainUpstreamOutput() {
   if (upstream_->out.Flush(upstream_->stream) == IoStatus::kBroken) {
     upstream_->out.Clear();
     upstream_->watch.WantWrite(false);
-    if (step_ == Step::kTunnel) return PumpTunnel();
+    if (step_ == Step::kTunnel) {
+      if (OutlivesBreak(Side::kUpstream)) PumpTunnel();
+      return;
+    }
     state_.sending_abandoned = true;
     client_.WantBody(false);
     return PumpResponse();
@@ -267,9 +272,11 @@ void Exchange::DrainUpstreamOutput() {
 
 void Exchange::OnUpstreamDeadline() {
   if (step_ == Step::kTunnel) return;  // the client's side keeps the tunnel's time
-  if (state_.response_begun) return AbortRelay("upstream idle");
-  FailTry(upstream_->connected ? Failure::kTimeout : Failure::kConnect,
-          upstream_->connected ? "upstream timeout" : "connect timeout");
+  if (!upstream_->connected) {
+    FailTry(Failure::kConnectTimeout, "connect timeout");
+  } else {
+    FailUpstream(Failure::kTimeout, state_.response_begun ? "upstream idle" : "upstream timeout");
+  }
   ArmUpstream();
 }
 
@@ -277,28 +284,19 @@ void Exchange::OnUpstreamDeadline() {
 
 bool Exchange::may_retry(Failure failure) const {
   if (state_.body_touched || state_.response_begun) return false;
-  if (failure != Failure::kConnect &&
-      (failure != Failure::kReset || !IsIdempotent(state_.request.method))) {
+  const bool unsent = failure == Failure::kConnect || failure == Failure::kConnectTimeout;
+  if (!unsent && (failure != Failure::kReset || !IsIdempotent(state_.request.method))) {
     return false;  // it may have been carried out, or the upstream is too slow already
   }
   return state_.tries <= pool().config().retries.attempts &&
          pool().budget().TryRetry(worker_.loop.now());
 }
 
-void Exchange::FailTry(Failure failure, std::string_view why) {
-  // A kept connection that the server closed just before it was used says nothing about the server.
-  const bool stale = failure == Failure::kReset && upstream_ && upstream_->reused &&
-                     !state_.body_touched && IsIdempotent(state_.request.method) &&
-                     !state_.reuse_failed;
-  const bool connect_timeout = failure == Failure::kConnect && why == "connect timeout";
-  if (stale) {
-    DropUpstream();
-    state_.reuse_failed = true;
-    --state_.tries;
-    return PickServer();
-  }
+// On its account: in the numbers, and in the pool's view of it.
+void Exchange::ChargeUpstream(Failure failure) {
   switch (failure) {
     case Failure::kConnect:
+    case Failure::kConnectTimeout:
       pool_counters().connect_errors.Add();
       break;
     case Failure::kReset:
@@ -308,29 +306,44 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
       pool_counters().timeouts.Add();
       break;
     case Failure::kProtocol:
+      pool_counters().protocol_errors.Add();
       break;
   }
   lease_->errors.fetch_add(1, std::memory_order_relaxed);
   pool().Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
+}
+
+// The next try begins within this one's end; retries.attempts (at most 10) and one stale connection
+// bound how deep that goes.
+void Exchange::FailTry(Failure failure, std::string_view why) {
+  // A kept connection that the server closed just before it was used says nothing about the server.
+  const bool stale = failure == Failure::kReset && upstream_ && upstream_->reused &&
+                     !state_.body_touched && IsIdempotent(state_.request.method) &&
+                     !state_.reuse_failed;
+  if (stale) {
+    DropUpstream();
+    state_.reuse_failed = true;
+    --state_.tries;
+    return PickServer();
+  }
+  ChargeUpstream(failure);
   log::Debug("upstream {}: {}", lease_->text, why);
   const bool again = may_retry(failure);
   tried_.push_back(lease_.get());
-  state_.last = lease_.endpoint();
   DropUpstream();
   if (again) {
     pool_counters().retries.Add();
-    worker_.counters.upstream_retries.Add();
     return PickServer();
   }
-  state_.end =
-      failure == Failure::kTimeout || connect_timeout ? "upstream timeout" : "upstream failed";
-  const int status = failure == Failure::kTimeout || connect_timeout ? 504 : 502;
-  Reply(UpstreamErrorAnswer(status, pool().config().errors.page, answer_context()),
+  const bool late = failure == Failure::kTimeout || failure == Failure::kConnectTimeout;
+  state_.end = late ? "upstream timeout" : "upstream failed";
+  Reply(UpstreamErrorAnswer(late ? 504 : 502, pool().config().errors.page, answer_context()),
         Decision::kUpstreamError);
 }
 
 void Exchange::DropUpstream() {
   upstream_.reset();
+  if (lease_) state_.last = lease_.endpoint();
   lease_.Release();
   vectors_.clear();
   state_.armed_for = Wait::kNothing;

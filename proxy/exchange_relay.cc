@@ -27,16 +27,15 @@ void Exchange::PumpResponse() {
     const IoResult read = upstream_->stream.Read(in.room());
     if (read.status == IoStatus::kWouldBlock) return;
     if (read.status == IoStatus::kBroken) {
-      return state_.response_begun ? AbortRelay("upstream reset")
-                                   : FailTry(Failure::kReset, "upstream reset");
+      return FailUpstream(Failure::kReset, "upstream reset");
     }
     state_.upstream_moved = true;
     const bool ended = read.status == IoStatus::kEnd;
     in.Added(read.bytes);
     if (!PassOnResponse(ended)) return;
     if (ended) {
-      return state_.response_begun ? AbortRelay("upstream cut its answer short")
-                                   : FailTry(Failure::kReset, "upstream closed");
+      return FailUpstream(Failure::kReset, state_.response_begun ? "upstream cut its answer short"
+                                                                 : "upstream closed");
     }
     if (read.bytes < room) return;
   }
@@ -58,9 +57,7 @@ bool Exchange::PassOnResponse(bool ended) {
     if (step == ParseStep::kFailed) {
       const std::string_view why = upstream_->parser.error();
       log::Warning("upstream {}: {}", lease_->text, log::Escape(why));
-      pool_counters().protocol_errors.Add();
-      state_.response_begun ? AbortRelay("bad upstream answer")
-                            : FailTry(Failure::kProtocol, "bad upstream answer");
+      FailUpstream(Failure::kProtocol, "bad upstream answer");
       return false;
     }
     if (step == ParseStep::kHead) {
@@ -106,7 +103,10 @@ bool Exchange::TakeResponseHead() {
   }
   state_.upstream_status = head.status;
   state_.first_byte = worker_.loop.now() - state_.began;
-  pool_counters().first_byte_seconds.Observe(state_.first_byte);
+  // An answer to half a request says nothing of how long one takes.
+  if (state_.request_done) {
+    pool_counters().first_byte_seconds.Observe(worker_.loop.now() - state_.asked);
+  }
   pool_counters().status_classes[static_cast<std::size_t>(head.status) / 100 % 6].Add();
   const bool server_error = head.status == 502 || head.status == 503 || head.status == 504;
   pool().Report(*lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
@@ -188,12 +188,16 @@ void Exchange::FinishResponse() {
   client_.FinishExchange(keep);
 }
 
-// The answer has begun and cannot be finished: the client must not take what it got for the whole.
+// The upstream failed, before its answer or in it.
+void Exchange::FailUpstream(Failure failure, std::string_view why) {
+  if (!state_.response_begun) return FailTry(failure, why);
+  ChargeUpstream(failure);
+  AbortRelay(why);
+}
+
+// The answer has begun and cannot be finished, through whomever: the client must not take what it
+// got for the whole.
 void Exchange::AbortRelay(std::string_view why) {
-  if (lease_) {
-    pool_counters().resets.Add();
-    pool().Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
-  }
   state_.end = why;
   client_.Close(/*reset=*/true);
 }

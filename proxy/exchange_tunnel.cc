@@ -41,7 +41,7 @@ void Exchange::PumpTunnel() {
 
 bool Exchange::TunnelFromClient() {
   Block block = worker_.blocks.Take(kSmallBlock);
-  bool open = true;
+  std::optional<Side> broken;
   for (int turn = 0; turn < kReadsPerTurn && !state_.client_ended && upstream_->out.empty();
        ++turn) {
     const IoResult read = client_.ReadTunnel({block.data.get(), block.size});
@@ -51,23 +51,25 @@ bool Exchange::TunnelFromClient() {
       upstream_->stream.ShutdownWrite();
       break;
     }
+    if (read.status == IoStatus::kBroken) {
+      broken = Side::kClient;
+      break;
+    }
     iovec vector{block.data.get(), read.bytes};
-    if (read.status == IoStatus::kBroken ||
-        upstream_->out.Write(upstream_->stream, {&vector, 1}) == IoStatus::kBroken) {
-      open = false;
+    if (upstream_->out.Write(upstream_->stream, {&vector, 1}) == IoStatus::kBroken) {
+      broken = Side::kUpstream;
       break;
     }
     state_.bytes_in += read.bytes;
     client_.TouchTunnel();
   }
   worker_.blocks.Give(std::move(block));
-  if (!open) OnClientGone();
-  return open;
+  return !broken || OutlivesBreak(*broken);
 }
 
 bool Exchange::TunnelFromUpstream() {
   Block block = worker_.blocks.Take(kSmallBlock);
-  bool open = true;
+  std::optional<Side> broken;
   for (int turn = 0; turn < kReadsPerTurn && !state_.upstream_ended && !client_.output_full();
        ++turn) {
     const IoResult read = upstream_->stream.Read({block.data.get(), block.size});
@@ -77,16 +79,37 @@ bool Exchange::TunnelFromUpstream() {
       client_.EndTunnelOutput();
       break;
     }
-    if (read.status == IoStatus::kBroken || !client_.WriteTunnel({block.data.get(), read.bytes})) {
-      open = false;
+    if (read.status == IoStatus::kBroken) {
+      broken = Side::kUpstream;
+      break;
+    }
+    if (!client_.WriteTunnel({block.data.get(), read.bytes})) {
+      broken = Side::kClient;
       break;
     }
     state_.bytes_out += read.bytes;
     client_.TouchTunnel();
   }
   worker_.blocks.Give(std::move(block));
-  if (!open) OnClientGone();
-  return open;
+  return !broken || OutlivesBreak(*broken);
+}
+
+// True: the tunnel goes on. An upstream that had ended its side and then breaks has only stopped
+// listening (its close crossed with more from the client): what it said still goes out. Nor is it
+// to blame when the client had ended already.
+bool Exchange::OutlivesBreak(Side side) {
+  if (side == Side::kClient) {
+    OnClientGone();
+    return false;
+  }
+  if (state_.upstream_ended) {
+    upstream_->out.Clear();
+    state_.client_ended = true;
+    return true;
+  }
+  if (!state_.client_ended) ChargeUpstream(Failure::kReset);
+  AbortRelay("upstream reset");
+  return false;
 }
 
 }  // namespace spillway
