@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "proxy/log.h"
@@ -299,6 +300,7 @@ void ClientConnection::BeginExchange() {
   body_wanted_ = false;
   body_from_ = parsed_;
   const RequestHead& head = parser_.head();
+  awaits_continue_ = head.expect_continue && head.body != BodyKind::kNone;
   if (head.body != BodyKind::kNone) {
     // A window for the body behind the head; the head itself stays where its views point.
     const std::uint64_t window =
@@ -321,11 +323,9 @@ void ClientConnection::ReadDuringExchange() {
   // Bytes are read even when no body is wanted: a pipelined request may wait in the block, and an
   // end or a reset must be heard of. When the block is full, reading stops.
   const IoStatus status = ReadMore();
-  if (status == IoStatus::kEnd || status == IoStatus::kBroken) {
-    worker_.counters.client_aborts.Add();
-    return exchange_.OnClientGone();
-  }
+  if (status == IoStatus::kEnd || status == IoStatus::kBroken) return exchange_.OnClientGone();
   if (body_wanted_ && status == IoStatus::kOk) {
+    awaits_continue_ = false;
     SetReadDeadline(config().timeouts.body);
     return exchange_.OnClientReadable();
   }
@@ -334,6 +334,7 @@ void ClientConnection::ReadDuringExchange() {
 
 ParseStep ClientConnection::NextBodyPiece() {
   if (request_ended_) return ParseStep::kEnd;
+  if (parsed_ < in_.end()) awaits_continue_ = false;
   const ParseStep step = parser_.Feed(in_.data(), parsed_, in_.end());
   parsed_ = parser_.taken();
   request_ended_ = step == ParseStep::kEnd;
@@ -353,7 +354,7 @@ void ClientConnection::WantBody(bool want) {
   if (mode_ == Mode::kClosed) return;
   if (mode_ == Mode::kTunnel) return watch_->WantRead(want);
   if (want) {
-    if (!body_wanted_) SetReadDeadline(config().timeouts.body);
+    if (!body_wanted_ && !awaits_continue_) SetReadDeadline(config().timeouts.body);
     watch_->WantRead(true);
   } else if (body_wanted_) {
     read_deadline_ = TimePoint::max();
@@ -362,13 +363,63 @@ void ClientConnection::WantBody(bool want) {
   body_wanted_ = want;
 }
 
-std::string_view ClientConnection::UnparsedBytes() const {
-  auto& in = const_cast<InputBuffer&>(in_);  // viewing changes nothing
-  return {in.data() + parsed_, in.end() - parsed_};
+std::string_view ClientConnection::protocol() const {
+  return parser_.head().minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
 }
 
-void ClientConnection::DropUnparsedBytes() {
-  in_.CutTo(parsed_);
+// ---- the answer
+
+bool ClientConnection::SendInterim(const ResponseHead& head) {
+  if (parser_.head().minor == 0) return true;  // HTTP/1.0 knows none
+  std::string text;                            // interim heads are rare
+  WriteResponseHead(head, ForwardResponse{}, &text);
+  if (head.status == 100 && awaits_continue_) {
+    awaits_continue_ = false;
+    if (body_wanted_) SetReadDeadline(config().timeouts.body);
+  }
+  iovec vector = ToVector(text);
+  return Send({&vector, 1});
+}
+
+bool ClientConnection::BeginResponse(const ResponseHead& head, const ForwardResponse& forward,
+                                     bool keep) {
+  ForwardResponse mine = forward;
+  mine.client_is_1_0 = parser_.head().minor == 0;
+  mine.framing = {head.body, head.content_length};
+  if (head.body == BodyKind::kUntilClose || head.body == BodyKind::kChunked) {
+    mine.framing.body = mine.client_is_1_0 ? BodyKind::kUntilClose : BodyKind::kChunked;
+  }
+  keep = keep && may_keep() && mine.framing.body != BodyKind::kUntilClose;
+  mine.close = !keep;
+  response_chunked_ = mine.framing.body == BodyKind::kChunked;
+  WriteResponseHead(head, mine, &response_head_);
+  return keep;
+}
+
+// Head, pieces and framing leave in one system call.
+bool ClientConnection::SendBody(std::vector<iovec>* pieces, bool last,
+                                std::span<const HeaderField> trailers) {
+  char chunk_head[kMaxChunkHead];
+  std::string last_chunk;
+  if (response_chunked_) {
+    FrameChunk(0, pieces, chunk_head);
+    if (last) {
+      WriteLastChunk(trailers, &last_chunk);
+      pieces->push_back(ToVector(last_chunk));
+    }
+  }
+  if (!response_head_.empty()) pieces->insert(pieces->begin(), ToVector(response_head_));
+  const bool sent = pieces->empty() || Send(*pieces);
+  response_head_.clear();
+  return sent;
+}
+
+bool ClientConnection::SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) {
+  WriteAnswer(answer, !keep, parser_.head().minor == 0, head_only, now, &response_head_);
+  iovec vector = ToVector(response_head_);
+  const bool sent = Send({&vector, 1});
+  response_head_.clear();
+  return sent;
 }
 
 bool ClientConnection::Send(std::span<iovec> vectors) {
@@ -381,11 +432,6 @@ bool ClientConnection::Send(std::span<iovec> vectors) {
     ArmDeadline();
   }
   return true;
-}
-
-bool ClientConnection::Send(std::string_view bytes) {
-  iovec vector = ToVector(bytes);
-  return Send({&vector, 1});
 }
 
 bool ClientConnection::may_keep() const {
@@ -444,9 +490,30 @@ void ClientConnection::ReadAndDiscard() {
   if (over || lingered_ > kLingerBytes) Close();
 }
 
-void ClientConnection::EnterTunnel() {
+bool ClientConnection::EnterTunnel(const ResponseHead& head, const ForwardResponse& forward,
+                                   std::string_view early) {
   mode_ = Mode::kTunnel;
   TouchTunnel();
+  WriteResponseHead(head, forward, &response_head_);
+  iovec vectors[] = {ToVector(response_head_), ToVector(early)};
+  const bool sent = Send(vectors);
+  response_head_.clear();
+  return sent;
+}
+
+IoResult ClientConnection::ReadTunnel(std::span<char> into) {
+  if (parsed_ == in_.end()) return stream_->Read(into);
+  // What came right behind the head was read with it.
+  const std::size_t size = std::min(into.size(), in_.end() - parsed_);
+  std::memcpy(into.data(), in_.data() + parsed_, size);
+  parsed_ += size;
+  if (parsed_ == in_.end()) in_.CutTo(parsed_);
+  return {IoStatus::kOk, size};
+}
+
+bool ClientConnection::WriteTunnel(std::string_view bytes) {
+  iovec vector = ToVector(bytes);
+  return Send({&vector, 1});
 }
 
 void ClientConnection::TouchTunnel() {

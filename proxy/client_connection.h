@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "proxy/buffer.h"
+#include "proxy/client_side.h"
 #include "proxy/exchange.h"
 #include "proxy/http1.h"
 #include "proxy/loop.h"
@@ -22,7 +23,7 @@
 
 namespace spillway {
 
-class ClientConnection {
+class ClientConnection final : public ClientSide {
  public:
   // `tls` is null for a plain listener. What the listener was when it accepted counts: a reload may
   // since have changed or closed it.
@@ -33,42 +34,36 @@ class ClientConnection {
   ClientConnection& operator=(const ClientConnection&) = delete;
   void Start();
 
-  // ---- for the exchange ----
-  WorkerContext& worker() { return worker_; }
-  RequestParser& parser() { return parser_; }
-  const IpAddress& peer() const { return peer_; }
-  std::string_view peer_text() const { return peer_text_; }
-  bool encrypted() const { return encrypted_; }
-
-  // Sends bytes; false when the connection is gone (and closed by this call). Look at
-  // output_full().
-  bool Send(std::span<iovec> vectors);
-  bool Send(std::string_view bytes);
-  bool output_full() const { return !output_.empty(); }
-
-  // The next piece of the request's body that has been read: kBody, kEnd, kNeedMore or kFailed.
-  ParseStep NextBodyPiece();
-  // All bytes read so far are used up: their room is free again. True when more could be had at
-  // once (bytes that TLS holds already) and has been.
-  bool ReadBodyAgain();
-  // More body is wanted (read on), or is not for now.
-  void WantBody(bool want);
-  // The request's bytes that were read beyond the head and not parsed, for a tunnel. Valid until
-  // the next read.
-  std::string_view UnparsedBytes() const;
-  void DropUnparsedBytes();
-
-  // The exchange is over: its last byte is in Send's hands. `keep`: another request may follow.
-  void FinishExchange(bool keep);
-  // From now on bytes are relayed as they come; OnClientReadable of the exchange reads them.
-  void EnterTunnel();
-  IoResult ReadRaw(std::span<char> into) { return stream_->Read(into); }
-  void ShutdownWrite() { stream_->ShutdownWrite(); }
-  void TouchTunnel();
-  // Whether the connection can be kept after this exchange, as far as this side knows.
-  bool may_keep() const;
-  // Closes at once; `reset` so that the client cannot take what it got for the whole.
-  void Close(bool reset = false);
+  // ---- for the exchange: HTTP/1's side of it ----
+  WorkerContext& worker() override { return worker_; }
+  const IpAddress& peer() const override { return peer_; }
+  std::string_view peer_text() const override { return peer_text_; }
+  bool encrypted() const override { return encrypted_; }
+  const RequestHead& head() const override { return parser_.head(); }
+  std::string_view protocol() const override;
+  ParseStep NextBodyPiece() override;
+  std::string_view body() const override { return parser_.body(); }
+  std::span<const HeaderField> trailers() const override { return parser_.trailers(); }
+  std::string_view error() const override { return parser_.error(); }
+  bool ReadBodyAgain() override;
+  void WantBody(bool want) override;
+  bool awaits_continue() const override { return awaits_continue_; }
+  bool SendInterim(const ResponseHead& head) override;
+  bool BeginResponse(const ResponseHead& head, const ForwardResponse& forward, bool keep) override;
+  bool SendBody(std::vector<iovec>* pieces, bool last,
+                std::span<const HeaderField> trailers) override;
+  bool SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) override;
+  bool output_full() const override { return !output_.empty(); }
+  void FinishExchange(bool keep) override;
+  bool may_keep() const override;
+  using ClientSide::Close;
+  void Close(bool reset) override;
+  bool EnterTunnel(const ResponseHead& head, const ForwardResponse& forward,
+                   std::string_view early) override;
+  IoResult ReadTunnel(std::span<char> into) override;
+  bool WriteTunnel(std::string_view bytes) override;
+  void EndTunnelOutput() override { stream_->ShutdownWrite(); }
+  void TouchTunnel() override;
 
   // ---- for the worker ----
   // Answers what is under way, then closes; closes an idle one soon.
@@ -96,6 +91,7 @@ class ClientConnection {
   void AwaitRequest();
   void Linger();
   void Flushed();
+  bool Send(std::span<iovec> vectors);  // false: the connection is broken
   void SetReadDeadline(Duration after);
   void ArmDeadline();
   const ClientConfig& config() const;
@@ -112,11 +108,14 @@ class ClientConnection {
   std::size_t body_from_ = 0;  // where the body's window begins in in_: after the head
   RequestParser parser_;
   Output output_;
+  std::string response_head_;      // of the final response, until it is sent
+  bool response_chunked_ = false;  // framed in chunks by us
   IpAddress peer_;
   std::string peer_text_;
   std::string proxy_header_;  // what came of it so far
   bool encrypted_ = false;
   bool body_wanted_ = false;
+  bool awaits_continue_ = false;
   bool keep_after_flush_ = false;
   bool request_ended_ = false;  // its last byte has been parsed
   bool parsing_ = false;        // inside ParseHeads

@@ -65,7 +65,7 @@ struct WorkerCounters {
   Counter bytes_in, bytes_out;  // bodies
   Counter client_aborts, timeouts_client;
   Counter challenges_issued, challenges_passed, challenges_failed;
-  Counter upstream_connects, upstream_reuses, upstream_retries;
+  Counter upstream_connects, upstream_reuses;
   Histogram request_seconds;
 };
 

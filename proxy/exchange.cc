@@ -7,7 +7,7 @@
 
 #include "proxy/challenge_gate.h"
 #include "proxy/challenge_page.h"
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/log.h"
 #include "spillway/client_address.h"
 #include "spillway/target.h"
@@ -62,32 +62,20 @@ std::string_view StepName(Step step) {
   return "";
 }
 
-Exchange::Exchange(ClientConnection& client) : client_(client), worker_(client.worker()) {}
+Exchange::Exchange(ClientSide& client) : client_(client), worker_(client.worker()) {}
 Exchange::~Exchange() = default;
 
 void Exchange::Begin() {
-  step_ = Step::kIdentify;
-  generation_ = worker_.generation;
-  began_ = worker_.loop.now();
-  began_wall_ = worker_.loop.wall_now();
-  request_ = {};
-  query_ = upstream_target_ = upstream_host_ = end_ = {};
-  internal_body_.clear();
-  tried_.clear();
-  decision_.reset();
-  response_framing_ = {};
-  first_byte_ = Duration(-1);
-  tries_ = 0;
-  bytes_in_ = bytes_out_ = 0;
-  status_ = upstream_status_ = 0;
-  request_done_ = body_touched_ = internal_ = response_begun_ = false;
-  reuse_failed_ = sending_abandoned_ = client_ended_ = upstream_ended_ = false;
-  keep_client_ = true;
-  verdict_.Clear();
+  Start();
+  Proceed();
+  ArmUpstream();
+}
 
+void Exchange::Proceed() {
+  step_ = Step::kIdentify;
   if (!Identify()) return;
   if (path_.starts_with(kOwnPaths)) {
-    internal_ = true;
+    state_.internal = true;
     return AnswerInternally();
   }
   Decide();
@@ -95,84 +83,89 @@ void Exchange::Begin() {
 }
 
 void Exchange::Refuse(int status, std::string_view why) {
-  step_ = Step::kIdentify;
-  generation_ = worker_.generation;
-  began_ = worker_.loop.now();
-  began_wall_ = worker_.loop.wall_now();
-  request_ = {};
-  path_.clear();
-  host_.clear();
-  request_id_.clear();
+  Start();
+  state_.refused = true;
+  state_.end = why;
+  state_.request.client = client_.peer();
   client_text_ = client_.peer_text();
-  request_.client = client_.peer();
-  query_ = {};
-  verdict_.Clear();
-  decision_.reset();
-  first_byte_ = Duration(-1);
-  tries_ = 0;
-  bytes_in_ = bytes_out_ = 0;
-  status_ = upstream_status_ = 0;
-  request_done_ = response_begun_ = internal_ = keep_client_ = false;
-  end_ = why;
-  refused_ = true;
+  step_ = Step::kIdentify;
   ReplyError(status, why, Decision::kBadRequest);
+}
+
+// REQUIRES: the request before it has been accounted for, and so forgotten.
+void Exchange::Start() {
+  state_.generation = worker_.generation;
+  state_.began = worker_.loop.now();
+  state_.began_wall = worker_.loop.wall_now();
+}
+
+// Nothing of a request outlives it: an idle connection must not keep a generation alive.
+void Exchange::ForgetAll() {
+  state_ = {};
+  verdict_.Clear();  // its views borrow from the policy
+  for (std::string* text :
+       {&path_, &host_, &target_, &request_id_, &client_text_, &internal_body_, &head_}) {
+    text->clear();
+  }
+  tried_.clear();
+  vectors_.clear();
+  limit_fields_.clear();
+  response_fields_.clear();
 }
 
 // ---- identify
 
 // Who asks for what, in the form that rules match. False when the request was refused instead.
 bool Exchange::Identify() {
-  const RequestHead& head = client_.parser().head();
-  const Config& config = generation_->shared->config;
-  refused_ = false;
-  has_body_ = head.body != BodyKind::kNone;
-  request_.method = head.method;
-  request_.target = head.target;
-  request_.headers = head.headers;
-  request_.protocol = head.minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
-  request_.client = client_.peer();
-  path_.clear();
-  host_.clear();
+  const RequestHead& head = client_.head();
+  const Config& config = state_.generation->shared->config;
+  state_.has_body = head.body != BodyKind::kNone;
+  state_.request.method = head.method;
+  state_.request.target = head.target;
+  state_.request.headers = head.headers;
+  state_.request.protocol = client_.protocol();
+  state_.request.client = client_.peer();
 
-  peer_trusted_ = Contains(config.clients.trusted_proxies, client_.peer());
-  if (peer_trusted_) {
-    request_.client = IdentifyClient(client_.peer(), head.headers, config.clients.trusted_proxies,
-                                     config.clients.address_header);
+  state_.peer_trusted = Contains(config.clients.trusted_proxies, client_.peer());
+  if (state_.peer_trusted) {
+    state_.request.client =
+        IdentifyClient(client_.peer(), head.headers, config.clients.trusted_proxies,
+                       config.clients.address_header);
   }
-  if (request_.client == client_.peer()) {
+  if (state_.request.client == client_.peer()) {
     client_text_ = client_.peer_text();
   } else {
-    client_text_ = request_.client.ToString();
+    client_text_ = state_.request.client.ToString();
   }
-  request_id_.clear();
-  if (const std::string_view id = head.Get(Field::kXRequestId); peer_trusted_ && IsPlainId(id)) {
+  if (const std::string_view id = head.Get(Field::kXRequestId);
+      state_.peer_trusted && IsPlainId(id)) {
     request_id_ = id;
   } else {
     WriteHex(worker_.ids.Next(), &request_id_);
     WriteHex(worker_.ids.Next(), &request_id_);
   }
-  request_.scheme = client_.encrypted() ? "https" : "http";
-  if (peer_trusted_) {
+  state_.request.scheme = client_.encrypted() ? "https" : "http";
+  if (state_.peer_trusted) {
     const std::string_view proto = head.Get(Field::kXForwardedProto);
-    if (EqualsIgnoreCase(proto, "https")) request_.scheme = "https";
-    if (EqualsIgnoreCase(proto, "http")) request_.scheme = "http";
+    if (EqualsIgnoreCase(proto, "https")) state_.request.scheme = "https";
+    if (EqualsIgnoreCase(proto, "http")) state_.request.scheme = "http";
   }
 
   const Result<Target> target = ParseTarget(head.target);
   if (!target) {
     return RefuseRequest(400, target.error().message);
   }
-  query_ = target->query;
-  request_.query = target->query;
+  state_.query = target->query;
+  state_.request.query = target->query;
   // In the absolute form the target's own authority counts, whatever Host says (RFC 9112 3.2.2).
   const bool absolute = !target->authority.empty();
-  upstream_host_ = absolute ? target->authority : head.Get(Field::kHost);
-  upstream_target_ = head.target;
+  state_.upstream_host = absolute ? target->authority : head.Get(Field::kHost);
+  state_.upstream_target = head.target;
   if (absolute) {
     target_.assign(target->raw_path.empty() ? "/" : target->raw_path);
     if (head.target.find('?') != std::string_view::npos)
       target_.append(1, '?').append(target->query);
-    upstream_target_ = target_;
+    state_.upstream_target = target_;
   }
   if (target->raw_path == "*") {
     path_.assign(1, '*');
@@ -183,13 +176,13 @@ bool Exchange::Identify() {
              !normalised) {
     return RefuseRequest(400, normalised.error().message);
   }
-  request_.path = path_;
-  if (!upstream_host_.empty()) {
-    if (const auto normalised = NormaliseHost(upstream_host_, &host_); !normalised) {
+  state_.request.path = path_;
+  if (!state_.upstream_host.empty()) {
+    if (const auto normalised = NormaliseHost(state_.upstream_host, &host_); !normalised) {
       return RefuseRequest(400, normalised.error().message);
     }
   }
-  request_.host = host_;
+  state_.request.host = host_;
   const std::uint64_t most = config.clients.sizes.body.count;
   if (most > 0 && head.body == BodyKind::kLength && head.content_length > most) {
     return RefuseRequest(413, "the body is too large");
@@ -200,7 +193,7 @@ bool Exchange::Identify() {
 // What is wrong with one request may be wrong with all that follow on its connection: closed, never
 // guessed.
 bool Exchange::RefuseRequest(int status, std::string_view why) {
-  keep_client_ = false;
+  state_.keep_client = false;
   ReplyError(status, why, Decision::kBadRequest);
   return false;
 }
@@ -209,18 +202,18 @@ bool Exchange::RefuseRequest(int status, std::string_view why) {
 
 void Exchange::Decide() {
   step_ = Step::kDecide;
-  const Generation& shared = *generation_->shared;
+  const Generation& shared = *state_.generation->shared;
   const Policy& policy = *shared.config.policy;
-  const ChallengeGate gate(*shared.challenge, began_wall_);
+  const ChallengeGate gate(*shared.challenge, state_.began_wall);
   Facts facts;
-  facts.toggles = {generation_->toggles.get(), policy.toggles().size()};
+  facts.toggles = {state_.generation->toggles.get(), policy.toggles().size()};
   facts.passes = &gate;
-  facts.limits = generation_->limits;
-  facts.shadow_limits = generation_->shadow_limits;
+  facts.limits = state_.generation->limits;
+  facts.shadow_limits = state_.generation->shadow_limits;
   facts.seed = shared.hash_seed;
-  policy.Decide(request_, facts, began_, &verdict_);
+  policy.Decide(state_.request, facts, state_.began, &verdict_);
   for (const RuleMatch& match : verdict_.matches) {
-    RuleCounters& counters = *generation_->rule_counters[match.rule];
+    RuleCounters& counters = *state_.generation->rule_counters[match.rule];
     (match.shadow ? counters.shadow : counters.enforced).Add();
     if (match.over_limit) (match.shadow ? counters.shadow_over_limit : counters.over_limit).Add();
   }
@@ -228,11 +221,11 @@ void Exchange::Decide() {
 
 std::string_view Exchange::rule_name() const {
   if (verdict_.rule == kNoRule) return {};
-  return generation_->shared->config.policy->rules()[verdict_.rule].name;
+  return state_.generation->shared->config.policy->rules()[verdict_.rule].name;
 }
 
 AnswerContext Exchange::answer_context() {
-  return {.audience = refused_ ? Audience::kClient : JudgeAudience(client_.parser().head()),
+  return {.audience = state_.refused ? Audience::kClient : JudgeAudience(client_.head()),
           .request_id = request_id_,
           .rule = rule_name(),
           .chance = worker_.chance.Next()};
@@ -246,14 +239,14 @@ void Exchange::CarryOut() {
     return ReplyError(deny->status, "a rule of this site refuses this request", Decision::kDeny);
   }
   if (const auto* over = std::get_if<OverLimit>(&action)) {
-    const auto limits = generation_->shared->config.policy->limits();
+    const auto limits = state_.generation->shared->config.policy->limits();
     return Reply(OverLimitAnswer(*over, verdict_.limits, limits, answer_context()),
                  Decision::kLimit);
   }
   if (const auto* challenge = std::get_if<Challenge>(&action)) {
     worker_.counters.challenges_issued.Add();
-    const ChallengeGate gate(*generation_->shared->challenge, began_wall_);
-    return Reply(gate.Ask(request_, challenge->demand,
+    const ChallengeGate gate(*state_.generation->shared->challenge, state_.began_wall);
+    return Reply(gate.Ask(state_.request, challenge->demand,
                           {worker_.chance.Next(), worker_.chance.Next()}, answer_context()),
                  Decision::kChallenge);
   }
@@ -263,7 +256,7 @@ void Exchange::CarryOut() {
   if (const auto* respond = std::get_if<Respond>(&action)) {
     return Reply(RespondAnswer(*respond, answer_context()), Decision::kRespond);
   }
-  decision_ = Decision::kDrop;
+  state_.decision = Decision::kDrop;
   Account("dropped by rule");
   client_.Close(/*reset=*/true);
 }
@@ -276,8 +269,8 @@ void Exchange::AnswerInternally() {
   ParseStep step;
   do {
     while ((step = client_.NextBodyPiece()) == ParseStep::kBody) {
-      const std::string_view piece = client_.parser().body();
-      bytes_in_ += piece.size();
+      const std::string_view piece = client_.body();
+      state_.bytes_in += piece.size();
       if (internal_body_.size() + piece.size() > kMostInternalBody) {
         return ReplyError(413, "the form is too large", Decision::kInternal);
       }
@@ -286,12 +279,11 @@ void Exchange::AnswerInternally() {
   } while (step == ParseStep::kNeedMore && client_.ReadBodyAgain());
   if (step == ParseStep::kNeedMore) return client_.WantBody(true);
   client_.WantBody(false);
-  if (step == ParseStep::kFailed)
-    return ReplyError(400, client_.parser().error(), Decision::kBadRequest);
-  request_done_ = true;
-  const ChallengeGate gate(*generation_->shared->challenge, began_wall_);
+  if (step == ParseStep::kFailed) return ReplyError(400, client_.error(), Decision::kBadRequest);
+  state_.request_done = true;
+  const ChallengeGate gate(*state_.generation->shared->challenge, state_.began_wall);
   bool passed = false;
-  const Answer answer = gate.Solve(request_, internal_body_, answer_context(), &passed);
+  const Answer answer = gate.Solve(state_.request, internal_body_, answer_context(), &passed);
   if (path_ == kChallengePath) {
     (passed ? worker_.counters.challenges_passed : worker_.counters.challenges_failed).Add();
   }
@@ -306,47 +298,47 @@ void Exchange::ReplyError(int status, std::string_view detail, Decision decision
 // all of it, the connection cannot be used again.
 void Exchange::Reply(const Answer& answer, Decision decision) {
   step_ = Step::kReply;
-  decision_ = decision;
-  status_ = answer.status;
-  if (!refused_ && !request_done_) {
-    const bool waits = client_.parser().head().expect_continue && !body_touched_;
-    ParseStep step = ParseStep::kNeedMore;
-    while (!waits && (step = client_.NextBodyPiece()) == ParseStep::kBody) {
+  state_.decision = decision;
+  state_.status = answer.status;
+  if (!state_.refused && !state_.request_done) {
+    ParseStep step;
+    while ((step = client_.NextBodyPiece()) == ParseStep::kBody) {
     }
-    request_done_ = step == ParseStep::kEnd;
+    state_.request_done = step == ParseStep::kEnd;
   }
-  keep_client_ = keep_client_ && !refused_ && request_done_ && client_.may_keep();
-  const bool old_client = !refused_ && client_.parser().head().minor == 0;
-  const bool head_only = request_.method == "HEAD";
-  WriteAnswer(answer, !keep_client_, old_client, head_only, began_wall_, &head_);
-  if (!head_only) bytes_out_ += answer.body.size();
-  if (!client_.Send(head_)) return OnClientGone();
-  const bool keep = keep_client_;
-  Account(end_);
+  state_.keep_client =
+      state_.keep_client && !state_.refused && state_.request_done && client_.may_keep();
+  const bool head_only = state_.request.method == "HEAD";
+  if (!head_only) state_.bytes_out += answer.body.size();
+  if (!client_.SendAnswer(answer, head_only, state_.keep_client, state_.began_wall))
+    return OnClientGone();
+  const bool keep = state_.keep_client;
+  Account(state_.end);
   client_.FinishExchange(keep);
 }
 
 // ---- endings
 
 void Exchange::OnBodyTimeout() {
-  if (response_begun_) return AbortRelay("the request body stalled");
+  if (state_.response_begun) return AbortRelay("the request body stalled");
   DropUpstream();
-  keep_client_ = false;
+  state_.keep_client = false;
   ReplyError(408, "the request body did not come in time", Decision::kBadRequest);
 }
 
 void Exchange::OnClientTimeout() {
-  end_ = step_ == Step::kTunnel ? "tunnel idle" : "client too slow";
+  state_.end = step_ == Step::kTunnel ? "tunnel idle" : "client too slow";
   client_.Close(/*reset=*/step_ != Step::kTunnel);
 }
 
 void Exchange::OnClientGone() {
-  end_ = "client left";
+  worker_.counters.client_aborts.Add();
+  state_.end = "client left";
   client_.Close();
 }
 
 void Exchange::OnConnectionClosed() {
-  if (active()) Account(end_.empty() ? "cut" : end_);
+  if (active()) Account(state_.end.empty() ? "cut" : state_.end);
 }
 
 // ---- account
@@ -356,40 +348,39 @@ void Exchange::OnConnectionClosed() {
 void Exchange::Account(std::string_view end) {
   if (step_ == Step::kAccount) return;
   step_ = Step::kAccount;
-  const Decision decision = decision_.value_or(Decision::kBadRequest);
-  const Duration took = worker_.loop.now() - began_;
+  const Decision decision = state_.decision.value_or(Decision::kBadRequest);
+  const Duration took = worker_.loop.now() - state_.began;
   WorkerCounters& counters = worker_.counters;
   counters.decisions[static_cast<std::size_t>(decision)].Add();
-  counters.status_classes[static_cast<std::size_t>(status_) / 100 % 6].Add();
-  counters.bytes_in.Add(bytes_in_);
-  counters.bytes_out.Add(bytes_out_);
+  counters.status_classes[static_cast<std::size_t>(state_.status) / 100 % 6].Add();
+  counters.bytes_in.Add(state_.bytes_in);
+  counters.bytes_out.Add(state_.bytes_out);
   counters.request_seconds.Observe(took);
 
   if (worker_.access_log.enabled()) {
-    const Config& config = generation_->shared->config;
+    const Config& config = state_.generation->shared->config;
     AccessRecord record;
-    record.time = began_wall_;
+    record.time = state_.began_wall;
     record.id = request_id_;
     record.client = client_text_;
     record.peer = client_.peer_text();
-    record.method = request_.method;
+    record.method = state_.request.method;
     record.host = host_;
     record.path = path_;
-    record.query = query_;
-    record.protocol = request_.protocol;
-    record.scheme = request_.scheme;
-    record.status = status_;
-    record.bytes_in = bytes_in_;
-    record.bytes_out = bytes_out_;
+    record.query = state_.query;
+    record.protocol = state_.request.protocol;
+    record.scheme = state_.request.scheme;
+    record.status = state_.status;
+    record.bytes_in = state_.bytes_in;
+    record.bytes_out = state_.bytes_out;
     record.duration = took;
-    record.first_byte = first_byte_;
-    if (tries_ > 0) {
+    record.first_byte = state_.first_byte;
+    if (state_.tries > 0) {
       record.pool = config.pools[verdict_.pool].name;
-      const Endpoint* last = lease_ ? lease_.get() : failed_.get();
-      if (last != nullptr) record.upstream = last->text;
+      record.upstream = lease_ ? lease_->text : state_.last->text;
     }
-    record.upstream_status = upstream_status_;
-    record.tries = tries_;
+    record.upstream_status = state_.upstream_status;
+    record.tries = state_.tries;
     record.decision = DecisionName(decision);
     record.rule = rule_name();
     record.tags = verdict_.tags;
@@ -401,18 +392,16 @@ void Exchange::Account(std::string_view end) {
       record.limit = config.policy->limits()[tightest->limit].name;
       record.limit_remaining = tightest->state.remaining;
     }
-    if (!refused_) {
-      record.user_agent = client_.parser().head().Get(Field::kUserAgent);
-      record.referer = client_.parser().head().Get(Field::kReferer);
+    if (!state_.refused) {
+      record.user_agent = client_.head().Get(Field::kUserAgent);
+      record.referer = client_.head().Get(Field::kReferer);
     }
     record.end = end;
-    record.generation = generation_->shared->number;
+    record.generation = state_.generation->shared->number;
     worker_.access_log.Write(worker_.index, record);
   }
   DropUpstream();
-  verdict_.Clear();  // its views borrow from the policy,
-  failed_.reset();
-  generation_.reset();  // which an idle connection must not keep alive
+  ForgetAll();
 }
 
 }  // namespace spillway

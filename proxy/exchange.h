@@ -27,7 +27,7 @@
 
 namespace spillway {
 
-class ClientConnection;
+class ClientSide;
 
 // In order of life; ARCHITECTURE.md draws the same names (a test compares).
 enum class Step : std::uint8_t {
@@ -46,7 +46,7 @@ std::string_view StepName(Step step);
 
 class Exchange final : public UpstreamUser {
  public:
-  explicit Exchange(ClientConnection& client);
+  explicit Exchange(ClientSide& client);
   ~Exchange();
 
   // The head is complete in the client's parser.
@@ -73,7 +73,11 @@ class Exchange final : public UpstreamUser {
   void OnUpstreamDeadline() override;
 
  private:
-  enum class Failure : std::uint8_t { kConnect, kReset, kTimeout, kProtocol };
+  enum class Side : std::uint8_t { kClient, kUpstream };
+  // What an upstream did wrong. Faults of the client's side are none of these.
+  enum class Failure : std::uint8_t { kConnect, kConnectTimeout, kReset, kTimeout, kProtocol };
+  // What the upstream owes us: what its deadline is for. kNothing: it is for the client to act.
+  enum class Wait : std::uint8_t { kNothing, kConnect, kFirstByte, kProgress };
 
   // Pieces of a body that are sent with one system call.
   static constexpr std::size_t kMostPieces = 64;
@@ -81,6 +85,9 @@ class Exchange final : public UpstreamUser {
   static constexpr int kReadsPerTurn = 4;
 
   // exchange.cc
+  void Start();
+  void Proceed();
+  void ForgetAll();
   bool Identify();
   bool RefuseRequest(int status, std::string_view why);
   void Decide();
@@ -92,23 +99,30 @@ class Exchange final : public UpstreamUser {
   AnswerContext answer_context();
   std::string_view rule_name() const;
 
-  // exchange_forward.cc
+  // exchange_forward.cc: each event that may concern the upstream ends with ArmUpstream
   void Forward();
   void PickServer();
   void BeginSend();
   void PumpRequestBody();
+  void DrainUpstreamOutput();
+  Wait upstream_wait() const;
+  void ArmUpstream();
   void FailTry(Failure failure, std::string_view why);
+  void ChargeUpstream(Failure failure);
   bool may_retry(Failure failure) const;
   void DropUpstream();
   std::uint64_t BalanceKey() const;
+  Pool& pool() const { return state_.generation->pools[verdict_.pool].pool(); }
+  PoolCounters& pool_counters() const { return *state_.generation->pool_counters[verdict_.pool]; }
 
   // exchange_relay.cc
   void PumpResponse();
   bool PassOnResponse(bool ended);
   bool TakeResponseHead();
-  void WriteFinalHead();
+  void BeginResponse();
   void SendInterim();
   void FinishResponse();
+  void FailUpstream(Failure failure, std::string_view why);
   void AbortRelay(std::string_view why);
 
   // exchange_tunnel.cc
@@ -116,55 +130,64 @@ class Exchange final : public UpstreamUser {
   void PumpTunnel();
   bool TunnelFromClient();
   bool TunnelFromUpstream();
+  bool OutlivesBreak(Side side);
 
-  ClientConnection& client_;
+  // What there is to know of one request; assigned anew for each.
+  struct State {
+    // Of the request.
+    std::shared_ptr<LocalGeneration> generation;
+    Request request;
+    std::string_view upstream_target, upstream_host, query;
+    bool peer_trusted = false;
+    bool has_body = false;
+    bool request_done = false;  // its last byte has been read
+    bool body_touched = false;  // some of its body left our hands: not to be repeated
+    bool internal = false;
+    bool refused = false;  // there is no head: what came is no request
+    std::optional<Decision> decision;
+
+    // Of the upstream.
+    std::shared_ptr<Endpoint> last;  // the one that was tried last
+    std::uint32_t tries = 0;
+    bool reuse_failed = false;  // a kept connection turned out dead; the next one is a new one
+    // The upstream takes no more of the request; its answer may still come
+    bool sending_abandoned = false;
+    Wait armed_for = Wait::kNothing;  // what its deadline stands for
+    bool upstream_moved = false;      // it took or gave bytes in this event
+
+    // Of the answer.
+    bool response_begun = false;  // its final head went to the client
+    bool keep_client = true;
+    std::string_view end;  // why it ended early
+
+    // Of a tunnel.
+    bool client_ended = false, upstream_ended = false;  // no more is read of it
+
+    // For account.
+    TimePoint began;
+    WallTime began_wall;
+    TimePoint asked;  // the upstream has all of the request: the time of its first byte runs
+    Duration first_byte{-1};
+    std::uint64_t bytes_in = 0, bytes_out = 0;
+    int status = 0, upstream_status = 0;
+  };
+
+  ClientSide& client_;
   WorkerContext& worker_;
   Step step_ = Step::kReadHead;
-
-  // Of the request.
-  std::shared_ptr<LocalGeneration> generation_;
-  Request request_;
-  std::string path_, host_, target_, request_id_, client_text_;
-  std::string_view upstream_target_, upstream_host_, query_;
-  bool peer_trusted_ = false;
-  bool has_body_ = false;
-  bool request_done_ = false;  // its last byte has been read
-  bool body_touched_ = false;  // some of its body left our hands: not to be repeated
-  std::string internal_body_;  // of a challenge solution
-  bool internal_ = false;
-  bool refused_ = false;  // there is no head: what came is no request
-  Verdict verdict_;
-  std::optional<Decision> decision_;
-
-  // Of the upstream.
+  State state_;
   Lease lease_;
   std::unique_ptr<UpstreamConnection> upstream_;
+
+  // Of one request too, but kept beside, as their room is used again by the next.
+  std::string path_, host_, target_, request_id_, client_text_;
+  std::string internal_body_;  // of a challenge solution
+  Verdict verdict_;
   std::vector<const Endpoint*> tried_;  // compared only: they may be gone by now
-  std::shared_ptr<Endpoint> failed_;    // the last of them
-  std::uint32_t tries_ = 0;
-  bool reuse_failed_ = false;  // a kept connection turned out dead; the next one is a new one
-  // The upstream takes no more of the request; its answer may still come
-  bool sending_abandoned_ = false;
-  std::string head_;  // the head being sent, either way
+  std::string head_;                    // the request's, being sent
   std::vector<iovec> vectors_;
   std::vector<std::pair<std::string, std::string>> limit_fields_;
   std::vector<HeaderToSet> response_fields_;
-
-  // Of the answer.
-  bool response_begun_ = false;  // its final head went to the client
-  bool keep_client_ = true;
-  Framing response_framing_;
-  std::string_view end_;  // why it ended early
-
-  // Of a tunnel.
-  bool client_ended_ = false, upstream_ended_ = false;
-
-  // For account.
-  TimePoint began_;
-  WallTime began_wall_;
-  Duration first_byte_{-1};
-  std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
-  int status_ = 0, upstream_status_ = 0;
 };
 
 }  // namespace spillway

@@ -9,7 +9,7 @@
 #include <functional>
 #include <utility>
 
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
 #include "spillway/challenge.h"
@@ -34,30 +34,30 @@ bool IsOurShortage(int error) {
 // ---- pick server, connect
 
 void Exchange::Forward() {
-  decision_ = Decision::kForward;
-  PoolLocal& pool = generation_->pools[verdict_.pool];
-  generation_->pool_counters[verdict_.pool]->requests.Add();
-  pool.pool().budget().CountRequest(worker_.loop.now());
+  state_.decision = Decision::kForward;
+  pool_counters().requests.Add();
+  pool().budget().CountRequest(worker_.loop.now());
   PickServer();
 }
 
 std::uint64_t Exchange::BalanceKey() const {
-  const HashKey& key = generation_->hash_keys[verdict_.pool];
+  const HashKey& key = state_.generation->hash_keys[verdict_.pool];
   std::string_view from = client_text_;
   switch (key.of) {
     case HashKey::Of::kClient:
       break;
     case HashKey::Of::kPath:
-      from = request_.path;
+      from = state_.request.path;
       break;
     case HashKey::Of::kHost:
-      from = request_.host;
+      from = state_.request.host;
       break;
     case HashKey::Of::kHeader:
-      if (const HeaderField* field = FindHeader(request_.headers, key.name)) from = field->value;
+      if (const HeaderField* field = FindHeader(state_.request.headers, key.name))
+        from = field->value;
       break;
     case HashKey::Of::kCookie:
-      if (const HeaderField* cookies = FindHeader(request_.headers, "cookie")) {
+      if (const HeaderField* cookies = FindHeader(state_.request.headers, "cookie")) {
         from = FindCookie(cookies->value, key.name).value_or(client_text_);
       }
       break;
@@ -67,23 +67,23 @@ std::uint64_t Exchange::BalanceKey() const {
 
 void Exchange::PickServer() {
   step_ = Step::kPickServer;
-  PoolLocal& local = generation_->pools[verdict_.pool];
+  PoolLocal& local = state_.generation->pools[verdict_.pool];
   const PoolConfig& config = local.pool().config();
   const std::uint64_t key = config.balance == Balance::kHash ? BalanceKey() : 0;
   lease_ = local.Pick(key, worker_.chance.Next(), tried_, worker_.loop.now());
   if (!lease_) {
-    generation_->pool_counters[verdict_.pool]->no_server.Add();
-    end_ = local.empty() ? "no server" : "no healthy server";
+    pool_counters().no_server.Add();
+    state_.end = local.empty() ? "no server" : "no healthy server";
     AnswerContext context = answer_context();
     context.shortage = local.empty() ? Shortage::kServers : Shortage::kHealth;
     return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
   }
-  ++tries_;
+  ++state_.tries;
   lease_->requests.fetch_add(1, std::memory_order_relaxed);
 
   // What could not be repeated is worth one look at a kept connection before it is trusted.
-  const bool look_first = has_body_ || !IsIdempotent(request_.method);
-  while (!reuse_failed_ && (upstream_ = worker_.upstreams.Take(*lease_.get())) != nullptr) {
+  const bool look_first = state_.has_body || !IsIdempotent(state_.request.method);
+  while (!state_.reuse_failed && (upstream_ = worker_.upstreams.Take(*lease_.get())) != nullptr) {
     if ((!look_first && !upstream_->doubtful) || upstream_->StillQuiet()) break;
     upstream_.reset();
   }
@@ -94,45 +94,46 @@ void Exchange::PickServer() {
   }
   step_ = Step::kConnect;
   worker_.counters.upstream_connects.Add();
-  upstream_ = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
-  if (!upstream_ && IsOurShortage(errno) && worker_.upstreams.size() > 0) {
+  auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+  if (!connected && IsOurShortage(connected.error()) && worker_.upstreams.size() > 0) {
     worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
-    upstream_ = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+    connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
   }
-  if (!upstream_ && IsOurShortage(errno)) {
+  if (!connected && IsOurShortage(connected.error())) {
     // No fault of the server's: it is neither charged with it nor is another one asked.
-    end_ = "out of descriptors";
-    lease_.Release();
+    state_.end = "out of descriptors";
+    DropUpstream();
     return Reply(UpstreamErrorAnswer(503, config.errors.page, answer_context()),
                  Decision::kUpstreamError);
   }
-  if (!upstream_) return FailTry(Failure::kConnect, std::strerror(errno));
+  if (!connected) return FailTry(Failure::kConnect, std::strerror(connected.error()));
+  upstream_ = std::move(*connected);
   upstream_->user = this;
   upstream_->watch.WantWrite(true);
-  upstream_->deadline.SetAfter(config.timeouts.connect);
 }
 
 // ---- send
 
 void Exchange::BeginSend() {
   step_ = Step::kSend;
-  const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
-  const RequestHead& head = client_.parser().head();
-  upstream_->parser.Reset(request_.method);
+  state_.asked = worker_.loop.now();  // later than the request's end, when this is another try
+  const PoolConfig& config = pool().config();
+  const RequestHead& head = client_.head();
+  upstream_->parser.Reset(state_.request.method);
   upstream_->watch.WantRead(true);
   ForwardRequest forward;
-  forward.target = upstream_target_;
+  forward.target = state_.upstream_target;
   // A client of HTTP/1.0 may have named no host; the upstream is spoken to in 1.1, which wants one.
-  forward.host = !config.host.empty()      ? std::string_view(config.host)
-                 : !upstream_host_.empty() ? upstream_host_
-                                           : std::string_view(lease_->text);
+  forward.host = !config.host.empty()            ? std::string_view(config.host)
+                 : !state_.upstream_host.empty() ? state_.upstream_host
+                                                 : std::string_view(lease_->text);
   forward.framing = {head.body, head.content_length};
   forward.client_address = client_text_;
   forward.peer_address = client_.peer_text();
-  forward.peer_trusted = peer_trusted_;
-  forward.address_header = generation_->shared->config.clients.address_header;
-  forward.scheme = request_.scheme;
-  forward.client_host = upstream_host_;
+  forward.peer_trusted = state_.peer_trusted;
+  forward.address_header = state_.generation->shared->config.clients.address_header;
+  forward.scheme = state_.request.scheme;
+  forward.client_host = state_.upstream_host;
   forward.request_id = request_id_;
   forward.upgrade = !head.upgrade.empty();
   forward.expect_continue = head.expect_continue;
@@ -147,72 +148,101 @@ void Exchange::BeginSend() {
 void Exchange::PumpRequestBody() {
   char chunk_head[kMaxChunkHead];
   std::string last_chunk;
-  const bool chunked = client_.parser().head().body == BodyKind::kChunked;
-  const std::uint64_t most = generation_->shared->config.clients.sizes.body.count;
-  while (upstream_ && !sending_abandoned_ && upstream_->out.empty()) {
+  const bool chunked = client_.head().body == BodyKind::kChunked;
+  const std::uint64_t most = state_.generation->shared->config.clients.sizes.body.count;
+  while (upstream_ && !state_.sending_abandoned && upstream_->out.empty()) {
     const std::size_t first = vectors_.size();
     ParseStep step = ParseStep::kNeedMore;
-    while (!request_done_ && vectors_.size() < kMostPieces) {
+    while (!state_.request_done && vectors_.size() < kMostPieces) {
       step = client_.NextBodyPiece();
       if (step != ParseStep::kBody) break;
-      const std::string_view piece = client_.parser().body();
-      bytes_in_ += piece.size();
-      body_touched_ = true;
+      const std::string_view piece = client_.body();
+      state_.bytes_in += piece.size();
+      state_.body_touched = true;
       vectors_.push_back(ToVector(piece));
     }
-    if (step == ParseStep::kFailed || (most > 0 && bytes_in_ > most)) {
+    if (step == ParseStep::kFailed || (most > 0 && state_.bytes_in > most)) {
       const bool failed = step == ParseStep::kFailed;
       DropUpstream();  // cut short, so that the upstream does not take it for the whole
-      if (response_begun_) return AbortRelay("bad request body");
-      keep_client_ = false;
-      return ReplyError(failed ? 400 : 413,
-                        failed ? client_.parser().error() : "the body is too large",
+      if (state_.response_begun) return AbortRelay("bad request body");
+      state_.keep_client = false;
+      return ReplyError(failed ? 400 : 413, failed ? client_.error() : "the body is too large",
                         Decision::kBadRequest);
     }
     if (chunked) FrameChunk(first, &vectors_, chunk_head);
-    if (step == ParseStep::kEnd && !request_done_) {
-      request_done_ = true;
+    if (step == ParseStep::kEnd && !state_.request_done) {
+      state_.request_done = true;
+      state_.asked = worker_.loop.now();
       if (chunked) {
-        WriteLastChunk(client_.parser().trailers(), &last_chunk);
+        WriteLastChunk(client_.trailers(), &last_chunk);
         vectors_.push_back(ToVector(last_chunk));
       }
     }
     const bool nothing = vectors_.empty();
     if (!nothing && upstream_->out.Write(upstream_->stream, vectors_) == IoStatus::kBroken) {
       vectors_.clear();
-      sending_abandoned_ = true;  // an early answer may still be waiting to be read
+      state_.sending_abandoned = true;  // an early answer may still be waiting to be read
       upstream_->watch.WantRead(true);
-      return OnUpstreamReadable();
+      return PumpResponse();
     }
+    state_.upstream_moved = state_.upstream_moved || !nothing;
     vectors_.clear();
-    if (request_done_) break;
+    if (state_.request_done) break;
     if (step == ParseStep::kBody) continue;  // there were more pieces than one call sends
     if (!client_.ReadBodyAgain()) break;
   }
   if (!upstream_) return;
-  const auto& timeouts = generation_->pools[verdict_.pool].pool().config().timeouts;
   const bool blocked = !upstream_->out.empty();
-  client_.WantBody(!request_done_ && !blocked && !sending_abandoned_);
-  if (blocked) {
-    upstream_->watch.WantWrite(true);
-    upstream_->deadline.SetAfter(timeouts.idle);
-  } else if (!response_begun_) {
-    const bool awaits_continue = client_.parser().head().expect_continue && !body_touched_;
-    if (request_done_ || awaits_continue) {
-      upstream_->deadline.SetAfter(timeouts.first_byte);
-    } else {
-      upstream_->deadline.Clear();  // the client's silence has a limit of its own
-    }
+  client_.WantBody(!state_.request_done && !blocked && !state_.sending_abandoned);
+  if (blocked) upstream_->watch.WantWrite(true);
+}
+
+// Who must act for the exchange to go on. Where it is the client it has a limit of its own:
+// clients.timeouts.write while output is full, clients.timeouts.body while its body is missing.
+Exchange::Wait Exchange::upstream_wait() const {
+  if (!upstream_->connected) return Wait::kConnect;
+  if (client_.output_full()) return Wait::kNothing;
+  if (!upstream_->out.empty()) return Wait::kProgress;
+  const bool body_missing = !state_.request_done && !state_.sending_abandoned;
+  if (body_missing && !client_.awaits_continue()) return Wait::kNothing;
+  return state_.response_begun ? Wait::kProgress : Wait::kFirstByte;
+}
+
+// The one place that sets the upstream's deadline. A wait has one clock from its beginning; only
+// that for progress starts again when there is some.
+void Exchange::ArmUpstream() {
+  if (!upstream_ || step_ == Step::kTunnel) return;
+  const Wait wait = upstream_wait();
+  const bool again = wait == Wait::kProgress && state_.upstream_moved;
+  state_.upstream_moved = false;
+  if (wait == state_.armed_for && !again) return;
+  state_.armed_for = wait;
+  const PoolConfig::Timeouts& timeouts = pool().config().timeouts;
+  switch (wait) {
+    case Wait::kNothing:
+      return upstream_->deadline.Clear();
+    case Wait::kConnect:
+      return upstream_->deadline.SetAfter(timeouts.connect);
+    case Wait::kFirstByte:
+      return upstream_->deadline.SetAfter(timeouts.first_byte);
+    case Wait::kProgress:
+      return upstream_->deadline.SetAfter(timeouts.idle);
   }
 }
 
 void Exchange::OnClientReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
-  if (internal_) return AnswerInternally();
+  if (state_.internal) return AnswerInternally();
   if (upstream_ && upstream_->connected) PumpRequestBody();
+  ArmUpstream();
 }
 
 void Exchange::OnUpstreamWritable() {
+  DrainUpstreamOutput();
+  ArmUpstream();
+}
+
+void Exchange::DrainUpstreamOutput() {
   if (!upstream_->connected) {
     if (const int error = ConnectError(upstream_->stream.fd()); error != 0) {
       return FailTry(Failure::kConnect, std::strerror(error));
@@ -225,88 +255,99 @@ void Exchange::OnUpstreamWritable() {
   if (upstream_->out.Flush(upstream_->stream) == IoStatus::kBroken) {
     upstream_->out.Clear();
     upstream_->watch.WantWrite(false);
-    if (step_ == Step::kTunnel) return PumpTunnel();
-    sending_abandoned_ = true;
+    if (step_ == Step::kTunnel) {
+      if (OutlivesBreak(Side::kUpstream)) PumpTunnel();
+      return;
+    }
+    state_.sending_abandoned = true;
     client_.WantBody(false);
-    return OnUpstreamReadable();
+    return PumpResponse();
   }
+  state_.upstream_moved = state_.upstream_moved || upstream_->out.size() < before;
   if (upstream_->out.empty()) {
     upstream_->watch.WantWrite(false);
     if (step_ == Step::kTunnel) return PumpTunnel();
     return PumpRequestBody();
   }
-  if (upstream_->out.size() < before && step_ != Step::kTunnel) {
-    upstream_->deadline.SetAfter(generation_->pools[verdict_.pool].pool().config().timeouts.idle);
-  }
 }
 
 void Exchange::OnUpstreamDeadline() {
   if (step_ == Step::kTunnel) return;  // the client's side keeps the tunnel's time
-  if (response_begun_) return AbortRelay("upstream idle");
-  FailTry(upstream_->connected ? Failure::kTimeout : Failure::kConnect,
-          upstream_->connected ? "upstream timeout" : "connect timeout");
+  if (!upstream_->connected) {
+    FailTry(Failure::kConnectTimeout, "connect timeout");
+  } else {
+    FailUpstream(Failure::kTimeout, state_.response_begun ? "upstream idle" : "upstream timeout");
+  }
+  ArmUpstream();
 }
 
 // ---- when a try fails
 
 bool Exchange::may_retry(Failure failure) const {
-  if (body_touched_ || response_begun_) return false;
-  if (failure != Failure::kConnect &&
-      (failure != Failure::kReset || !IsIdempotent(request_.method))) {
+  if (state_.body_touched || state_.response_begun) return false;
+  const bool unsent = failure == Failure::kConnect || failure == Failure::kConnectTimeout;
+  if (!unsent && (failure != Failure::kReset || !IsIdempotent(state_.request.method))) {
     return false;  // it may have been carried out, or the upstream is too slow already
   }
-  Pool& pool = generation_->pools[verdict_.pool].pool();
-  return tries_ <= pool.config().retries.attempts && pool.budget().TryRetry(worker_.loop.now());
+  return state_.tries <= pool().config().retries.attempts &&
+         pool().budget().TryRetry(worker_.loop.now());
 }
 
-void Exchange::FailTry(Failure failure, std::string_view why) {
-  Pool& pool = generation_->pools[verdict_.pool].pool();
-  PoolCounters& counters = *generation_->pool_counters[verdict_.pool];
-  // A kept connection that the server closed just before it was used says nothing about the server.
-  const bool stale = failure == Failure::kReset && upstream_ && upstream_->reused &&
-                     !body_touched_ && IsIdempotent(request_.method) && !reuse_failed_;
-  const bool connect_timeout = failure == Failure::kConnect && why == "connect timeout";
-  if (stale) {
-    DropUpstream();
-    reuse_failed_ = true;
-    --tries_;
-    return PickServer();
-  }
+// On its account: in the numbers, and in the pool's view of it.
+void Exchange::ChargeUpstream(Failure failure) {
   switch (failure) {
     case Failure::kConnect:
-      counters.connect_errors.Add();
+    case Failure::kConnectTimeout:
+      pool_counters().connect_errors.Add();
       break;
     case Failure::kReset:
-      counters.resets.Add();
+      pool_counters().resets.Add();
       break;
     case Failure::kTimeout:
-      counters.timeouts.Add();
+      pool_counters().timeouts.Add();
       break;
     case Failure::kProtocol:
+      pool_counters().protocol_errors.Add();
       break;
   }
   lease_->errors.fetch_add(1, std::memory_order_relaxed);
-  pool.Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
+  pool().Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
+}
+
+// The next try begins within this one's end; retries.attempts (at most 10) and one stale connection
+// bound how deep that goes.
+void Exchange::FailTry(Failure failure, std::string_view why) {
+  // A kept connection that the server closed just before it was used says nothing about the server.
+  const bool stale = failure == Failure::kReset && upstream_ && upstream_->reused &&
+                     !state_.body_touched && IsIdempotent(state_.request.method) &&
+                     !state_.reuse_failed;
+  if (stale) {
+    DropUpstream();
+    state_.reuse_failed = true;
+    --state_.tries;
+    return PickServer();
+  }
+  ChargeUpstream(failure);
   log::Debug("upstream {}: {}", lease_->text, why);
   const bool again = may_retry(failure);
   tried_.push_back(lease_.get());
-  failed_ = lease_.endpoint();
   DropUpstream();
   if (again) {
-    counters.retries.Add();
-    worker_.counters.upstream_retries.Add();
+    pool_counters().retries.Add();
     return PickServer();
   }
-  end_ = failure == Failure::kTimeout || connect_timeout ? "upstream timeout" : "upstream failed";
-  const int status = failure == Failure::kTimeout || connect_timeout ? 504 : 502;
-  Reply(UpstreamErrorAnswer(status, pool.config().errors.page, answer_context()),
+  const bool late = failure == Failure::kTimeout || failure == Failure::kConnectTimeout;
+  state_.end = late ? "upstream timeout" : "upstream failed";
+  Reply(UpstreamErrorAnswer(late ? 504 : 502, pool().config().errors.page, answer_context()),
         Decision::kUpstreamError);
 }
 
 void Exchange::DropUpstream() {
   upstream_.reset();
+  if (lease_) state_.last = lease_.endpoint();
   lease_.Release();
   vectors_.clear();
+  state_.armed_for = Wait::kNothing;
 }
 
 }  // namespace spillway

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
 
@@ -13,31 +13,30 @@ namespace spillway {
 void Exchange::OnUpstreamReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   PumpResponse();
+  ArmUpstream();
 }
 
 void Exchange::PumpResponse() {
-  const auto& timeouts = generation_->pools[verdict_.pool].pool().config().timeouts;
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {
     if (client_.output_full()) return upstream_->watch.WantRead(false);
     InputBuffer& in = upstream_->in;
-    in.Reserve(response_begun_ ? kLargeBlock : kSmallBlock);
+    in.Reserve(state_.response_begun ? kLargeBlock : kSmallBlock);
     if (in.room().empty())
       in.Reserve(in.capacity() * 2);  // a large head; the parser sets the limit
     const std::size_t room = in.room().size();
     const IoResult read = upstream_->stream.Read(in.room());
     if (read.status == IoStatus::kWouldBlock) return;
     if (read.status == IoStatus::kBroken) {
-      return response_begun_ ? AbortRelay("upstream reset")
-                             : FailTry(Failure::kReset, "upstream reset");
+      return FailUpstream(Failure::kReset, "upstream reset");
     }
+    state_.upstream_moved = true;
     const bool ended = read.status == IoStatus::kEnd;
     in.Added(read.bytes);
     if (!PassOnResponse(ended)) return;
     if (ended) {
-      return response_begun_ ? AbortRelay("upstream cut its answer short")
-                             : FailTry(Failure::kReset, "upstream closed");
+      return FailUpstream(Failure::kReset, state_.response_begun ? "upstream cut its answer short"
+                                                                 : "upstream closed");
     }
-    if (response_begun_ && !client_.output_full()) upstream_->deadline.SetAfter(timeouts.idle);
     if (read.bytes < room) return;
   }
 }
@@ -45,10 +44,7 @@ void Exchange::PumpResponse() {
 // Parses what has been read and sends it on. False when the exchange has left the relay, or this
 // upstream.
 bool Exchange::PassOnResponse(bool ended) {
-  char chunk_head[kMaxChunkHead];
-  std::string last_chunk;
   vectors_.clear();
-  std::size_t first = 0;  // where this batch's pieces of the body begin
   bool done = false;
   for (;;) {
     InputBuffer& in = upstream_->in;
@@ -61,44 +57,30 @@ bool Exchange::PassOnResponse(bool ended) {
     if (step == ParseStep::kFailed) {
       const std::string_view why = upstream_->parser.error();
       log::Warning("upstream {}: {}", lease_->text, log::Escape(why));
-      generation_->pool_counters[verdict_.pool]->protocol_errors.Add();
-      response_begun_ ? AbortRelay("bad upstream answer")
-                      : FailTry(Failure::kProtocol, "bad upstream answer");
+      FailUpstream(Failure::kProtocol, "bad upstream answer");
       return false;
     }
     if (step == ParseStep::kHead) {
       if (!TakeResponseHead()) return false;
-      if (response_begun_) {
-        vectors_.push_back(ToVector(head_));
-        first = vectors_.size();
-      }
       continue;
     }
     if (step == ParseStep::kBody) {
       const std::string_view piece = upstream_->parser.body();
-      bytes_out_ += piece.size();
+      state_.bytes_out += piece.size();
       vectors_.push_back(ToVector(piece));
       if (vectors_.size() < kMostPieces) continue;
     }
     done = step == ParseStep::kEnd;
-    if (response_framing_.body == BodyKind::kChunked) {
-      FrameChunk(first, &vectors_, chunk_head);
-      if (done) {
-        WriteLastChunk(client_.parser().head().minor == 0 ? std::span<const HeaderField>{}
-                                                          : upstream_->parser.trailers(),
-                       &last_chunk);
-        vectors_.push_back(ToVector(last_chunk));
-      }
-    }
-    if (!vectors_.empty() && !client_.Send(vectors_)) {
+    const std::span<const HeaderField> trailers =
+        done ? upstream_->parser.trailers() : std::span<const HeaderField>{};
+    if (state_.response_begun && !client_.SendBody(&vectors_, done, trailers)) {
       OnClientGone();
       return false;
     }
     vectors_.clear();
-    first = 0;
     if (step != ParseStep::kBody) break;
   }
-  if (response_begun_ && upstream_->parsed == upstream_->in.end()) {
+  if (state_.response_begun && upstream_->parsed == upstream_->in.end()) {
     upstream_->in.CutTo(0);
     upstream_->parsed = 0;
   }
@@ -106,31 +88,29 @@ bool Exchange::PassOnResponse(bool ended) {
     FinishResponse();
     return false;
   }
-  if (client_.output_full()) {
-    upstream_->watch.WantRead(false);
-    upstream_->deadline.Clear();  // the client's slowness has a limit of its own
-  }
+  if (client_.output_full()) upstream_->watch.WantRead(false);
   return true;
 }
 
 // True to go on parsing: an interim head was passed on, or head_ is the final head, to be sent.
 bool Exchange::TakeResponseHead() {
   const ResponseHead& head = upstream_->parser.head();
-  const RequestHead& request = client_.parser().head();
-  const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
+  const RequestHead& request = client_.head();
+  const PoolConfig& config = pool().config();
   if (head.interim()) {
     SendInterim();
     return upstream_ != nullptr;
   }
-  PoolCounters& counters = *generation_->pool_counters[verdict_.pool];
-  upstream_status_ = head.status;
-  first_byte_ = worker_.loop.now() - began_;
-  counters.first_byte_seconds.Observe(first_byte_);
-  counters.status_classes[static_cast<std::size_t>(head.status) / 100 % 6].Add();
+  state_.upstream_status = head.status;
+  state_.first_byte = worker_.loop.now() - state_.began;
+  // An answer to half a request says nothing of how long one takes.
+  if (state_.request_done) {
+    pool_counters().first_byte_seconds.Observe(worker_.loop.now() - state_.asked);
+  }
+  pool_counters().status_classes[static_cast<std::size_t>(head.status) / 100 % 6].Add();
   const bool server_error = head.status == 502 || head.status == 503 || head.status == 504;
-  generation_->pools[verdict_.pool].pool().Report(
-      *lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
-      worker_.loop.now());
+  pool().Report(*lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
+                worker_.loop.now());
 
   if (head.status == 101) {
     if (request.upgrade.empty() || !head.upgrade) {
@@ -143,37 +123,27 @@ bool Exchange::TakeResponseHead() {
   const std::vector<int>& hide = config.errors.hide;
   if (std::find(hide.begin(), hide.end(), head.status) != hide.end()) {
     const int status = head.status;
-    counters.hidden_errors.Add();
+    pool_counters().hidden_errors.Add();
     DropUpstream();
     Reply(UpstreamErrorAnswer(status, config.errors.page, answer_context()), Decision::kForward);
     return false;
   }
 
   step_ = Step::kRelay;
-  status_ = head.status;
-  response_begun_ = true;
-  response_framing_ = {head.body, head.content_length};
-  const bool old_client = request.minor == 0;
-  if (head.body == BodyKind::kUntilClose || (old_client && head.body == BodyKind::kChunked)) {
-    response_framing_.body = old_client ? BodyKind::kUntilClose : BodyKind::kChunked;
-  }
-  keep_client_ =
-      keep_client_ && client_.may_keep() && response_framing_.body != BodyKind::kUntilClose;
-  WriteFinalHead();
+  state_.status = head.status;
+  state_.response_begun = true;
+  BeginResponse();
   return true;
 }
 
-void Exchange::WriteFinalHead() {
+void Exchange::BeginResponse() {
   ForwardResponse forward;
-  forward.framing = response_framing_;
-  forward.close = !keep_client_;
-  forward.client_is_1_0 = client_.parser().head().minor == 0;
   forward.request_id = request_id_;
   forward.date = worker_.date();
   // A client that is about to run into a limit is told of it; others are spared the bytes.
   response_fields_.clear();
   limit_fields_.clear();
-  const std::span<const LimitInfo> limits = generation_->shared->config.policy->limits();
+  const std::span<const LimitInfo> limits = state_.generation->shared->config.policy->limits();
   const bool near =
       std::any_of(verdict_.limits.begin(), verdict_.limits.end(), [&](const LimitOutcome& each) {
         return each.state.remaining * 5 < limits[each.limit].spec.burst;
@@ -183,15 +153,11 @@ void Exchange::WriteFinalHead() {
     for (const auto& [name, value] : limit_fields_) response_fields_.push_back({name, value});
   }
   forward.set_headers = response_fields_;
-  WriteResponseHead(upstream_->parser.head(), forward, &head_);
+  state_.keep_client = client_.BeginResponse(upstream_->parser.head(), forward, state_.keep_client);
 }
 
 void Exchange::SendInterim() {
-  const ResponseHead& head = upstream_->parser.head();
-  if (client_.parser().head().minor >= 1) {
-    WriteResponseHead(head, ForwardResponse{}, &head_);
-    if (!client_.Send(head_)) return OnClientGone();
-  }
+  if (!client_.SendInterim(upstream_->parser.head())) return OnClientGone();
   upstream_->in.DropFront(upstream_->parsed);
   upstream_->parsed = 0;
   upstream_->parser.NextHead();
@@ -201,37 +167,38 @@ void Exchange::OnClientWritable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   if (!upstream_ || !upstream_->connected) return;
   upstream_->watch.WantRead(true);
-  if (response_begun_) {
-    upstream_->deadline.SetAfter(generation_->pools[verdict_.pool].pool().config().timeouts.idle);
-  }
+  ArmUpstream();
 }
 
 void Exchange::FinishResponse() {
-  const PoolConfig& config = generation_->pools[verdict_.pool].pool().config();
+  const PoolConfig& config = pool().config();
   const ResponseHead& head = upstream_->parser.head();
   // After HEAD, a server that wrongly sends the body too would have it taken for the next answer.
-  const bool bodiless = request_.method == "HEAD";
+  const bool bodiless = state_.request.method == "HEAD";
   const bool reusable = head.keep_alive && head.body != BodyKind::kUntilClose && !bodiless &&
-                        request_done_ && !sending_abandoned_ && upstream_->out.empty() &&
-                        upstream_->in.end() == 0;
+                        state_.request_done && !state_.sending_abandoned &&
+                        upstream_->out.empty() && upstream_->in.end() == 0;
   upstream_->doubtful = head.body == BodyKind::kNone;
   if (reusable) {
     worker_.upstreams.Put(std::move(upstream_), config.keep_alive.connections,
                           config.keep_alive.idle);
   }
-  const bool keep = keep_client_ && request_done_;
-  Account(end_);
+  const bool keep = state_.keep_client && state_.request_done;
+  Account(state_.end);
   client_.FinishExchange(keep);
 }
 
-// The answer has begun and cannot be finished: the client must not take what it got for the whole.
+// The upstream failed, before its answer or in it.
+void Exchange::FailUpstream(Failure failure, std::string_view why) {
+  if (!state_.response_begun) return FailTry(failure, why);
+  ChargeUpstream(failure);
+  AbortRelay(why);
+}
+
+// The answer has begun and cannot be finished, through whomever: the client must not take what it
+// got for the whole.
 void Exchange::AbortRelay(std::string_view why) {
-  if (lease_) {
-    generation_->pool_counters[verdict_.pool]->resets.Add();
-    generation_->pools[verdict_.pool].pool().Report(*lease_.get(), TryOutcome::kFailed,
-                                                    worker_.loop.now());
-  }
-  end_ = why;
+  state_.end = why;
   client_.Close(/*reset=*/true);
 }
 

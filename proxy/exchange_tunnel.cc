@@ -4,33 +4,24 @@
 // spoke for clients.timeouts.tunnel.
 #include <sys/socket.h>
 
-#include "proxy/client_connection.h"
+#include "proxy/client_side.h"
 #include "proxy/exchange.h"
 
 namespace spillway {
 
 void Exchange::EnterTunnel() {
   step_ = Step::kTunnel;
-  status_ = 101;
-  response_begun_ = true;
+  state_.status = 101;
+  state_.response_begun = true;
   upstream_->deadline.Clear();
   ForwardResponse forward;
   forward.request_id = request_id_;
-  WriteResponseHead(upstream_->parser.head(), forward, &head_);
-  InputBuffer& in = upstream_->in;
-  iovec vectors[] = {ToVector(head_),
-                     ToVector({in.data() + upstream_->parsed, in.end() - upstream_->parsed})};
-  bytes_out_ += vectors[1].iov_len;
-  client_.EnterTunnel();
-  if (!client_.Send(vectors)) return OnClientGone();
-  in.Release();
-  iovec early = ToVector(client_.UnparsedBytes());
-  bytes_in_ += early.iov_len;
-  if (early.iov_len > 0 &&
-      upstream_->out.Write(upstream_->stream, {&early, 1}) == IoStatus::kBroken) {
-    return OnClientGone();
-  }
-  client_.DropUnparsedBytes();
+  const InputBuffer& in = upstream_->in;
+  const std::string_view early(upstream_->in.data() + upstream_->parsed,
+                               in.end() - upstream_->parsed);
+  state_.bytes_out += early.size();
+  if (!client_.EnterTunnel(upstream_->parser.head(), forward, early)) return OnClientGone();
+  upstream_->in.Release();
   PumpTunnel();
 }
 
@@ -38,62 +29,87 @@ void Exchange::EnterTunnel() {
 // closed.
 void Exchange::PumpTunnel() {
   if (!TunnelFromClient() || !TunnelFromUpstream()) return;
-  if (client_ended_ && upstream_ended_ && upstream_->out.empty() && !client_.output_full()) {
+  if (state_.client_ended && state_.upstream_ended && upstream_->out.empty() &&
+      !client_.output_full()) {
     Account({});
     return client_.Close();
   }
-  client_.WantBody(!client_ended_ && upstream_->out.empty());
-  upstream_->watch.WantRead(!upstream_ended_ && !client_.output_full());
+  client_.WantBody(!state_.client_ended && upstream_->out.empty());
+  upstream_->watch.WantRead(!state_.upstream_ended && !client_.output_full());
   upstream_->watch.WantWrite(!upstream_->out.empty());
 }
 
 bool Exchange::TunnelFromClient() {
   Block block = worker_.blocks.Take(kSmallBlock);
-  bool open = true;
-  for (int turn = 0; turn < kReadsPerTurn && !client_ended_ && upstream_->out.empty(); ++turn) {
-    const IoResult read = client_.ReadRaw({block.data.get(), block.size});
+  std::optional<Side> broken;
+  for (int turn = 0; turn < kReadsPerTurn && !state_.client_ended && upstream_->out.empty();
+       ++turn) {
+    const IoResult read = client_.ReadTunnel({block.data.get(), block.size});
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
-      client_ended_ = true;
+      state_.client_ended = true;
       upstream_->stream.ShutdownWrite();
       break;
     }
-    iovec vector{block.data.get(), read.bytes};
-    if (read.status == IoStatus::kBroken ||
-        upstream_->out.Write(upstream_->stream, {&vector, 1}) == IoStatus::kBroken) {
-      open = false;
+    if (read.status == IoStatus::kBroken) {
+      broken = Side::kClient;
       break;
     }
-    bytes_in_ += read.bytes;
+    iovec vector{block.data.get(), read.bytes};
+    if (upstream_->out.Write(upstream_->stream, {&vector, 1}) == IoStatus::kBroken) {
+      broken = Side::kUpstream;
+      break;
+    }
+    state_.bytes_in += read.bytes;
     client_.TouchTunnel();
   }
   worker_.blocks.Give(std::move(block));
-  if (!open) OnClientGone();
-  return open;
+  return !broken || OutlivesBreak(*broken);
 }
 
 bool Exchange::TunnelFromUpstream() {
   Block block = worker_.blocks.Take(kSmallBlock);
-  bool open = true;
-  for (int turn = 0; turn < kReadsPerTurn && !upstream_ended_ && !client_.output_full(); ++turn) {
+  std::optional<Side> broken;
+  for (int turn = 0; turn < kReadsPerTurn && !state_.upstream_ended && !client_.output_full();
+       ++turn) {
     const IoResult read = upstream_->stream.Read({block.data.get(), block.size});
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
-      upstream_ended_ = true;
-      client_.ShutdownWrite();
+      state_.upstream_ended = true;
+      client_.EndTunnelOutput();
       break;
     }
-    iovec vector{block.data.get(), read.bytes};
-    if (read.status == IoStatus::kBroken || !client_.Send({&vector, 1})) {
-      open = false;
+    if (read.status == IoStatus::kBroken) {
+      broken = Side::kUpstream;
       break;
     }
-    bytes_out_ += read.bytes;
+    if (!client_.WriteTunnel({block.data.get(), read.bytes})) {
+      broken = Side::kClient;
+      break;
+    }
+    state_.bytes_out += read.bytes;
     client_.TouchTunnel();
   }
   worker_.blocks.Give(std::move(block));
-  if (!open) OnClientGone();
-  return open;
+  return !broken || OutlivesBreak(*broken);
+}
+
+// True: the tunnel goes on. An upstream that had ended its side and then breaks has only stopped
+// listening (its close crossed with more from the client): what it said still goes out. Nor is it
+// to blame when the client had ended already.
+bool Exchange::OutlivesBreak(Side side) {
+  if (side == Side::kClient) {
+    OnClientGone();
+    return false;
+  }
+  if (state_.upstream_ended) {
+    upstream_->out.Clear();
+    state_.client_ended = true;
+    return true;
+  }
+  if (!state_.client_ended) ChargeUpstream(Failure::kReset);
+  AbortRelay("upstream reset");
+  return false;
 }
 
 }  // namespace spillway

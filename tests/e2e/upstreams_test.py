@@ -4,6 +4,7 @@
 import collections
 import os
 import resource
+import socket
 import threading
 import time
 
@@ -14,6 +15,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 def named(name):
     return lambda request: (200, {}, name.encode())
+
+
+def reset(conversation):
+    """A reset alone: abort() says an orderly end before it."""
+    conversation.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    conversation.socket.close()
 
 
 class Broken(Case):
@@ -145,6 +152,204 @@ class Broken(Case):
             resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (hard, hard))
             self.assertEqual(client.ask("GET", "/2").status, 200)
         self.assertEqual(proxy.metric("spillway_endpoint_errors_total"), 0)
+
+
+class Blame(Case):
+    """What goes wrong is charged to the side that did it."""
+
+    UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: line\r\n\r\n"
+    SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: line\r\n\r\n"
+
+    def errors(self, proxy):
+        kinds = ("connect", "timeout", "reset", "protocol", "no_server")
+        counts = {kind: proxy.metric("spillway_upstream_errors_total", kind=kind) for kind in kinds}
+        return {kind: count for kind, count in counts.items() if count}
+
+    def ended(self, client):
+        try:
+            return client.read_to_end()
+        except ConnectionError:
+            return b""
+
+    def test_clients_that_stall_in_a_body_eject_no_server(self):
+        def play(conversation, _):
+            conversation.read_request(body=False)
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+            conversation.read_to_end()
+
+        servers = [self.raw_origin(play), self.raw_origin(play)]
+        proxy = self.spillway(config(*servers, workers=1, clients={"timeouts": {"body": "300ms"}},
+                                     app={"ejection": {"consecutive_errors": 2}}))
+        clients = [self.connect(proxy.port) for _ in range(12)]
+        for client in clients:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
+        for client in clients:
+            self.ended(client)
+        eventually(lambda: len(proxy.records()) == 12, "twelve lines")
+        self.assertEqual(proxy.metric("spillway_client_timeouts_total"), 12)
+        self.assertEqual(self.errors(proxy), {})
+        self.assertEqual(proxy.metric("spillway_endpoint_errors_total"), 0)
+        self.assertEqual(proxy.metric("spillway_endpoint_up"), 2)
+        self.assertEqual({record.get("end") for record in proxy.records()}, {"the request body stalled"})
+
+    def test_a_server_that_falls_silent_in_its_answer_is_a_timeout(self):
+        def play(conversation, _):
+            conversation.read_request()
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            conversation.read_to_end()
+
+        proxy = self.spillway(config(self.raw_origin(play), app={"timeouts": {"idle": "300ms"}}))
+        with connect(proxy.port) as client:
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.ended(client)
+        self.assertEqual(proxy.wait_record(lambda record: True)["end"], "upstream idle")
+        self.assertEqual(self.errors(proxy), {"timeout": 1})
+        self.assertEqual(proxy.metric("spillway_endpoint_errors_total"), 1)
+
+    def test_a_server_that_breaks_a_tunnel_is_told_from_a_client_that_leaves(self):
+        def play(conversation, _):
+            conversation.read_request()
+            conversation.send(self.SWITCH)
+            conversation.read_line()
+            reset(conversation)
+
+        proxy = self.spillway(config(self.raw_origin(play)))
+        client = self.connect(proxy.port)
+        client.send(self.UPGRADE)
+        self.assertEqual(client.read_response().status, 101)
+        client.send("break\r\n")
+        self.ended(client)
+        self.assertEqual(proxy.wait_record(lambda record: True)["end"], "upstream reset")
+        self.assertEqual(self.errors(proxy), {"reset": 1})
+        self.assertEqual(proxy.metric("spillway_client_aborts_total"), 0)
+
+    def test_a_client_that_breaks_a_tunnel_has_left(self):
+        def play(conversation, _):
+            conversation.read_request()
+            conversation.send(self.SWITCH)
+            conversation.read_to_end()
+
+        proxy = self.spillway(config(self.raw_origin(play)))
+        client = self.connect(proxy.port)
+        client.send(self.UPGRADE)
+        self.assertEqual(client.read_response().status, 101)
+        reset(client)
+        self.assertEqual(proxy.wait_record(lambda record: True)["end"], "client left")
+        self.assertEqual(self.errors(proxy), {})
+        self.assertEqual(proxy.metric("spillway_client_aborts_total"), 1)
+
+    def test_a_close_that_crosses_with_the_clients_last_words_is_nobodys_fault(self):
+        def play(conversation, _):
+            conversation.read_request()
+            conversation.send(self.SWITCH + "bye\r\n")
+
+        server = self.raw_origin(play)
+        proxy = self.spillway(config(server))
+        client = self.connect(proxy.port)
+        client.send(self.UPGRADE)
+        self.assertEqual(client.read_response().status, 101)
+        self.assertEqual(self.ended(client), b"bye\r\n")
+
+        def over():
+            try:
+                client.send("what did you say?\r\n")
+            except OSError:
+                pass
+            return proxy.records()
+
+        self.assertNotIn("end", eventually(over, "the tunnel to end", every=0.05)[0])
+        self.assertEqual(self.errors(proxy), {})
+
+    def test_a_client_whose_leaving_shows_in_a_write_is_counted(self):
+        server = self.origin(lambda request: (200, {}, b"x" * 50_000_000))
+        proxy = self.spillway(config(server))
+        client = self.connect(proxy.port)
+        # So much behind the first request that no more is read: what tells of the reset is a write.
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 4000)
+        client.read_head()
+        reset(client)
+        self.assertEqual(proxy.wait_record(lambda record: True)["end"], "client left")
+        self.assertEqual(proxy.metric("spillway_client_aborts_total"), 1)
+
+
+class Clocks(Case):
+    """Each wait has its limit, and it is that of the side that is waited for."""
+
+    def test_interim_heads_that_fill_the_way_do_not_stop_the_clock(self):
+        def play(conversation, _):
+            conversation.read_request()
+            for _ in range(15):
+                conversation.send(b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 800_000 + b"\r\n\r\n")
+            sent.set()
+            conversation.read_to_end()
+
+        sent = threading.Event()
+        proxy = self.spillway(config(self.raw_origin(play), app={"timeouts": {"first_byte": "1s"}, "response_head": "1MiB"}))
+        with connect(proxy.port) as client:
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            sent.wait(0.5)  # the client reads late, but it reads everything
+            response = client.read_response()
+            self.assertEqual((len(response.interim), response.status), (15, 504))
+
+    def test_an_upload_that_goes_on_is_not_the_servers_silence(self):
+        def play(conversation, _):
+            request = conversation.read_request(body=False)
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+            conversation.read(int(request.get("content-length")))
+            conversation.send("done")
+
+        proxy = self.spillway(config(self.raw_origin(play), app={"timeouts": {"idle": "300ms"}}))
+        with connect(proxy.port) as client:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+            head = client.read_head()
+            for _ in range(10):
+                self.assertTrue(client.quiet(0.1))
+                client.send("x")
+            self.assertEqual((head.status, client.read(4)), (200, b"done"))
+
+    def test_the_body_has_no_clock_while_the_client_waits_for_100(self):
+        def play(conversation, _):
+            conversation.read_request(body=False)
+            conversation.quiet(1)
+            conversation.send("HTTP/1.1 100 Continue\r\n\r\n")
+            conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + conversation.read(5))
+
+        proxy = self.spillway(config(self.raw_origin(play), clients={"timeouts": {"body": "300ms"}}))
+        with connect(proxy.port) as client:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            self.assertEqual(client.read_head().status, 100)
+            client.send("hello")
+            self.assertEqual(client.read_response().body, b"hello")
+
+    def test_from_100_on_the_body_has_its_clock(self):
+        def play(conversation, _):
+            conversation.read_request(body=False)
+            conversation.send("HTTP/1.1 100 Continue\r\n\r\n")
+            conversation.read_to_end()
+
+        proxy = self.spillway(config(self.raw_origin(play), clients={"timeouts": {"body": "300ms"}}))
+        with connect(proxy.port) as client:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            response = client.read_response()
+            self.assertEqual(([head.status for head in response.interim], response.status), ([100], 408))
+
+    def test_a_server_that_never_says_100_is_504_after_first_byte(self):
+        proxy = self.spillway(config(self.raw_origin(lambda conversation, _: conversation.read_to_end()),
+                                     app={"timeouts": {"first_byte": "300ms"}}))
+        with connect(proxy.port) as client:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            self.assertEqual(client.read_response().status, 504)
+
+    def test_the_first_byte_is_measured_from_the_requests_end(self):
+        server = self.origin()
+        proxy = self.spillway(config(server))
+        with connect(proxy.port) as client:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+            self.assertTrue(client.quiet(1))
+            client.send("hello")
+            self.assertEqual(client.read_response().status, 200)
+        self.assertLess(proxy.metric("spillway_upstream_first_byte_seconds_sum"), 0.5)
+        self.assertEqual(proxy.metric("spillway_upstream_first_byte_seconds_count"), 1)
 
 
 class Retries(Case):
