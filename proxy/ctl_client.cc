@@ -112,8 +112,8 @@ Result<CtlAnswer> AskAdmin(const SocketAddress& admin, const std::string& token,
   const Result<KernelAddress> address = FindAddress(admin);
   if (!address) return Fail(address.error().message);
   const auto fail = [&](const std::string& why) { return Fail(address->ToString() + ": " + why); };
-  const Result<Fd> fd = StartConnect(*address);
-  if (!fd) return fail(fd.error().message);
+  const auto fd = StartConnect(*address);
+  if (!fd) return fail(std::strerror(fd.error()));
   const Waiter waiter(fd->get(), timeout);
   if (!waiter.Wait(POLLOUT)) return fail("no connection in time");
   if (const int error = ConnectError(fd->get()); error != 0) return fail(std::strerror(error));

@@ -94,19 +94,20 @@ void Exchange::PickServer() {
   }
   step_ = Step::kConnect;
   worker_.counters.upstream_connects.Add();
-  upstream_ = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
-  if (!upstream_ && IsOurShortage(errno) && worker_.upstreams.size() > 0) {
+  auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+  if (!connected && IsOurShortage(connected.error()) && worker_.upstreams.size() > 0) {
     worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
-    upstream_ = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+    connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
   }
-  if (!upstream_ && IsOurShortage(errno)) {
+  if (!connected && IsOurShortage(connected.error())) {
     // No fault of the server's: it is neither charged with it nor is another one asked.
     state_.end = "out of descriptors";
     DropUpstream();
     return Reply(UpstreamErrorAnswer(503, config.errors.page, answer_context()),
                  Decision::kUpstreamError);
   }
-  if (!upstream_) return FailTry(Failure::kConnect, std::strerror(errno));
+  if (!connected) return FailTry(Failure::kConnect, std::strerror(connected.error()));
+  upstream_ = std::move(*connected);
   upstream_->user = this;
   upstream_->watch.WantWrite(true);
 }

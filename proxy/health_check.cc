@@ -35,8 +35,8 @@ void HealthCheck::OnTimer() {
 
 void HealthCheck::Begin() {
   timer_.SetAfter(config_.timeout);
-  Result<Fd> fd = StartConnect(endpoint_->address);
-  if (!fd) return Finish(fd.error().message);
+  auto fd = StartConnect(endpoint_->address);
+  if (!fd) return Finish(std::strerror(fd.error()));
   fd_ = std::move(*fd);
   const bool is_unix = endpoint_->address.family() == AF_UNIX;
   const std::string& host = !config_.host.empty() ? config_.host : endpoint_->text;

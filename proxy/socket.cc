@@ -196,13 +196,13 @@ std::optional<Accepted> Accept(int listener) {
   }
 }
 
-Result<Fd> StartConnect(const KernelAddress& address) {
+tl::expected<Fd, int> StartConnect(const KernelAddress& address) {
   Fd fd = NewSocket(address.family());
   if (fd && address.family() != AF_UNIX) SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   // An interrupted connect goes on by itself, as one in progress does.
   if (!fd || (connect(fd.get(), AsSockaddr(address), address.size) != 0 && errno != EINPROGRESS &&
               errno != EINTR)) {
-    return Fail(fmt::format("cannot connect to {}: {}", address.ToString(), Reason(errno)));
+    return tl::unexpected(errno);
   }
   return fd;
 }

@@ -62,8 +62,8 @@ struct Accepted {
 std::optional<Accepted> Accept(int listener);
 
 // Starts to connect: the descriptor is writable when it is done. Fails only when it cannot even
-// begin.
-Result<Fd> StartConnect(const KernelAddress& address);
+// begin, with the errno of that.
+tl::expected<Fd, int> StartConnect(const KernelAddress& address);
 // After writability: 0, or the errno of the connect.
 int ConnectError(int fd);
 

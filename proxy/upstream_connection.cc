@@ -61,10 +61,10 @@ std::unique_ptr<UpstreamConnection> UpstreamCache::Take(const Endpoint& endpoint
   return connection;
 }
 
-std::unique_ptr<UpstreamConnection> UpstreamCache::Connect(std::shared_ptr<Endpoint> endpoint,
-                                                           std::size_t response_head) {
-  Result<Fd> fd = StartConnect(endpoint->address);
-  if (!fd) return nullptr;
+tl::expected<std::unique_ptr<UpstreamConnection>, int> UpstreamCache::Connect(
+    std::shared_ptr<Endpoint> endpoint, std::size_t response_head) {
+  auto fd = StartConnect(endpoint->address);
+  if (!fd) return tl::unexpected(fd.error());
   return std::make_unique<UpstreamConnection>(loop_, blocks_, *this, std::move(endpoint),
                                               std::move(*fd), response_head);
 }

@@ -71,9 +71,9 @@ class UpstreamCache {
 
   // An idle connection, or null. Takes no system call.
   std::unique_ptr<UpstreamConnection> Take(const Endpoint& endpoint);
-  // Begins to connect; null when the system refuses at once.
-  std::unique_ptr<UpstreamConnection> Connect(std::shared_ptr<Endpoint> endpoint,
-                                              std::size_t response_head);
+  // Begins to connect, or the errno with which the system refuses at once.
+  tl::expected<std::unique_ptr<UpstreamConnection>, int> Connect(std::shared_ptr<Endpoint> endpoint,
+                                                                 std::size_t response_head);
   // Keeps a connection whose exchange ended cleanly, or closes it when there are `most` already.
   void Put(std::unique_ptr<UpstreamConnection> connection, std::size_t most, Duration idle);
   void CloseAll();
