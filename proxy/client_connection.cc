@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "proxy/log.h"
+#include "proxy/reuse.h"
 #include "spillway/proxy_header.h"
 
 namespace spillway {
@@ -410,15 +411,17 @@ bool ClientConnection::SendBody(std::vector<iovec>* pieces, bool last,
   }
   if (!response_head_.empty()) pieces->insert(pieces->begin(), ToVector(response_head_));
   const bool sent = pieces->empty() || Send(*pieces);
-  response_head_.clear();
+  ClearForReuse(&response_head_);
   return sent;
 }
 
 bool ClientConnection::SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) {
-  WriteAnswer(answer, !keep, parser_.head().minor == 0, head_only, now, &response_head_);
-  iovec vector = ToVector(response_head_);
-  const bool sent = Send({&vector, 1});
-  response_head_.clear();
+  WriteAnswerHead(answer, !keep, parser_.head().minor == 0, now, &response_head_);
+  // The body may be large: it is not copied, but for what the kernel does not take at once.
+  iovec vectors[] = {ToVector(response_head_),
+                     ToVector(head_only ? std::string_view{} : BodyToSend(answer))};
+  const bool sent = Send(vectors);
+  ClearForReuse(&response_head_);
   return sent;
 }
 
@@ -497,7 +500,7 @@ bool ClientConnection::EnterTunnel(const ResponseHead& head, const ForwardRespon
   WriteResponseHead(head, forward, &response_head_);
   iovec vectors[] = {ToVector(response_head_), ToVector(early)};
   const bool sent = Send(vectors);
-  response_head_.clear();
+  ClearForReuse(&response_head_);
   return sent;
 }
 

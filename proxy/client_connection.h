@@ -4,7 +4,8 @@
 // nothing of upstreams.
 //
 // Thread rule: one worker's loop thread. Memory: one input block (16 KiB, up to the head limit, 64
-// KiB while a body streams), output of at most one window; an idle connection holds neither.
+// KiB while a body streams), output of at most one window or one answer of our own; an idle
+// connection holds neither.
 #pragma once
 
 #include <memory>

@@ -9,6 +9,7 @@
 #include "proxy/challenge_page.h"
 #include "proxy/client_side.h"
 #include "proxy/log.h"
+#include "proxy/reuse.h"
 #include "spillway/client_address.h"
 #include "spillway/target.h"
 
@@ -105,12 +106,12 @@ void Exchange::ForgetAll() {
   verdict_.Clear();  // its views borrow from the policy
   for (std::string* text :
        {&path_, &host_, &target_, &request_id_, &client_text_, &internal_body_, &head_}) {
-    text->clear();
+    ClearForReuse(text);
   }
   tried_.clear();
   vectors_.clear();
-  limit_fields_.clear();
-  response_fields_.clear();
+  ClearForReuse(&limit_fields_);
+  ClearForReuse(&response_fields_);
 }
 
 // ---- identify
@@ -308,7 +309,7 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
   state_.keep_client =
       state_.keep_client && !state_.refused && state_.request_done && client_.may_keep();
   const bool head_only = state_.request.method == "HEAD";
-  if (!head_only) state_.bytes_out += answer.body.size();
+  if (!head_only) state_.bytes_out += BodyToSend(answer).size();
   if (!client_.SendAnswer(answer, head_only, state_.keep_client, state_.began_wall))
     return OnClientGone();
   const bool keep = state_.keep_client;
