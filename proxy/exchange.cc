@@ -266,6 +266,9 @@ void Exchange::CarryOut() {
 // Solutions of challenges. A form arrives in the body, of which a bounded part is kept.
 void Exchange::AnswerInternally() {
   step_ = Step::kReply;
+  if (client_.head().content_length > kMostInternalBody) {
+    return ReplyError(413, "the form is too large", Decision::kInternal);
+  }
   ParseStep step;
   do {
     while ((step = client_.NextBodyPiece()) == ParseStep::kBody) {
@@ -277,7 +280,13 @@ void Exchange::AnswerInternally() {
       internal_body_.append(piece);
     }
   } while (step == ParseStep::kNeedMore && client_.ReadBodyAgain());
-  if (step == ParseStep::kNeedMore) return client_.WantBody(true);
+  if (step == ParseStep::kNeedMore) {
+    ResponseHead go_on;
+    go_on.status = 100;
+    go_on.reason = "Continue";
+    if (client_.awaits_continue() && !client_.SendInterim(go_on)) return OnClientGone();
+    return client_.WantBody(true);
+  }
   client_.WantBody(false);
   if (step == ParseStep::kFailed) return ReplyError(400, client_.error(), Decision::kBadRequest);
   state_.request_done = true;
