@@ -56,23 +56,23 @@ const ClientConfig& ClientConnection::config() const {
 void ClientConnection::Start() {
   peer_text_ = peer_.ToString();
   watch_->WantRead(true);
+  if (proxy_protocol_ || tls_) SetReadDeadline(config().timeouts.handshake);  // one for both
   if (proxy_protocol_) {
     mode_ = Mode::kProxyHeader;
-    SetReadDeadline(config().timeouts.handshake);
   } else {
     StartStream();
   }
 }
 
 void ClientConnection::StartStream() {
-  encrypted_ = tls_ != nullptr;
+  encrypted_ = handshaking_ = tls_ != nullptr;
   if (encrypted_) {
     stream_.emplace(std::move(raw_), *tls_);
   } else {
     stream_.emplace(std::move(raw_));
   }
   mode_ = Mode::kHead;
-  SetReadDeadline(encrypted_ ? config().timeouts.handshake : config().timeouts.head);
+  if (!handshaking_) AwaitFirstByte();
 }
 
 // ---- events
@@ -250,6 +250,10 @@ void ClientConnection::ReadHeads() {
     const std::size_t before = in_.end();
     const IoStatus status = ReadMore();
     if (status == IoStatus::kEnd || status == IoStatus::kBroken) return Close();
+    if (handshaking_ && stream_->handshake_done()) {
+      handshaking_ = false;
+      AwaitFirstByte();
+    }
     if (status == IoStatus::kWouldBlock) {
       if (idle)
         in_.Release();  // woken for nothing (a TLS handshake): an idle connection holds no block
@@ -291,8 +295,14 @@ void ClientConnection::ParseHeads() {
 void ClientConnection::AwaitRequest() {
   in_.Release();
   parsed_ = 0;
-  SetReadDeadline(worker_.draining ? kDrainGrace : config().timeouts.idle);
+  AwaitFirstByte();
   watch_->WantRead(true);
+}
+
+// As long for the first request as for the next: a browser that connects ahead of its need is no
+// worse than one that stays.
+void ClientConnection::AwaitFirstByte() {
+  SetReadDeadline(worker_.draining ? kDrainGrace : config().timeouts.idle);
 }
 
 void ClientConnection::BeginExchange() {

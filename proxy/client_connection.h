@@ -90,6 +90,7 @@ class ClientConnection final : public ClientSide {
   void BeginExchange();
   void NextRequest();
   void AwaitRequest();
+  void AwaitFirstByte();
   void Linger();
   void Flushed();
   bool Send(std::span<iovec> vectors);  // false: the connection is broken
@@ -115,6 +116,7 @@ class ClientConnection final : public ClientSide {
   std::string peer_text_;
   std::string proxy_header_;  // what came of it so far
   bool encrypted_ = false;
+  bool handshaking_ = false;
   bool body_wanted_ = false;
   bool awaits_continue_ = false;
   bool keep_after_flush_ = false;
