@@ -112,6 +112,7 @@ class Exchange final : public UpstreamUser {
   bool may_retry(Failure failure) const;
   void DropUpstream();
   std::uint64_t BalanceKey() const;
+  std::optional<std::string_view> Cookie(std::string_view name) const;
   Pool& pool() const { return state_.generation->pools[verdict_.pool].pool(); }
   PoolCounters& pool_counters() const { return *state_.generation->pool_counters[verdict_.pool]; }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "rules/bucket_sets.h"
-#include "rules/hash.h"
+#include "spillway/hash.h"
 
 namespace spillway {
 namespace {
