@@ -84,9 +84,10 @@ void Exchange::Proceed() {
 }
 
 void Exchange::Refuse(int status, std::string_view why) {
+  step_ = Step::kReadHead;
   Start();
   state_.refused = true;
-  state_.end = why;
+  EndEarly(why);
   state_.request.client = client_.peer();
   client_text_ = client_.peer_text();
   step_ = Step::kIdentify;
@@ -257,7 +258,8 @@ void Exchange::CarryOut() {
     return Reply(RespondAnswer(*respond, answer_context()), Decision::kRespond);
   }
   state_.decision = Decision::kDrop;
-  Account("dropped by rule");
+  EndEarly("dropped by rule");
+  Account();
   client_.Close(/*reset=*/true);
 }
 
@@ -322,7 +324,7 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
   if (!client_.SendAnswer(answer, head_only, state_.keep_client, state_.began_wall))
     return OnClientGone();
   const bool keep = state_.keep_client;
-  Account(state_.end);
+  Account();
   client_.FinishExchange(keep);
 }
 
@@ -336,25 +338,32 @@ void Exchange::OnBodyTimeout() {
 }
 
 void Exchange::OnClientTimeout() {
-  state_.end = step_ == Step::kTunnel ? "tunnel idle" : "client too slow";
+  EndEarly(step_ == Step::kTunnel ? "tunnel idle" : "client too slow");
   client_.Close(/*reset=*/step_ != Step::kTunnel);
 }
 
 void Exchange::OnClientGone() {
   worker_.counters.client_aborts.Add();
-  state_.end = "client left";
+  EndEarly("client left");
   client_.Close();
 }
 
 void Exchange::OnConnectionClosed() {
-  if (active()) Account(state_.end.empty() ? "cut" : state_.end);
+  if (!active()) return;
+  if (state_.end.empty()) EndEarly("cut");
+  Account();
+}
+
+void Exchange::EndEarly(std::string_view why) {
+  state_.end = why;
+  state_.ended_at = step_;
 }
 
 // ---- account
 
 // Every exchange ends here, once: it lets go of all it held, and what happened is counted and
 // logged.
-void Exchange::Account(std::string_view end) {
+void Exchange::Account() {
   if (step_ == Step::kAccount) return;
   step_ = Step::kAccount;
   const Decision decision = state_.decision.value_or(Decision::kBadRequest);
@@ -405,7 +414,8 @@ void Exchange::Account(std::string_view end) {
       record.user_agent = client_.head().Get(Field::kUserAgent);
       record.referer = client_.head().Get(Field::kReferer);
     }
-    record.end = end;
+    record.end = state_.end;
+    if (!state_.end.empty()) record.step = StepName(state_.ended_at);
     record.generation = state_.generation->shared->number;
     worker_.access_log.Write(worker_.index, record);
   }

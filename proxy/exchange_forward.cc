@@ -85,7 +85,7 @@ void Exchange::PickServer() {
   lease_ = local.Pick(key, worker_.chance.Next(), tried_, worker_.loop.now());
   if (!lease_) {
     pool_counters().no_server.Add();
-    state_.end = local.empty() ? "no server" : "no healthy server";
+    EndEarly(local.empty() ? "no server" : "no healthy server");
     AnswerContext context = answer_context();
     context.retry_after = kSoon;
     context.shortage = local.empty() ? Shortage::kServers : Shortage::kHealth;
@@ -114,7 +114,7 @@ void Exchange::PickServer() {
   }
   if (!connected && IsOurShortage(connected.error())) {
     // No fault of the server's: it is neither charged with it nor is another one asked.
-    state_.end = "out of descriptors";
+    EndEarly("out of descriptors");
     DropUpstream();
     AnswerContext context = answer_context();
     context.retry_after = kSoon;
@@ -351,7 +351,7 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
     return PickServer();
   }
   const bool late = failure == Failure::kTimeout || failure == Failure::kConnectTimeout;
-  state_.end = late ? "upstream timeout" : "upstream failed";
+  EndEarly(late ? "upstream timeout" : "upstream failed");
   Reply(UpstreamErrorAnswer(late ? 504 : 502, pool().config().errors.page, answer_context()),
         Decision::kUpstreamError);
 }
