@@ -94,8 +94,9 @@ void Exchange::Refuse(int status, std::string_view why) {
   ReplyError(status, why, Decision::kBadRequest);
 }
 
-// REQUIRES: the request before it has been accounted for, and so forgotten.
+// REQUIRES: the request before it has been accounted for; so its texts are empty.
 void Exchange::Start() {
+  state_ = {};
   state_.generation = worker_.generation;
   state_.began = worker_.loop.now();
   state_.began_wall = worker_.loop.wall_now();
@@ -343,6 +344,7 @@ void Exchange::OnClientTimeout() {
 }
 
 void Exchange::OnClientGone() {
+  if (!active()) return client_.Close();
   worker_.counters.client_aborts.Add();
   EndEarly("client left");
   client_.Close();
