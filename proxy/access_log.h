@@ -36,7 +36,8 @@ struct AccessRecord {
   std::string_view limit;  // name of the tightest limit
   std::uint64_t limit_remaining = 0;
   std::string_view user_agent, referer;
-  std::string_view end;  // "" or why it ended early: "client left", "upstream timeout", ...
+  std::string_view end;   // "" or why it ended early: "client left", "upstream timeout", ...
+  std::string_view step;  // and at which step (StepName), if so
   std::uint64_t generation = 0;
 };
 

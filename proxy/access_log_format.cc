@@ -272,6 +272,7 @@ void FormatJson(const AccessRecord& record, bool query, std::string* out) {
   AppendMember("ua", record.user_agent, out);
   AppendMember("referer", record.referer, out);
   AppendMember("end", record.end, out);
+  AppendMember("step", record.step, out);
   AppendMember("generation", record.generation, out);
   *out += "}\n";
 }

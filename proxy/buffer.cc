@@ -87,14 +87,10 @@ IoStatus Output::Flush(Stream& stream) {
   return IoStatus::kOk;
 }
 
+// A peer's backlog is given back: most writes leave none.
 void Output::Clear() {
   sent_ = 0;
-  // A slow peer's backlog is given back; the small buffer of a healthy one is kept.
-  if (pending_.capacity() > 4096) {
-    std::string().swap(pending_);
-  } else {
-    pending_.clear();
-  }
+  std::string().swap(pending_);
 }
 
 }  // namespace spillway

@@ -67,8 +67,9 @@ class InputBuffer {
   std::size_t end_ = 0;
 };
 
-// What a socket still has to take. Bounded by its users: nothing new is read for a peer whose
-// output is not empty, so it never holds more than one window and its framing.
+// What a socket still has to take; empty, it holds no memory. Bounded by its users: nothing new is
+// read for a peer whose output is not empty, so it never holds more than one window and its
+// framing, or what is left of one answer of our own.
 class Output {
  public:
   bool empty() const { return sent_ == pending_.size(); }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "proxy/log.h"
+#include "proxy/reuse.h"
 #include "spillway/proxy_header.h"
 
 namespace spillway {
@@ -55,23 +56,23 @@ const ClientConfig& ClientConnection::config() const {
 void ClientConnection::Start() {
   peer_text_ = peer_.ToString();
   watch_->WantRead(true);
+  if (proxy_protocol_ || tls_) SetReadDeadline(config().timeouts.handshake);  // one for both
   if (proxy_protocol_) {
     mode_ = Mode::kProxyHeader;
-    SetReadDeadline(config().timeouts.handshake);
   } else {
     StartStream();
   }
 }
 
 void ClientConnection::StartStream() {
-  encrypted_ = tls_ != nullptr;
+  encrypted_ = handshaking_ = tls_ != nullptr;
   if (encrypted_) {
     stream_.emplace(std::move(raw_), *tls_);
   } else {
     stream_.emplace(std::move(raw_));
   }
   mode_ = Mode::kHead;
-  SetReadDeadline(encrypted_ ? config().timeouts.handshake : config().timeouts.head);
+  if (!handshaking_) AwaitFirstByte();
 }
 
 // ---- events
@@ -249,6 +250,10 @@ void ClientConnection::ReadHeads() {
     const std::size_t before = in_.end();
     const IoStatus status = ReadMore();
     if (status == IoStatus::kEnd || status == IoStatus::kBroken) return Close();
+    if (handshaking_ && stream_->handshake_done()) {
+      handshaking_ = false;
+      AwaitFirstByte();
+    }
     if (status == IoStatus::kWouldBlock) {
       if (idle)
         in_.Release();  // woken for nothing (a TLS handshake): an idle connection holds no block
@@ -290,8 +295,14 @@ void ClientConnection::ParseHeads() {
 void ClientConnection::AwaitRequest() {
   in_.Release();
   parsed_ = 0;
-  SetReadDeadline(worker_.draining ? kDrainGrace : config().timeouts.idle);
+  AwaitFirstByte();
   watch_->WantRead(true);
+}
+
+// As long for the first request as for the next: a browser that connects ahead of its need is no
+// worse than one that stays.
+void ClientConnection::AwaitFirstByte() {
+  SetReadDeadline(worker_.draining ? kDrainGrace : config().timeouts.idle);
 }
 
 void ClientConnection::BeginExchange() {
@@ -410,15 +421,17 @@ bool ClientConnection::SendBody(std::vector<iovec>* pieces, bool last,
   }
   if (!response_head_.empty()) pieces->insert(pieces->begin(), ToVector(response_head_));
   const bool sent = pieces->empty() || Send(*pieces);
-  response_head_.clear();
+  ClearForReuse(&response_head_);
   return sent;
 }
 
 bool ClientConnection::SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) {
-  WriteAnswer(answer, !keep, parser_.head().minor == 0, head_only, now, &response_head_);
-  iovec vector = ToVector(response_head_);
-  const bool sent = Send({&vector, 1});
-  response_head_.clear();
+  WriteAnswerHead(answer, !keep, parser_.head().minor == 0, now, &response_head_);
+  // The body may be large: it is not copied, but for what the kernel does not take at once.
+  iovec vectors[] = {ToVector(response_head_),
+                     ToVector(head_only ? std::string_view{} : BodyToSend(answer))};
+  const bool sent = Send(vectors);
+  ClearForReuse(&response_head_);
   return sent;
 }
 
@@ -497,7 +510,7 @@ bool ClientConnection::EnterTunnel(const ResponseHead& head, const ForwardRespon
   WriteResponseHead(head, forward, &response_head_);
   iovec vectors[] = {ToVector(response_head_), ToVector(early)};
   const bool sent = Send(vectors);
-  response_head_.clear();
+  ClearForReuse(&response_head_);
   return sent;
 }
 

@@ -4,7 +4,8 @@
 // nothing of upstreams.
 //
 // Thread rule: one worker's loop thread. Memory: one input block (16 KiB, up to the head limit, 64
-// KiB while a body streams), output of at most one window; an idle connection holds neither.
+// KiB while a body streams), output of at most one window or one answer of our own; an idle
+// connection holds neither.
 #pragma once
 
 #include <memory>
@@ -89,6 +90,7 @@ class ClientConnection final : public ClientSide {
   void BeginExchange();
   void NextRequest();
   void AwaitRequest();
+  void AwaitFirstByte();
   void Linger();
   void Flushed();
   bool Send(std::span<iovec> vectors);  // false: the connection is broken
@@ -114,6 +116,7 @@ class ClientConnection final : public ClientSide {
   std::string peer_text_;
   std::string proxy_header_;  // what came of it so far
   bool encrypted_ = false;
+  bool handshaking_ = false;
   bool body_wanted_ = false;
   bool awaits_continue_ = false;
   bool keep_after_flush_ = false;

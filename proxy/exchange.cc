@@ -9,6 +9,7 @@
 #include "proxy/challenge_page.h"
 #include "proxy/client_side.h"
 #include "proxy/log.h"
+#include "proxy/reuse.h"
 #include "spillway/client_address.h"
 #include "spillway/target.h"
 
@@ -83,17 +84,19 @@ void Exchange::Proceed() {
 }
 
 void Exchange::Refuse(int status, std::string_view why) {
+  step_ = Step::kReadHead;
   Start();
   state_.refused = true;
-  state_.end = why;
+  EndEarly(why);
   state_.request.client = client_.peer();
   client_text_ = client_.peer_text();
   step_ = Step::kIdentify;
   ReplyError(status, why, Decision::kBadRequest);
 }
 
-// REQUIRES: the request before it has been accounted for, and so forgotten.
+// REQUIRES: the request before it has been accounted for; so its texts are empty.
 void Exchange::Start() {
+  state_ = {};
   state_.generation = worker_.generation;
   state_.began = worker_.loop.now();
   state_.began_wall = worker_.loop.wall_now();
@@ -105,12 +108,12 @@ void Exchange::ForgetAll() {
   verdict_.Clear();  // its views borrow from the policy
   for (std::string* text :
        {&path_, &host_, &target_, &request_id_, &client_text_, &internal_body_, &head_}) {
-    text->clear();
+    ClearForReuse(text);
   }
   tried_.clear();
   vectors_.clear();
-  limit_fields_.clear();
-  response_fields_.clear();
+  ClearForReuse(&limit_fields_);
+  ClearForReuse(&response_fields_);
 }
 
 // ---- identify
@@ -257,7 +260,8 @@ void Exchange::CarryOut() {
     return Reply(RespondAnswer(*respond, answer_context()), Decision::kRespond);
   }
   state_.decision = Decision::kDrop;
-  Account("dropped by rule");
+  EndEarly("dropped by rule");
+  Account();
   client_.Close(/*reset=*/true);
 }
 
@@ -266,6 +270,9 @@ void Exchange::CarryOut() {
 // Solutions of challenges. A form arrives in the body, of which a bounded part is kept.
 void Exchange::AnswerInternally() {
   step_ = Step::kReply;
+  if (client_.head().content_length > kMostInternalBody) {
+    return ReplyError(413, "the form is too large", Decision::kInternal);
+  }
   ParseStep step;
   do {
     while ((step = client_.NextBodyPiece()) == ParseStep::kBody) {
@@ -277,7 +284,13 @@ void Exchange::AnswerInternally() {
       internal_body_.append(piece);
     }
   } while (step == ParseStep::kNeedMore && client_.ReadBodyAgain());
-  if (step == ParseStep::kNeedMore) return client_.WantBody(true);
+  if (step == ParseStep::kNeedMore) {
+    ResponseHead go_on;
+    go_on.status = 100;
+    go_on.reason = "Continue";
+    if (client_.awaits_continue() && !client_.SendInterim(go_on)) return OnClientGone();
+    return client_.WantBody(true);
+  }
   client_.WantBody(false);
   if (step == ParseStep::kFailed) return ReplyError(400, client_.error(), Decision::kBadRequest);
   state_.request_done = true;
@@ -309,11 +322,11 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
   state_.keep_client =
       state_.keep_client && !state_.refused && state_.request_done && client_.may_keep();
   const bool head_only = state_.request.method == "HEAD";
-  if (!head_only) state_.bytes_out += answer.body.size();
+  if (!head_only) state_.bytes_out += BodyToSend(answer).size();
   if (!client_.SendAnswer(answer, head_only, state_.keep_client, state_.began_wall))
     return OnClientGone();
   const bool keep = state_.keep_client;
-  Account(state_.end);
+  Account();
   client_.FinishExchange(keep);
 }
 
@@ -327,25 +340,33 @@ void Exchange::OnBodyTimeout() {
 }
 
 void Exchange::OnClientTimeout() {
-  state_.end = step_ == Step::kTunnel ? "tunnel idle" : "client too slow";
+  EndEarly(step_ == Step::kTunnel ? "tunnel idle" : "client too slow");
   client_.Close(/*reset=*/step_ != Step::kTunnel);
 }
 
 void Exchange::OnClientGone() {
+  if (!active()) return client_.Close();
   worker_.counters.client_aborts.Add();
-  state_.end = "client left";
+  EndEarly("client left");
   client_.Close();
 }
 
 void Exchange::OnConnectionClosed() {
-  if (active()) Account(state_.end.empty() ? "cut" : state_.end);
+  if (!active()) return;
+  if (state_.end.empty()) EndEarly("cut");
+  Account();
+}
+
+void Exchange::EndEarly(std::string_view why) {
+  state_.end = why;
+  state_.ended_at = step_;
 }
 
 // ---- account
 
 // Every exchange ends here, once: it lets go of all it held, and what happened is counted and
 // logged.
-void Exchange::Account(std::string_view end) {
+void Exchange::Account() {
   if (step_ == Step::kAccount) return;
   step_ = Step::kAccount;
   const Decision decision = state_.decision.value_or(Decision::kBadRequest);
@@ -396,7 +417,8 @@ void Exchange::Account(std::string_view end) {
       record.user_agent = client_.head().Get(Field::kUserAgent);
       record.referer = client_.head().Get(Field::kReferer);
     }
-    record.end = end;
+    record.end = state_.end;
+    if (!state_.end.empty()) record.step = StepName(state_.ended_at);
     record.generation = state_.generation->shared->number;
     worker_.access_log.Write(worker_.index, record);
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // One request and its answer, as named steps in the order of life:
 //
-//   read head -> identify -> decide -> pick server -> connect -> send -> relay -> account
-//                               \-> reply ------------------------------------/
+//   read head -> identify -> decide -> pick server -> connect -> send -+-> relay --+-> account
+//       |            |          |           |            |         |   '-> tunnel -+
+//       '------------'----------'-----------'------------'---------'-----> reply --'
 //
 // Every way out reaches account, once. The rules' verdict is carried out here and nowhere else.
 //
@@ -95,7 +96,8 @@ class Exchange final : public UpstreamUser {
   void AnswerInternally();
   void Reply(const Answer& answer, Decision decision);
   void ReplyError(int status, std::string_view detail, Decision decision);
-  void Account(std::string_view end);
+  void EndEarly(std::string_view why);
+  void Account();
   AnswerContext answer_context();
   std::string_view rule_name() const;
 
@@ -112,6 +114,7 @@ class Exchange final : public UpstreamUser {
   bool may_retry(Failure failure) const;
   void DropUpstream();
   std::uint64_t BalanceKey() const;
+  std::optional<std::string_view> Cookie(std::string_view name) const;
   Pool& pool() const { return state_.generation->pools[verdict_.pool].pool(); }
   PoolCounters& pool_counters() const { return *state_.generation->pool_counters[verdict_.pool]; }
 
@@ -158,7 +161,8 @@ class Exchange final : public UpstreamUser {
     // Of the answer.
     bool response_begun = false;  // its final head went to the client
     bool keep_client = true;
-    std::string_view end;  // why it ended early
+    std::string_view end;             // why it ended early,
+    Step ended_at = Step::kReadHead;  // and where
 
     // Of a tunnel.
     bool client_ended = false, upstream_ended = false;  // no more is read of it

@@ -6,13 +6,13 @@
 // holds more than one window of a body in each direction.
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <utility>
 
 #include "proxy/client_side.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
 #include "spillway/challenge.h"
+#include "spillway/hash.h"
 
 namespace spillway {
 namespace {
@@ -28,6 +28,10 @@ bool IsOurShortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
          error == EADDRNOTAVAIL;
 }
+
+// When to come back from a 503 of ours: with the jitter, in whole seconds, half are told 1 s and
+// half 2 s.
+constexpr Duration kSoon = 900ms;
 
 }  // namespace
 
@@ -57,12 +61,20 @@ std::uint64_t Exchange::BalanceKey() const {
         from = field->value;
       break;
     case HashKey::Of::kCookie:
-      if (const HeaderField* cookies = FindHeader(state_.request.headers, "cookie")) {
-        from = FindCookie(cookies->value, key.name).value_or(client_text_);
-      }
+      from = Cookie(key.name).value_or(client_text_);
       break;
   }
-  return std::hash<std::string_view>{}(from);
+  return HashBytes(from, state_.generation->shared->hash_seed);
+}
+
+// Clients may send several Cookie fields (HTTP/2 does): the first that has the name counts.
+std::optional<std::string_view> Exchange::Cookie(std::string_view name) const {
+  const RequestHead& head = client_.head();
+  for (std::size_t i = 0; i < head.headers.size(); ++i) {
+    if (head.fields[i] != Field::kCookie) continue;
+    if (const auto value = FindCookie(head.headers[i].value, name)) return value;
+  }
+  return std::nullopt;
 }
 
 void Exchange::PickServer() {
@@ -73,8 +85,9 @@ void Exchange::PickServer() {
   lease_ = local.Pick(key, worker_.chance.Next(), tried_, worker_.loop.now());
   if (!lease_) {
     pool_counters().no_server.Add();
-    state_.end = local.empty() ? "no server" : "no healthy server";
+    EndEarly(local.empty() ? "no server" : "no healthy server");
     AnswerContext context = answer_context();
+    context.retry_after = kSoon;
     context.shortage = local.empty() ? Shortage::kServers : Shortage::kHealth;
     return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
   }
@@ -101,10 +114,11 @@ void Exchange::PickServer() {
   }
   if (!connected && IsOurShortage(connected.error())) {
     // No fault of the server's: it is neither charged with it nor is another one asked.
-    state_.end = "out of descriptors";
+    EndEarly("out of descriptors");
     DropUpstream();
-    return Reply(UpstreamErrorAnswer(503, config.errors.page, answer_context()),
-                 Decision::kUpstreamError);
+    AnswerContext context = answer_context();
+    context.retry_after = kSoon;
+    return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
   }
   if (!connected) return FailTry(Failure::kConnect, std::strerror(connected.error()));
   upstream_ = std::move(*connected);
@@ -337,7 +351,7 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
     return PickServer();
   }
   const bool late = failure == Failure::kTimeout || failure == Failure::kConnectTimeout;
-  state_.end = late ? "upstream timeout" : "upstream failed";
+  EndEarly(late ? "upstream timeout" : "upstream failed");
   Reply(UpstreamErrorAnswer(late ? 504 : 502, pool().config().errors.page, answer_context()),
         Decision::kUpstreamError);
 }

@@ -184,7 +184,7 @@ void Exchange::FinishResponse() {
                           config.keep_alive.idle);
   }
   const bool keep = state_.keep_client && state_.request_done;
-  Account(state_.end);
+  Account();
   client_.FinishExchange(keep);
 }
 
@@ -198,7 +198,7 @@ void Exchange::FailUpstream(Failure failure, std::string_view why) {
 // The answer has begun and cannot be finished, through whomever: the client must not take what it
 // got for the whole.
 void Exchange::AbortRelay(std::string_view why) {
-  state_.end = why;
+  EndEarly(why);
   client_.Close(/*reset=*/true);
 }
 

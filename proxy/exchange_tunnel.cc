@@ -31,7 +31,7 @@ void Exchange::PumpTunnel() {
   if (!TunnelFromClient() || !TunnelFromUpstream()) return;
   if (state_.client_ended && state_.upstream_ended && upstream_->out.empty() &&
       !client_.output_full()) {
-    Account({});
+    Account();
     return client_.Close();
   }
   client_.WantBody(!state_.client_ended && upstream_->out.empty());

@@ -11,6 +11,7 @@
 
 #include "proxy/fields.h"
 #include "proxy/http1_head.h"
+#include "proxy/reuse.h"
 
 namespace spillway {
 namespace {
@@ -142,7 +143,7 @@ HeadReader::~HeadReader() = default;
 void HeadReader::Reset() {
   llhttp_reset(&impl_->parser);
   impl_->target = {};
-  impl_->lines.clear();  // keeps its capacity
+  ClearForReuse(&impl_->lines);
   impl_->open = false;
   impl_->size = 0;
   impl_->refusal = {};

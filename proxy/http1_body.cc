@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "proxy/fields.h"
+#include "proxy/reuse.h"
 
 namespace spillway {
 namespace {
@@ -33,9 +34,9 @@ void BodyReader::Begin(BodyKind kind, std::uint64_t length) {
   digits_ = 0;
   extensions_ = trailer_bytes_ = taken_ = 0;
   body_ = {};
-  text_.clear();
-  lines_.clear();
-  trailers_.clear();
+  ClearForReuse(&text_);
+  ClearForReuse(&lines_);
+  ClearForReuse(&trailers_);
   status_ = 0;
   error_ = {};
 }

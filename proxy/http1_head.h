@@ -7,8 +7,8 @@
 //           ^    ^ target             ^ names and values in order         ^ size
 //
 // All places are offsets from the head's first byte until the head is complete, so the buffer may
-// move. Memory: two offsets for each name and value, at most limits.headers of them; kept from head
-// to head.
+// move. Memory: two offsets for each name and value, at most limits.headers of them; of that 4 KiB
+// are kept from head to head.
 #pragma once
 
 #include <cstddef>

@@ -6,6 +6,7 @@
 #include "proxy/http1_body.h"
 #include "proxy/http1_head.h"
 #include "proxy/http1_rules.h"
+#include "proxy/reuse.h"
 
 namespace spillway {
 
@@ -123,8 +124,8 @@ void RequestParser::Reset() {
   impl.reader.Reset();
   impl.body.Begin(BodyKind::kNone, 0);
   impl.head.method = impl.head.target = impl.head.upgrade = {};
-  impl.head.headers.clear();  // the vectors keep their capacity
-  impl.head.fields.clear();
+  ClearForReuse(&impl.head.headers);
+  ClearForReuse(&impl.head.fields);
   impl.stage = MessageStage::kHead;
   impl.started = false;
   impl.taken = 0;

@@ -7,6 +7,7 @@
 #include "proxy/http1_body.h"
 #include "proxy/http1_head.h"
 #include "proxy/http1_rules.h"
+#include "proxy/reuse.h"
 
 namespace spillway {
 namespace {
@@ -24,8 +25,8 @@ struct ResponseParser::Impl : MessageProgress {
     reader.Reset();
     body.Begin(BodyKind::kNone, 0);
     head.reason = {};
-    head.headers.clear();  // the vectors keep their capacity
-    head.fields.clear();
+    ClearForReuse(&head.headers);
+    ClearForReuse(&head.fields);
     stage = MessageStage::kHead;
     taken = 0;
     error = {};

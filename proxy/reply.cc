@@ -141,7 +141,7 @@ bool WantsPage(std::string_view accept) {
   return page > 0 && (page > data || (page == data && page_first));
 }
 
-// What WriteAnswer says itself.
+// What WriteAnswerHead says itself.
 bool Reserved(std::string_view name) {
   if (!IsHttpToken(name)) return true;
   switch (ClassifyField(name)) {
@@ -156,6 +156,10 @@ bool Reserved(std::string_view name) {
     default:
       return false;
   }
+}
+
+bool Bodiless(int status) {
+  return status < 200 || status == 204 || status == 304;
 }
 
 void AppendHeader(std::string_view name, std::string_view value, std::string* out) {
@@ -260,25 +264,28 @@ Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContex
   return answer;
 }
 
-void WriteAnswer(const Answer& answer, bool close, bool client_is_1_0, bool head_only, WallTime now,
-                 std::string* out) {
+std::string_view BodyToSend(const Answer& answer) {
+  return Bodiless(answer.status) || answer.status == 205 ? std::string_view{} : answer.body;
+}
+
+void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, WallTime now,
+                     std::string* out) {
   out->assign("HTTP/1.1 ");
   out->append(std::to_string(answer.status))
       .append(" ")
       .append(ReasonPhrase(answer.status))
       .append("\r\n");
   out->append("Date: ").append(HttpDate().At(now)).append("\r\n");
-  const bool bodiless = answer.status < 200 || answer.status == 204 || answer.status == 304;
-  const std::string_view body = bodiless || answer.status == 205 ? std::string_view{} : answer.body;
+  const std::string_view body = BodyToSend(answer);
   if (!body.empty()) AppendHeader("Content-Type", answer.content_type, out);
-  if (!bodiless) out->append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
+  if (!Bodiless(answer.status))
+    out->append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
   for (const auto& [name, value] : answer.headers) {
     if (!Reserved(name)) AppendHeader(name, value, out);
   }
   if (close) out->append("Connection: close\r\n");
   if (!close && client_is_1_0) out->append("Connection: keep-alive\r\n");
   out->append("\r\n");
-  if (!head_only) out->append(body);
 }
 
 }  // namespace spillway

@@ -56,9 +56,10 @@ Answer RespondAnswer(const Respond& action, const AnswerContext& context);
 // A page that an operator gave (errors.page), or the built-in one when it is empty.
 Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContext& context);
 
-// Replaces *out with the head and body of `answer`, as bytes for the client. `head_only`: the
-// request was HEAD.
-void WriteAnswer(const Answer& answer, bool close, bool client_is_1_0, bool head_only, WallTime now,
-                 std::string* out);
+// Replaces *out with the head of `answer`, as bytes for the client.
+void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, WallTime now,
+                     std::string* out);
+// The body that goes out behind it: none where the status allows none.
+std::string_view BodyToSend(const Answer& answer);
 
 }  // namespace spillway

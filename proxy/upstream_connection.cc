@@ -81,6 +81,7 @@ void UpstreamCache::Put(std::unique_ptr<UpstreamConnection> connection, std::siz
   if (kept.size() >= most) return;
   connection->in.Release();
   connection->parsed = 0;
+  connection->parser.Reset({});  // lets go of what a large head took
   connection->watch.WantWrite(false);
   connection->watch.WantRead(true);  // to hear of its closing
   connection->deadline.SetAfter(idle);

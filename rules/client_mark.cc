@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <string>
 
-#include "rules/hash.h"
 #include "spillway/challenge.h"
+#include "spillway/hash.h"
 
 namespace spillway {
 namespace {

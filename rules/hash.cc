@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "rules/hash.h"
+#include "spillway/hash.h"
 
 #define XXH_INLINE_ALL  // the short inputs that we have are hashed faster than a call takes
 #include <xxhash.h>

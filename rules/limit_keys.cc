@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <span>
 
-#include "rules/hash.h"
 #include "rules/kind_row.h"
 #include "rules/scalars.h"
+#include "spillway/hash.h"
 
 namespace spillway {
 namespace {

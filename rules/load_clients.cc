@@ -13,14 +13,16 @@ using Sizes = ClientConfig::Sizes;
 
 constexpr KeyRow<Timeouts> kTimeoutRows[] = {
     {"handshake", "duration 100ms..5m", "10s",
-     "for the PROXY header and the TLS handshake together", &Set<&Timeouts::handshake>},
+     "from accepting a connection until the PROXY header and the TLS handshake are done",
+     &Set<&Timeouts::handshake>},
     {"head", "duration 100ms..5m", "15s", "from the first byte of a request's head to its last",
      &Set<&Timeouts::head>},
     {"body", "duration 100ms..1h", "30s", "the longest silence inside a request's body",
      &Set<&Timeouts::body>},
     {"write", "duration 100ms..1h", "30s", "the longest time in which a client takes no byte",
      &Set<&Timeouts::write>},
-    {"idle", "duration 100ms..1h", "65s", "how long a connection is kept between requests",
+    {"idle", "duration 100ms..1h", "65s",
+     "how long a connection may wait for the first byte of a request: the first or the next",
      &Set<&Timeouts::idle>},
     {"tunnel", "duration 1s..7d", "1h", "the longest silence in an upgraded connection (WebSocket)",
      &Set<&Timeouts::tunnel>},

@@ -2,8 +2,8 @@
 // Paths and bytes of a load.
 #include "rules/loader.h"
 
-#include "rules/hash.h"
 #include "rules/scalars.h"
+#include "spillway/hash.h"
 
 namespace spillway {
 namespace {

@@ -61,12 +61,13 @@ struct ClientConfig {
   std::string address_header = "x-forwarded-for";  // or "forwarded", or a single-address header
   int ipv6_prefix = 64;
   struct Timeouts {
-    Duration handshake = std::chrono::seconds(10);  // PROXY header and TLS handshake together
-    Duration head = std::chrono::seconds(15);       // from a head's first byte to its last
-    Duration body = std::chrono::seconds(30);       // longest silence inside a request body
-    Duration write = std::chrono::seconds(30);      // longest time a client takes no byte
-    Duration idle = std::chrono::seconds(65);       // a kept connection between requests
-    Duration tunnel = std::chrono::hours(1);        // longest silence in an upgraded connection
+    // From accepting a connection until PROXY header and TLS handshake are done: one clock for both
+    Duration handshake = std::chrono::seconds(10);
+    Duration head = std::chrono::seconds(15);   // from a head's first byte to its last
+    Duration body = std::chrono::seconds(30);   // longest silence inside a request body
+    Duration write = std::chrono::seconds(30);  // longest time a client takes no byte
+    Duration idle = std::chrono::seconds(65);   // silence before a request's first byte
+    Duration tunnel = std::chrono::hours(1);    // longest silence in an upgraded connection
   } timeouts;
   struct Sizes {
     Bytes head{32 * 1024};  // request line and header fields together

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 
-from harness import Case, Spillway, ask, config, connect, eventually, main
+from harness import Case, Spillway, address, ask, config, connect, eventually, free_port, main
 
 
 class Lines(Case):
@@ -75,6 +75,31 @@ class Lines(Case):
         eventually(lambda: server.requests, "the request to arrive")
         client.abort()
         self.assertTrue(proxy.wait_record(lambda record: record["path"] == "/left").get("end"))
+
+    def test_an_early_end_says_at_which_step(self):
+        def play(conversation, _):
+            conversation.read_request()
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+
+        holder, port = free_port()
+        self.addCleanup(holder.close)
+        silent = self.raw_origin(lambda conversation, _: conversation.read_request())
+        proxy = self.spillway({**config(), "pools": {
+            "app": {"servers": [address(self.origin())]}, "nobody": {"servers": [address(port)]},
+            "silent": {"servers": [address(silent)]}, "cut": {"servers": [address(self.raw_origin(play))]}}, "rules": [
+                {"name": name, "match": {"path": "/" + name}, "action": {"pool": name}} for name in ("nobody", "silent", "cut")] + [
+                {"name": "drop", "match": {"path": "/drop"}, "action": "drop"}]})
+        steps = {"/": None, "/nobody": "connect", "/silent": "send", "/cut": "relay", "/drop": "decide", None: "read head"}
+        for path in steps:
+            with connect(proxy.port) as client:
+                client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" if path else "GET\r\n\r\n")
+                try:
+                    client.read_to_end()
+                except ConnectionError:
+                    pass
+        records = eventually(lambda: len(proxy.records()) == len(steps) and proxy.records(), "a line for each")
+        self.assertEqual({record.get("path"): record.get("step") for record in records}, steps)
+        self.assertEqual([record for record in records if ("end" in record) != ("step" in record)], [])
 
     def test_an_exchange_is_logged_once(self):
         server = self.origin()

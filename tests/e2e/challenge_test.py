@@ -242,6 +242,20 @@ class Rules(Case):
                 pass
             self.assertEqual(client.read_response().status, 413)
 
+    def test_a_client_that_waits_for_100_may_send_its_solution(self):
+        proxy = self.spillway(challenged(self.server, clients={"timeouts": {"body": "1s"}}))
+        start = f"POST {SOLVE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n"
+        with connect(proxy.port) as client:
+            client.send(start + "Content-Length: 8\r\n\r\n")
+            self.assertEqual(client.read_head().status, 100)
+            client.send("ticket=x")
+            response = client.read_response()
+            self.assertEqual((response.interim, response.status), ([], ask(proxy.port, "POST", SOLVE, body=b"ticket=x").status))
+        with connect(proxy.port) as client:  # one that sends more than a solution has need not even begin
+            client.send(start + "Content-Length: 1000000\r\n\r\n")
+            response = client.read_response()
+            self.assertEqual((response.interim, response.status), ([], 413))
+
     def test_the_app_has_no_part_in_our_own_address(self):
         proxy = self.spillway(config(self.server))
         self.assertIn(ask(proxy.port, target=SOLVE).status, (400, 403, 404))

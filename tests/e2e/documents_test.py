@@ -91,6 +91,11 @@ class Snippets(Case):
                     with self.subTest(line):
                         self.assertEqual(run(*command.split(), "--help").returncode, 0, command)
 
+    def test_the_steps_of_a_request_are_those_of_the_code(self):
+        told = re.findall(r"^### \d+\. (.+)$", document("ARCHITECTURE.md"), re.M)
+        names = re.findall(r'case Step::k\w+:\s+return "([^"]+)"', document("proxy/exchange.cc"))
+        self.assertEqual(told, ["accept", *names])
+
     def test_links_lead_somewhere(self):
         for path in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/reference.md", "docs/challenge.md", "rules/README.md"):
             for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document(path)):

@@ -229,6 +229,15 @@ class Slowness(Case):
             except ConnectionError:
                 pass
 
+    def test_a_new_connection_may_be_silent_for_as_long_as_a_kept_one(self):
+        proxy = self.spillway(config(self.server, clients={"timeouts": {"head": "300ms", "idle": "30s"}}))
+        with connect(proxy.port) as client:
+            for _ in range(2):
+                self.assertTrue(client.quiet(0.6))
+                self.assertEqual(client.ask().status, 200)
+            client.send("GET /")  # from here on it is a head
+            self.assertEqual(client.read_response().status, 408)
+
     def test_a_client_that_takes_nothing_is_let_go(self):
         big = self.origin(lambda request: (200, {}, b"x" * 50_000_000))
         proxy = self.spillway(config(big, clients={"timeouts": {"write": "500ms"}}))

@@ -156,6 +156,14 @@ class ProxyHeader(Case):
             client.send("PROXY TCP4 ")
             self.assertTrue(client.at_end())
 
+    def test_after_the_header_a_client_may_think(self):
+        """The limit of the handshake is not that of the first request."""
+        with connect(self.port) as client:
+            client.send(b"PROXY TCP4 203.0.113.7 192.0.2.1 1234 80\r\n")
+            self.assertTrue(client.quiet(0.8))
+            client.send(self.GET)
+            self.assertEqual(client.read_response().status, 299)
+
     def test_a_plain_listener_takes_no_header(self):
         with connect(self.plain, host="127.0.0.2") as client:
             client.send(b"PROXY TCP4 203.0.113.7 192.0.2.1 1234 80\r\n" + self.GET)

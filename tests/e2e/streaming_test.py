@@ -196,6 +196,21 @@ class Slow(Case):
         print(f"{each / 1024:.1f} KiB for each connection", flush=True)
         self.assertLess(each, 32 * 1024)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer keeps what was freed")
+    def test_a_large_answer_or_head_leaves_nothing_behind_with_its_idle_client(self):
+        proxy = self.spillway(config(self.origin(), access_log="off", clients={"sizes": {"head": "400KiB", "target": "64KiB"}}, rules=[
+            {"name": "page", "match": {"path": "/page"}, "action": {"respond": {"status": 200, "body": "x" * 1_000_000}}}]))
+        head = {f"X-{i}": "y" * 50_000 for i in range(5)}
+        before = proxy.rss()
+        held = [self.connect(proxy.port) for _ in range(200)]
+        for client in held:
+            self.assertEqual(len(client.ask(target="/page").body), 1_000_000)
+        for client in held:
+            self.assertEqual(client.ask(target="/" + "z" * 60_000, headers=head).status, 200)
+        grown = (proxy.rss() - before) / MB
+        print(f"{grown:.1f} MB more", flush=True)
+        self.assertLess(grown, 25)
+
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
+import time
 
 from harness import Case, config, connect, eventually, main, PATIENCE
 
@@ -121,6 +122,26 @@ class Tls(Case):
                 client.read_to_end()
             except ConnectionError:
                 pass
+
+    def test_after_the_handshake_a_client_may_think(self):
+        settings = self.settings()
+        settings["clients"] = {"timeouts": {"handshake": "1s", "head": "500ms"}}
+        proxy = self.spillway(settings)
+        with connect(proxy.port, tls=self.context()) as client:
+            self.assertTrue(client.quiet(1.5))
+            self.assertEqual(client.ask().status, 200)
+
+    def test_the_proxy_header_and_the_handshake_share_one_limit(self):
+        settings = self.settings()
+        settings["listeners"][0]["proxy_protocol"] = True
+        settings["clients"] = {"timeouts": {"handshake": "1s"}}
+        proxy = self.spillway(settings)
+        began = time.monotonic()
+        with connect(proxy.port) as client:
+            self.assertTrue(client.quiet(0.7))
+            client.send(b"PROXY TCP4 203.0.113.7 192.0.2.1 1234 80\r\n")
+            self.assertTrue(client.at_end())
+        self.assertLess(time.monotonic() - began, 1.5)
 
     def test_a_large_body_comes_whole_both_ways(self):
         body = os.urandom(3_000_000)

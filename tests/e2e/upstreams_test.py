@@ -147,7 +147,8 @@ class Broken(Case):
             taken = {int(name) for name in os.listdir(f"/proc/{proxy.pid}/fd")}
             free = next(number for number in range(len(taken) + 1) if number not in taken)
             resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (free, hard))
-            self.assertEqual(client.ask("GET", "/1").status, 503)
+            refused = client.ask("GET", "/1")
+            self.assertEqual((refused.status, refused.get("retry-after") in ("1", "2")), (503, True), refused)
             self.assertEqual(server.requests, [])
             resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (hard, hard))
             self.assertEqual(client.ask("GET", "/2").status, 200)
@@ -435,6 +436,33 @@ class Several(Case):
         self.assertTrue(all(len(home) == 1 for home in homes.values()), homes)
         self.assertEqual(set().union(*homes.values()), {b"a", b"b", b"c"})
 
+    def test_the_cookie_that_hash_goes_by_is_found_in_any_line(self):
+        servers = [self.origin(named(name)) for name in "abc"]
+        proxy = self.spillway(config(*servers, app={"balance": "hash", "hash_key": "cookie.sid"}))
+        homes = collections.defaultdict(set)
+        for user in range(40):
+            for first in ("theme=dark", "sid-old=1", "lang=de; x=y"):
+                homes[user].add(ask(proxy.port, headers=[("Cookie", first), ("Cookie", f"a=b; sid={user}")]).body)
+        self.assertTrue(all(len(home) == 1 for home in homes.values()), homes)
+        self.assertEqual(set().union(*homes.values()), {b"a", b"b", b"c"})
+
+    def test_without_the_cookie_hash_goes_by_the_clients_address(self):
+        servers = [self.origin(named(name)) for name in "abc"]
+        proxy = self.spillway(config(*servers, app={"balance": "hash", "hash_key": "cookie.sid"}))
+        homes = {i: {ask(proxy.port, source=f"127.0.0.{i}").body for _ in range(3)} for i in range(2, 42)}
+        self.assertTrue(all(len(home) == 1 for home in homes.values()), homes)
+        self.assertEqual(set().union(*homes.values()), {b"a", b"b", b"c"})
+
+    def test_where_a_key_goes_cannot_be_known_from_outside(self):
+        servers = [self.origin(named(name)) for name in "ab"]
+        settings = config(*servers, app={"balance": "hash", "hash_key": "header.X-User"})
+
+        def homes():
+            proxy = self.spillway(settings)
+            return [ask(proxy.port, headers={"X-User": f"user-{user}"}).body for user in range(40)]
+
+        self.assertNotEqual(homes(), homes())  # alike by chance: once in 2^40
+
     def test_hash_keeps_most_clients_where_they_were_when_a_server_goes(self):
         servers = [self.origin(named(name)) for name in "abcd"]
         settings = config(*servers, app={"balance": "hash", "hash_key": "header.X-User"})
@@ -481,6 +509,7 @@ class Several(Case):
         proxy = self.spillway(config("no-such-host.invalid:80"))
         response = ask(proxy.port)
         self.assertEqual(response.status, 503)
+        self.assertIn(response.get("retry-after"), ("1", "2"))
         self.assertIn("knows of no server", response.text)
 
     def test_servers_that_are_all_unwell_are_not_called_a_crowd(self):
@@ -489,6 +518,7 @@ class Several(Case):
         eventually(lambda: ask(proxy.port).status == 503, "the server to be unhealthy")
         response = ask(proxy.port, headers={"Accept": "text/html"})
         self.assertEqual(response.status, 503)
+        self.assertIn(response.get("retry-after"), ("1", "2"))
         self.assertIn("None of the servers behind this address is well", response.text)
         self.assertNotIn("more requests", response.text)
 

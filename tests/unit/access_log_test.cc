@@ -63,6 +63,7 @@ AccessRecord Full() {
   record.user_agent = "Mozilla/5.0 \"x\"";
   record.referer = "https://example.com/";
   record.end = "client left";
+  record.step = "relay";
   record.generation = 3;
   return record;
 }
@@ -88,7 +89,7 @@ TEST(FormatJson, HoldsEveryField) {
       R"("ttfb_ms":10.000,"pool":"app","upstream":"10.0.0.5:3000","upstream_status":200,"tries":1,)"
       R"("decision":"forward","rule":"phones","tags":["phone","slow"],"limit":"per-client",)"
       R"("limit_remaining":39,"ua":"Mozilla/5.0 \"x\"","referer":"https://example.com/",)"
-      R"("end":"client left","generation":3})"
+      R"("end":"client left","step":"relay","generation":3})"
       "\n");
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "rules/hash.h"
+#include "spillway/hash.h"
 
 namespace spillway {
 namespace {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "rules/bucket_sets.h"
-#include "rules/hash.h"
+#include "spillway/hash.h"
 
 namespace spillway {
 namespace {

@@ -10,8 +10,8 @@
 #include <new>
 
 #include "rule_book.h"
-#include "rules/hash.h"
 #include "rules/limit_keys.h"
+#include "spillway/hash.h"
 
 namespace {
 std::atomic<std::uint64_t> allocations{0};

@@ -232,11 +232,11 @@ TEST(UpstreamErrorAnswer, ShowsTheOperatorsPageToBrowsersOnly) {
 std::string Written(const Answer& answer, bool close = false, bool old = false,
                     bool head_only = false) {
   std::string out = "left over";
-  WriteAnswer(answer, close, old, head_only, WallTime(784111777s), &out);
-  return out;
+  WriteAnswerHead(answer, close, old, WallTime(784111777s), &out);
+  return head_only ? out : out.append(BodyToSend(answer));
 }
 
-TEST(WriteAnswer, WritesHeadAndBody) {
+TEST(WriteAnswerHead, WritesHeadAndBody) {
   Answer answer;
   answer.content_type = "text/plain";
   answer.headers = {{"X-A", "b"}};
@@ -251,7 +251,7 @@ TEST(WriteAnswer, WritesHeadAndBody) {
   EXPECT_EQ(Written(answer, true, true), head + "Connection: close\r\n\r\nhello");
 }
 
-TEST(WriteAnswer, WritesNoBodyWhereNoneMayBe) {
+TEST(WriteAnswerHead, WritesNoBodyWhereNoneMayBe) {
   Answer answer;
   answer.body = "hello";
   for (int status : {204, 304}) {
@@ -263,7 +263,7 @@ TEST(WriteAnswer, WritesNoBodyWhereNoneMayBe) {
   EXPECT_THAT(Written(answer), HasSubstr("Content-Length: 0\r\n"));
 }
 
-TEST(WriteAnswer, LetsNothingEndALineOrFrameTheBodyTwice) {
+TEST(WriteAnswerHead, LetsNothingEndALineOrFrameTheBodyTwice) {
   Answer answer;
   answer.content_type = "a\r\nb";
   answer.headers = {{"Location", "/x\r\nEvil: y\0"s},

@@ -185,11 +185,10 @@ TEST(StartConnect, ReportsARefusalThroughConnectError) {
   EXPECT_EQ(ConnectError(client->get()), ECONNREFUSED);
 }
 
-TEST(StartConnect, SaysWhichUnixSocketIsMissing) {
+TEST(StartConnect, SaysThatAUnixSocketIsMissing) {
   const auto client = StartConnect(KernelAddress::FromUnixPath("/nonexistent/s").value());
   ASSERT_FALSE(client);
-  EXPECT_EQ(client.error().message,
-            "cannot connect to unix:/nonexistent/s: No such file or directory");
+  EXPECT_EQ(client.error(), ENOENT);
 }
 
 TEST(RaiseDescriptorLimit, ReachesTheHardLimit) {

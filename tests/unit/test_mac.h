@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "rules/hash.h"
+#include "spillway/hash.h"
 #include "spillway/mac.h"
 
 namespace spillway {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A fast keyed hash of bytes, for tables and shares: the door of xxHash (XXH3).
+// A fast keyed hash of bytes, for tables and shares (XXH3; rules/hash.cc is the door of xxHash).
 // Who does not know the seed cannot aim collisions; who sees hashes and chooses input may learn it,
 // so values never leave the process where the seed is secret. Not a MAC: see spillway/mac.h.
 // Stable: the same bytes and seed give the same value in every build and on every machine.
