@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "proxy/access_log.h"
+#include "spillway/text.h"
 
 namespace spillway {
 namespace {
@@ -106,25 +107,6 @@ unsigned char ByteAt(std::string_view text, std::size_t at) {
   return at < text.size() ? static_cast<unsigned char>(text[at]) : 0;
 }
 
-// The length of the well-formed UTF-8 sequence of two to four bytes at `at` (Unicode table 3-7); 0
-// if none.
-std::size_t Utf8Length(std::string_view text, std::size_t at) {
-  const unsigned char first = ByteAt(text, at), second = ByteAt(text, at + 1);
-  const auto follows = [&](std::size_t i) { return (ByteAt(text, at + i) & 0xc0) == 0x80; };
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (first == 0xe0 && second < 0xa0) return 0;  // overlong
-    if (first == 0xed && second > 0x9f) return 0;  // surrogates
-    return follows(1) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (first == 0xf0 && second < 0x90) return 0;
-    if (first == 0xf4 && second > 0x8f) return 0;
-    return follows(1) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
-
 // The escape of a byte below 0x80 that is not plain.
 void AppendJsonEscape(unsigned char byte, std::string* out) {
   switch (byte) {
@@ -164,7 +146,7 @@ void AppendJsonText(std::string_view text, std::string* out) {
     if (byte < 0x80) {
       AppendJsonEscape(byte, out);
       ++at;
-    } else if (const std::size_t length = Utf8Length(text, at); length == 0) {
+    } else if (const std::size_t length = Utf8Size(text.substr(at)); length == 0) {
       *out += "\\ufffd";
       ++at;
     } else if (byte == 0xc2 && ByteAt(text, at + 1) < 0xa0) {

@@ -10,10 +10,10 @@
 #include "proxy/log.h"
 #include "proxy/metrics.h"
 #include "proxy/version.h"
+#include "spillway/text.h"
 
 namespace spillway {
 namespace {
-
 
 constexpr std::string_view kTogglePrefix = "/api/v1/toggles/";
 
@@ -121,13 +121,6 @@ constexpr Verb kVerbs[] = {
 };
 
 // --- parameters ---
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 std::string Decode(std::string_view text, bool plus_is_space) {
   std::string out;

@@ -5,6 +5,7 @@
 
 #include "proxy/admin_api.h"
 #include "proxy/generation.h"
+#include "proxy/html.h"
 #include "proxy/version.h"
 #include "proxy/wall_time.h"
 
@@ -23,32 +24,6 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .bad { col
 pre { white-space: pre-wrap; } .dim { opacity: .7; }
 </style></head><body>
 )";
-
-std::string Escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::uint64_t Sum(const AdminControls& server, Decision decision) {
   std::uint64_t sum = 0;
@@ -70,12 +45,12 @@ void AppendHead(const AdminControls& server, std::string* out) {
   *out += fmt::format(
       "<p>Up {}, configuration {} ({:016x}) from {}, listening on", FormatDuration(up),
       generation.number, generation.config.digest,
-      generation.config.file.empty() ? "the environment" : Escape(generation.config.file));
-  for (const std::string& address : server.listening()) *out += " " + Escape(address);
+      generation.config.file.empty() ? "the environment" : EscapeHtml(generation.config.file));
+  for (const std::string& address : server.listening()) *out += " " + EscapeHtml(address);
   *out += ".</p>\n";
   if (!reload.ok) {
     *out += fmt::format("<p class=\"bad\">The reload of {} was refused:</p><pre>{}</pre>\n",
-                        FormatTime(reload.when), Escape(reload.error));
+                        FormatTime(reload.when), EscapeHtml(reload.error));
   }
 }
 
@@ -98,10 +73,10 @@ void AppendToggles(const AdminControls& server, std::string* out) {
       "<th>why</th></tr>\n";
   for (const ToggleStatus& toggle : toggles) {
     *out += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", Escape(toggle.name),
-        toggle.on ? "<b>on</b>" : "off", FormatTime(toggle.since),
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+        EscapeHtml(toggle.name), toggle.on ? "<b>on</b>" : "off", FormatTime(toggle.since),
         toggle.until ? FormatTime(*toggle.until) : "",
-        Escape(toggle.reason.empty() ? toggle.cause : toggle.cause + ": " + toggle.reason));
+        EscapeHtml(toggle.reason.empty() ? toggle.cause : toggle.cause + ": " + toggle.reason));
   }
   *out += "</table>\n";
 }
@@ -115,7 +90,7 @@ void AppendPools(const AdminControls& server, std::string* out) {
     const auto members = pool->members();
     if (members->empty()) {
       *out += fmt::format("<tr><td>{}</td><td class=\"bad\" colspan=\"5\">no servers</td></tr>\n",
-                          Escape(pool->config().name));
+                          EscapeHtml(pool->config().name));
     }
     for (const PoolMember& member : *members) {
       const Endpoint& endpoint = *member.endpoint;
@@ -126,8 +101,8 @@ void AppendPools(const AdminControls& server, std::string* out) {
       *out += fmt::format(
           "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
           "<td class=\"n\">{}</td></tr>\n",
-          Escape(pool->config().name), Escape(endpoint.text), state, endpoint.in_flight.load(),
-          endpoint.requests.load(), endpoint.errors.load());
+          EscapeHtml(pool->config().name), EscapeHtml(endpoint.text), state,
+          endpoint.in_flight.load(), endpoint.requests.load(), endpoint.errors.load());
     }
   }
   *out += "</table>\n";
@@ -148,7 +123,7 @@ void AppendRules(const AdminControls& server, std::string* out) {
     }
     *out += fmt::format(
         "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
-        Escape(rules[i].name), Escape(rules[i].action), enforced, shadow);
+        EscapeHtml(rules[i].name), EscapeHtml(rules[i].action), enforced, shadow);
   }
   *out += "</table>\n";
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proxy/challenge_assets.h"
+#include "proxy/html.h"
 #include "spillway/challenge.h"
 
 namespace spillway {
@@ -30,29 +31,6 @@ std::string Fill(std::string_view page, std::initializer_list<Part> parts) {
     }
     page.remove_prefix(close + 2);
   }
-}
-
-std::string Escaped(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
 }
 
 // For problem documents: what JSON would have to escape is left out. Nothing of ours contains it.
@@ -86,7 +64,7 @@ Answer Document(std::string_view title, std::string_view head, std::string_view 
           "; worker-src blob:; child-src blob:; connect-src 'self'; form-action 'self'; "
           "base-uri 'none'; frame-ancestors 'self'");
   std::string footer;
-  if (!context.request_id.empty()) footer = "request " + Escaped(context.request_id);
+  if (!context.request_id.empty()) footer = "request " + EscapeHtml(context.request_id);
   answer.body = Fill(
       assets::kLayout,
       {{"title", title}, {"head", head}, {"main", main}, {"nonce", nonce}, {"footer", footer}});
@@ -189,7 +167,7 @@ Answer ChallengeRefused(std::string_view reason, std::string_view again,
     if (words.reason == reason) text = words.text;
   }
   if (context.audience != Audience::kDocument) return Problem("Challenge failed", text, context);
-  const std::string main = "<p>" + std::string(text) + "</p>\n<p><a href=\"" + Escaped(again) +
+  const std::string main = "<p>" + std::string(text) + "</p>\n<p><a href=\"" + EscapeHtml(again) +
                            "\">Start again</a></p>\n";
   // Without scripts, and so without anything that a nonce would have to be secret for.
   return Document("That did not work", "", main, "page", context);

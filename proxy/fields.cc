@@ -72,27 +72,11 @@ static_assert(std::is_sorted(std::begin(kKnown), std::end(kKnown),
                              }));
 static_assert(kKnown[std::size(kKnown) - 1].name.size() == kLongest);
 
-constexpr auto kTokenChars = [] {
-  std::array<bool, 256> table{};
-  for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
-  for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] = table[c + 32] = true;
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}();
-
 char Lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
 }
 
 }  // namespace
-
-bool IsTokenChar(char c) {
-  return kTokenChars[static_cast<unsigned char>(c)];
-}
-
-bool IsHttpToken(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), IsTokenChar);
-}
 
 bool IsValueChar(char c) {
   const auto byte = static_cast<unsigned char>(c);
@@ -104,12 +88,6 @@ void AppendValue(std::string_view text, std::string* out) {
   out->append(text);
   std::replace_if(
       out->begin() + start, out->end(), [](char c) { return !IsValueChar(c); }, ' ');
-}
-
-std::string_view TrimSpace(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 bool EqualsLower(std::string_view text, std::string_view lower) {

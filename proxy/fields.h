@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The small grammar of header fields (RFC 9110 5.6): tokens, white space, comma lists, field
-// values. Pure functions over borrowed views; nothing allocates.
+// The small grammar of header fields (RFC 9110 5.6): comma lists and field values; for tokens and
+// white space see spillway/text.h. Pure functions over borrowed views; nothing allocates.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,18 @@
 #include <string_view>
 
 #include "proxy/http1.h"
+#include "spillway/text.h"
 
 namespace spillway {
 
 // The most names that the Connection fields of one message may list: it bounds the writers' search.
 inline constexpr std::size_t kMaxConnectionOptions = 32;
 
-bool IsTokenChar(char c);
-bool IsHttpToken(std::string_view text);  // one character at least
 // HTAB, space, visible ASCII and 8-bit bytes: what a field value may hold on the wire.
 bool IsValueChar(char c);
 // Appends text that no parser has checked (from configuration, say): what can't stand in a value
 // becomes a space, so that it never ends the line early.
 void AppendValue(std::string_view text, std::string* out);
-std::string_view TrimSpace(std::string_view text);  // spaces and tabs, at both ends
 
 // ASCII comparison. REQUIRES: `lower` holds no upper-case letter.
 bool EqualsLower(std::string_view text, std::string_view lower);

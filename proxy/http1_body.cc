@@ -11,13 +11,6 @@
 namespace spillway {
 namespace {
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // These frame or route a message; one that comes after the body could only mislead whoever reads
 // it.
 bool ForbiddenAsTrailer(Field field) {

@@ -63,7 +63,7 @@ Refusal JudgeEncoding(std::string_view value) {
   if (EqualsLower(value, "chunked")) return {};
   bool unknown = false;
   while (const auto coding = NextItem(&value)) {
-    if (!IsHttpToken(*coding)) return {400, "malformed Transfer-Encoding"};
+    if (!IsToken(*coding)) return {400, "malformed Transfer-Encoding"};
     unknown |= !EqualsLower(*coding, "chunked");
   }
   if (unknown) return {501, "Transfer-Encoding other than chunked"};

@@ -34,7 +34,7 @@ void AppendField(std::string_view name, std::string_view value, std::string* out
 
 // What a rule may not set: the connection and the framing are the proxy's to say.
 bool Settable(const HeaderToSet& field) {
-  if (!IsHttpToken(field.name)) return false;
+  if (!IsToken(field.name)) return false;
   switch (ClassifyLoosely(field.name)) {
     case Field::kContentLength:
     case Field::kTransferEncoding:
@@ -247,7 +247,7 @@ class RequestWriter {
   }
 
   void AppendQuoted(std::string_view value) {
-    if (IsHttpToken(value)) {
+    if (IsToken(value)) {
       out_.append(value);
       return;
     }

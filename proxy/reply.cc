@@ -143,7 +143,7 @@ bool WantsPage(std::string_view accept) {
 
 // What WriteAnswerHead says itself.
 bool Reserved(std::string_view name) {
-  if (!IsHttpToken(name)) return true;
+  if (!IsToken(name)) return true;
   switch (ClassifyField(name)) {
     case Field::kContentLength:
     case Field::kTransferEncoding:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/reply_page.h"
 
+#include "proxy/html.h"
 #include "proxy/http1.h"
 
 namespace spillway {
@@ -61,27 +62,6 @@ Words WordsFor(int status, Shortage shortage) {
   }
   if (status < 500) return {"That did not work", "This request cannot be answered."};
   return {"Something went wrong", "The fault is on our side. Please try again later."};
-}
-
-void AppendHtml(std::string_view text, std::string* out) {
-  for (char c : text) {
-    switch (c) {
-      case '<':
-        out->append("&lt;");
-        break;
-      case '>':
-        out->append("&gt;");
-        break;
-      case '&':
-        out->append("&amp;");
-        break;
-      case '"':
-        out->append("&quot;");
-        break;
-      default:
-        out->push_back(c);
-    }
-  }
 }
 
 // For people: "12 seconds", "3 minutes", "2 hours", rounded up.

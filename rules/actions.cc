@@ -62,17 +62,6 @@ void ReadStatus(const yaml::Node& node, std::uint64_t low, std::uint64_t high, i
   if (const auto number = ReadInteger(node, low, high)) *status = static_cast<int>(*number);
 }
 
-// The index of the name in `known`; reports one that is not there.
-std::optional<std::uint32_t> ReadName(const yaml::Node& node, std::string_view what,
-                                      const std::vector<std::string>& known) {
-  if (!ExpectScalar(node, "the name of a " + std::string(what))) return std::nullopt;
-  const auto found = std::find(known.begin(), known.end(), node.text());
-  if (found != known.end()) return static_cast<std::uint32_t>(found - known.begin());
-  node.Fail("unknown " + std::string(what) + " " + yaml::Quote(node.text()) +
-            (known.empty() ? "; there are none" : yaml::ExpectedOneOf(node.text(), known)));
-  return std::nullopt;
-}
-
 bool LegalFieldValue(std::string_view value) {
   const bool edges = value.empty() || (value.front() != ' ' && value.front() != '\t' &&
                                        value.back() != ' ' && value.back() != '\t');

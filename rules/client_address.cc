@@ -9,29 +9,13 @@
 #include <array>
 #include <optional>
 
+#include "spillway/text.h"
+
 namespace spillway {
 namespace {
 
 // Longer chains are no chains: the walk ends there. Bounds the work that a header can cause.
 constexpr std::size_t kMostHops = 64;
-
-std::string_view Trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
-}
-
-bool IsTokenChar(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-bool IsToken(std::string_view text) {
-  for (char c : text) {
-    if (!IsTokenChar(c)) return false;
-  }
-  return !text.empty();
-}
 
 bool IsPort(std::string_view text) {
   if (text.empty() || text.size() > 5) return false;
@@ -85,7 +69,7 @@ struct Hops {
 void ReadAddressList(std::string_view line, Hops* hops) {
   for (;;) {
     const std::size_t comma = line.find(',');
-    hops->Add(ParseHop(Trimmed(line.substr(0, comma)), false));
+    hops->Add(ParseHop(TrimSpace(line.substr(0, comma)), false));
     if (comma == std::string_view::npos) return;
     line.remove_prefix(comma + 1);
   }

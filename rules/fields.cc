@@ -3,17 +3,12 @@
 
 #include <utility>
 
+#include "rules/cookies.h"
 #include "spillway/target.h"
+#include "spillway/text.h"
 
 namespace spillway {
 namespace {
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // As in a submitted form: "+" is a space, "%41" is "A", a lone "%" is itself. Copies only when it
 // must.
@@ -39,12 +34,6 @@ std::string_view TakeUntil(char separator, std::string_view* rest) {
   const std::string_view part = rest->substr(0, end);
   rest->remove_prefix(end == std::string_view::npos ? rest->size() : end + 1);
   return part;
-}
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 // The host of "https://user@Example.com:443/x", of "Example.com:443" or of "Example.com":
@@ -163,12 +152,7 @@ std::optional<std::string_view> FieldValues::NextHeader(std::string_view name) {
 // Over all Cookie lines; a value in double quotes is taken as it stands, quotes included.
 std::optional<std::string_view> FieldValues::NextCookie() {
   while (true) {
-    while (!rest_.empty()) {
-      std::string_view pair = TakeUntil(';', &rest_);
-      const std::size_t equals = pair.find('=');
-      if (equals == std::string_view::npos) continue;
-      if (Trim(pair.substr(0, equals)) == field_.name) return Trim(pair.substr(equals + 1));
-    }
+    if (const auto value = TakeCookie(&rest_, field_.name)) return value;
     const std::optional<std::string_view> line = NextHeader("cookie");
     if (!line) return std::nullopt;
     rest_ = *line;

@@ -15,19 +15,13 @@
 #include <optional>
 #include <utility>
 
+#include "rules/bits.h"
 #include "rules/compiled_rules.h"
 #include "rules/scratch.h"
 #include "spillway/target.h"
 
 namespace spillway {
 namespace {
-
-bool Bit(const std::vector<std::uint64_t>& bits, std::uint32_t i) {
-  return (bits[i / 64] >> (i % 64) & 1) != 0;
-}
-void SetBit(std::vector<std::uint64_t>* bits, std::uint32_t i) {
-  (*bits)[i / 64] |= std::uint64_t{1} << (i % 64);
-}
 
 // What is known so far of which tests hold for a request, found out stage by stage.
 class Findings {

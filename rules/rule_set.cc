@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "rules/actions.h"
+#include "rules/bits.h"
 #include "rules/compiled_rules.h"
 #include "rules/conditions.h"
 #include "rules/scalars.h"
@@ -113,10 +114,6 @@ void LayOut(const Fields& fields, const Expression& expression, std::vector<Cond
   (*steps)[at].end = static_cast<std::uint32_t>(steps->size());
 }
 
-void SetBit(std::vector<std::uint64_t>* bits, std::size_t i) {
-  (*bits)[i / 64] |= std::uint64_t{1} << (i % 64);
-}
-
 // Which rules are looked at in any case, and which once their gate is known to hold.
 void PlaceGates(CompiledRules* rules) {
   rules->gated_by.resize(rules->fields.tests());
@@ -134,18 +131,6 @@ void PlaceGates(CompiledRules* rules) {
     if (!stage_starts[stage]) SetBit(&rules->first_candidates, i);
     stage_starts[stage] = true;
   }
-}
-
-// The index of the name that `node` gives; kNoRule, and reported, when it is unknown. `legal`: what
-// it may be.
-std::uint32_t ReadChoice(const yaml::Node& node, std::string_view what,
-                         const std::vector<std::string>& legal) {
-  if (!ExpectScalar(node, "a " + std::string(what))) return kNoRule;
-  const auto found = std::find(legal.begin(), legal.end(), node.text());
-  if (found != legal.end()) return static_cast<std::uint32_t>(found - legal.begin());
-  node.Fail("unknown " + std::string(what) + " " + yaml::Quote(node.text()) +
-            (legal.empty() ? "; there are none" : yaml::ExpectedOneOf(node.text(), legal)));
-  return kNoRule;
 }
 
 }  // namespace
@@ -223,11 +208,12 @@ void RuleSetBuilder::Add(const yaml::Node& node) {
   info.place = node.place();
   if (const yaml::Node text = node.Get("description"); !text.missing()) ReadText(text);
   if (const yaml::Node toggle = node.Get("toggle"); !toggle.missing()) {
-    info.toggle = ReadChoice(toggle, "toggle", impl_->scope.toggles);
+    info.toggle = ReadName(toggle, "toggle", impl_->scope.toggles).value_or(kNoRule);
   }
   if (const yaml::Node mode = node.Get("mode"); !mode.missing()) {
-    const std::uint32_t choice = ReadChoice(mode, "mode", kModes);
-    if (choice != kNoRule) info.mode = static_cast<RuleInfo::Mode>(choice);
+    if (const auto choice = ReadName(mode, "mode", kModes)) {
+      info.mode = static_cast<RuleInfo::Mode>(*choice);
+    }
   }
 
   Expression condition;

@@ -130,13 +130,6 @@ bool IsName(std::string_view text) {
                      [](char c) { return IsAlnum(c) || c == '_' || c == '-'; });
 }
 
-bool IsToken(std::string_view text) {
-  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return IsAlnum(c) || kMarks.find(c) != std::string_view::npos;
-  });
-}
-
 bool IsHostName(std::string_view text) {
   if (text.size() > 253) return false;
   if (!text.empty() && text.back() == '.') text.remove_suffix(1);
@@ -297,6 +290,16 @@ std::optional<Bytes> ReadBytes(const yaml::Node& node, Bytes low, Bytes high) {
     return std::nullopt;
   }
   return value;
+}
+
+std::optional<std::uint32_t> ReadName(const yaml::Node& node, std::string_view what,
+                                      const std::vector<std::string>& known) {
+  if (!ExpectScalar(node, "the name of a " + std::string(what))) return std::nullopt;
+  const auto found = std::find(known.begin(), known.end(), node.text());
+  if (found != known.end()) return static_cast<std::uint32_t>(found - known.begin());
+  node.Fail("unknown " + std::string(what) + " " + yaml::Quote(node.text()) +
+            (known.empty() ? "; there are none" : yaml::ExpectedOneOf(node.text(), known)));
+  return std::nullopt;
 }
 
 std::optional<std::uint32_t> ReadPercent(const yaml::Node& node) {

@@ -7,10 +7,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "rules/yaml.h"
 #include "spillway/address.h"
 #include "spillway/config.h"
+#include "spillway/text.h"
 #include "spillway/units.h"
 
 namespace spillway {
@@ -27,6 +29,10 @@ std::optional<Bytes> ReadBytes(const yaml::Node& node, Bytes low,
 std::optional<std::uint32_t> ReadPercent(const yaml::Node& node);  // "20%", 0..100
 std::optional<SocketAddress> ReadSocketAddress(const yaml::Node& node, bool listening);
 
+// The index of the name in `known`: of a toggle, a limit, or whatever `what` is.
+std::optional<std::uint32_t> ReadName(const yaml::Node& node, std::string_view what,
+                                      const std::vector<std::string>& known);
+
 // The same without a node: the error as text. ParseSocketAddress, ParseDuration and FormatDuration
 // are in spillway/config.h, and written in rules/socket_address.cc and rules/scalars.cc.
 Result<std::uint64_t> ParseInteger(std::string_view text);
@@ -35,8 +41,6 @@ Result<Bytes> ParseBytes(std::string_view text);
 std::string FormatBytes(Bytes bytes);  // "64KiB"
 // A name that the file gives (a pool's, a rule's): [A-Za-z0-9][A-Za-z0-9_-]{0,63}.
 bool IsName(std::string_view text);
-// An RFC 9110 token: the name of a header field or cookie, or a method.
-bool IsToken(std::string_view text);
 // A DNS name: labels of letters, digits, '-' and '_', at most 253 bytes.
 bool IsHostName(std::string_view text);
 // What was meant by something that is no range: for "10.0.0.5/8" that may be 10.0.0.0/8, for what

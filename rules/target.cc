@@ -18,18 +18,12 @@
 #include "rules/text_index.h"
 #include "spillway/address.h"
 #include "spillway/request.h"
+#include "spillway/text.h"
 
 namespace spillway {
 namespace {
 
 constexpr std::size_t kMaxHost = 255;  // as long as a name in the DNS
-
-int HexDigit(char c) {
-  const char lower = LowerAscii(c);
-  if (lower >= '0' && lower <= '9') return lower - '0';
-  if (lower >= 'a' && lower <= 'f') return lower - 'a' + 10;
-  return -1;
-}
 
 // Takes the last segment off "/a/b/": "/a/". The root stays.
 void DropSegment(std::string* path) {
