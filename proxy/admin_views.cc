@@ -22,6 +22,20 @@ std::string FormatRate(const Rate& rate) {
   return fmt::format("{}/{}", rate.events, period);
 }
 
+const char* LogLevelName(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+  }
+  return "";
+}
+
 const char* BalanceName(Balance balance) {
   switch (balance) {
     case Balance::kRoundRobin:
@@ -76,7 +90,7 @@ Json ViewListener(const ListenerConfig& listener) {
   json["proxy_protocol"] = listener.proxy_protocol;
   if (!listener.tls) return json;
   Json& tls = json["tls"];
-  tls["min_version"] = listener.tls->min_version == 13 ? "1.3" : "1.2";
+  tls["min_version"] = listener.tls->min_version == TlsVersion::k1_3 ? "1.3" : "1.2";
   for (const TlsCertificate& pair : listener.tls->certificates) {
     tls["certificates"].push_back({{"certificate", pair.certificate}, {"key", pair.key}});
   }
@@ -114,7 +128,7 @@ Json ViewPoolConfig(const PoolConfig& pool) {
         {{"address", server.address.text}, {"weight", server.weight}, {"backup", server.backup}});
   }
   json["balance"] = BalanceName(pool.balance);
-  if (pool.balance == Balance::kHash) json["hash_key"] = pool.hash_key;
+  if (pool.balance == Balance::kHash) json["hash_key"] = pool.hash_key.text;
   if (pool.health_check) {
     const HealthCheckConfig& check = *pool.health_check;
     json["health_check"] = {{"path", check.path},
@@ -230,7 +244,7 @@ Json ViewConfig(const AdminControls& server) {
   json["generation"] = generation.number;
   json["reload"] = ViewReload(server.reload_status());
   json["workers"] = server.counters().size();
-  json["log_level"] = config.log_level;
+  json["log_level"] = LogLevelName(config.log_level);
   json["access_log"] = {{"format", LogFormatName(config.access_log.format)},
                         {"path", config.access_log.path},
                         {"query", config.access_log.query}};

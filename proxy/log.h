@@ -9,9 +9,11 @@
 #include <string>
 #include <string_view>
 
+#include "spillway/log_level.h"
+
 namespace spillway::log {
 
-enum class Level { kDebug, kInfo, kWarning, kError };
+using Level = LogLevel;
 
 void Init(Level level);
 void SetLevel(Level level);

@@ -41,13 +41,6 @@ constexpr Duration kLastWords = 50ms;
 
 constexpr Duration kRetirement = 1s;  // of an admin address that a reload replaced
 
-log::Level LevelOf(const std::string& name) {
-  if (name == "debug") return log::Level::kDebug;
-  if (name == "warning") return log::Level::kWarning;
-  if (name == "error") return log::Level::kError;
-  return log::Level::kInfo;
-}
-
 std::string Trimmed(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
@@ -165,7 +158,7 @@ void Server::Impl::Commit(Prepared prepared) {
   prepared.blueprint.Reconfigure(loop.now());
   generation = prepared.blueprint.generation;
   const Config& config = generation->config;
-  log::SetLevel(LevelOf(config.log_level));
+  log::SetLevel(config.log_level);
   keeper.Adopt(generation->pools);
   toggles.Configure(config);
   auto added = listeners.Adopt(std::move(prepared.opened), config.listeners, constants.workers);
@@ -317,7 +310,7 @@ Result<void> Server::Start() {
   impl.constants.hash_seed = SeedFor(impl.options.seed, "limit keys");
   auto config = LoadConfig(impl.options.config_path, TrialFiles(), impl.options.environment);
   if (!config) return Fail(Format(config.error()));
-  log::SetLevel(LevelOf(config->log_level));
+  log::SetLevel(config->log_level);
   impl.constants.workers = config->workers != 0 ? config->workers : AvailableCpus();
   impl.access_log = std::make_unique<AccessLog>(impl.constants.workers);
   auto prepared = impl.Prepare(std::move(*config));

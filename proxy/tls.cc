@@ -142,11 +142,12 @@ int ChooseCertificate(SSL* ssl, int*, void* table) {
 }
 
 // All contexts of a listener are alike but for the certificate: SNI exchanges only that.
-Owned<SSL_CTX> NewContext(int min_version) {
+Owned<SSL_CTX> NewContext(TlsVersion min_version) {
   Owned<SSL_CTX> owned(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* context = owned.get();
   if (context == nullptr) return nullptr;
-  SSL_CTX_set_min_proto_version(context, min_version >= 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_min_proto_version(context,
+                                min_version == TlsVersion::k1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // RELEASE_BUFFERS: an idle connection keeps no record buffers, 34 KiB each.
@@ -164,7 +165,7 @@ Owned<SSL_CTX> NewContext(int min_version) {
   return owned;
 }
 
-Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, int min_version) {
+Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, TlsVersion min_version) {
   ERR_clear_error();
   Owned<SSL_CTX> context = NewContext(min_version);
   if (!context) return Fail(fmt::format("cannot set up TLS: {}", TakeReason()));
@@ -174,7 +175,7 @@ Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, int min_version)
   return context;
 }
 
-Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, int min_version) {
+Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, TlsVersion min_version) {
   auto context_or_error = LoadCertificate(files.certificate, min_version);
   if (!context_or_error) return context_or_error;
   Owned<SSL_CTX> context = std::move(*context_or_error);

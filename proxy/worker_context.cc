@@ -6,20 +6,6 @@
 #include "proxy/client_connection.h"
 
 namespace spillway {
-namespace {
-
-// "client.address", "path", "host", "header.NAME" or "cookie.NAME"; the loader has checked it.
-HashKey ParseHashKey(const std::string& text) {
-  const auto named = [&](std::string_view prefix) { return text.substr(prefix.size()); };
-  if (text == "path") return {HashKey::Of::kPath, {}};
-  if (text == "host") return {HashKey::Of::kHost, {}};
-  if (text.starts_with("header.")) return {HashKey::Of::kHeader, named("header.")};
-  if (text.starts_with("cookie.")) return {HashKey::Of::kCookie, named("cookie.")};
-  return {HashKey::Of::kClient, {}};
-}
-
-}  // namespace
-
 LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
                                  std::vector<bool> states, std::size_t worker)
     : shared(std::move(generation)), toggles(std::make_unique<bool[]>(states.size() + 1)) {
@@ -28,7 +14,7 @@ LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
   for (const auto& limit : shared->shadow_limits) shadow_limits.push_back(limit.get());
   for (const auto& pool : shared->pools) {
     pools.emplace_back(pool);
-    hash_keys.push_back(ParseHashKey(pool->config().hash_key));
+    hash_keys.push_back(pool->config().hash_key);
   }
   for (const auto& counters : shared->pool_counters[worker])
     pool_counters.push_back(counters.get());

@@ -26,12 +26,6 @@ namespace spillway {
 
 class ClientConnection;
 
-// What a request's hash for `balance: hash` is taken from.
-struct HashKey {
-  enum class Of : std::uint8_t { kClient, kPath, kHost, kHeader, kCookie } of = Of::kClient;
-  std::string name;  // kHeader, kCookie
-};
-
 // One worker's side of a generation. An exchange keeps the one it began with.
 struct LocalGeneration {
   LocalGeneration(std::shared_ptr<const Generation> shared, std::vector<bool> toggles,

@@ -8,11 +8,13 @@ namespace {
 // One certificate as the file gives it; a listener has one or a list of them.
 struct TlsItem {
   TlsCertificate pair;
-  int min_version = 0;  // 0: not said
+  std::optional<TlsVersion> min_version;
 };
 
 void ReadMinVersion(const Slot& slot, TlsItem* out) {
-  if (auto choice = ReadChoice(slot.node, slot.type)) out->min_version = *choice == 0 ? 12 : 13;
+  if (auto choice = ReadChoice(slot.node, slot.type)) {
+    out->min_version = static_cast<TlsVersion>(*choice);
+  }
 }
 
 template <auto kFile>
@@ -31,21 +33,21 @@ constexpr KeyRow<TlsItem> kTlsRows[] = {
 
 void ReadTls(const Slot& slot, ListenerConfig* out) {
   TlsConfig tls;
-  int said = 0;
+  std::optional<TlsVersion> said;
   for (const yaml::Node& node : slot.node.Items()) {
     TlsItem item;
     ReadKeys(node, kTlsRows, slot.loader, &item);
     if (!node.is_map()) continue;
     RequireKey(node, "certificate", "the path of a PEM file");
     RequireKey(node, "key", "the path of a PEM file");
-    if (said != 0 && item.min_version != 0 && item.min_version != said) {
+    if (said && item.min_version && item.min_version != said) {
       node.Get("min_version")
           .Fail("differs from the certificate above; a listener has one oldest version");
     }
-    if (said == 0) said = item.min_version;
+    if (!said) said = item.min_version;
     tls.certificates.push_back(item.pair);
   }
-  if (said != 0) tls.min_version = said;
+  if (said) tls.min_version = *said;
   if (slot.node.Items().empty()) {
     slot.node.Fail("expected { certificate: path, key: path }, or a list of these");
   }

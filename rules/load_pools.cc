@@ -2,8 +2,10 @@
 // The upstream side: `pools`, their servers, and how they are treated.
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "rules/draft.h"
+#include "rules/text_index.h"
 
 namespace spillway {
 namespace {
@@ -51,23 +53,29 @@ void ReadServers(const Slot& slot, PoolConfig* out) {
 }
 
 void ReadHashKey(const Slot& slot, PoolConfig* out) {
-  auto text = ReadText(slot.node);
+  using Of = HashKey::Of;
+  constexpr std::pair<std::string_view, Of> kWhole[] = {
+      {"client.address", Of::kClient}, {"path", Of::kPath}, {"host", Of::kHost}};
+  constexpr std::pair<std::string_view, Of> kNamed[] = {{"header.", Of::kHeader},
+                                                        {"cookie.", Of::kCookie}};
+  const auto text = ReadText(slot.node);
   if (!text) return;
-  std::string_view name = *text;
-  bool header = name.starts_with("header.");
-  bool cookie = name.starts_with("cookie.");
-  bool named = (header || cookie) && IsToken(name.substr(7));
-  if (!named && name != "client.address" && name != "path" && name != "host") {
-    slot.node.Fail("cannot hash by " + yaml::Quote(name) +
-                   yaml::ExpectedOneOf(
-                       name, {"client.address", "path", "host", "header.NAME", "cookie.NAME"}));
+  for (const auto& [what, of] : kWhole) {
+    if (*text == what) {
+      out->hash_key = {of, {}, *text};
+      return;
+    }
+  }
+  for (const auto& [prefix, of] : kNamed) {
+    if (!text->starts_with(prefix) || !IsToken(text->substr(prefix.size()))) continue;
+    std::string name = text->substr(prefix.size());
+    if (of == Of::kHeader) name = LowerAscii(name);
+    out->hash_key = {of, name, std::string(prefix) + name};
     return;
   }
-  if (header) {
-    std::transform(text->begin(), text->end(), text->begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  }
-  out->hash_key = *std::move(text);
+  slot.node.Fail(
+      "cannot hash by " + yaml::Quote(*text) +
+      yaml::ExpectedOneOf(*text, {"client.address", "path", "host", "header.NAME", "cookie.NAME"}));
 }
 
 // A Host field: a name or address, perhaps with a port. No more than that it cannot break a header.

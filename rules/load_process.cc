@@ -59,7 +59,7 @@ void ListAccessLogKeys(const std::string& name, std::vector<Kind>* kinds) {
 }
 
 void ReadLogLevel(const Slot& slot, Draft* draft) {
-  if (ReadChoice(slot.node, slot.type)) draft->config.log_level = slot.node.text();
+  ReadValue(slot, &draft->config.log_level);
 }
 
 void ReadLog(const Slot& slot, Draft* draft) {

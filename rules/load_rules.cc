@@ -17,33 +17,21 @@ bool TakeName(const std::string& kind, const yaml::Node& key, Draft* draft) {
   return fresh;
 }
 
-struct LimitDraft {
-  std::string key;
-  LimitSpec spec;
-};
+// The builder of rules reads it (RuleScope::limit_keys): it knows what a key may be.
+void LeaveLimitKey(const Slot&, LimitSpec*) {}
 
-// The builder of rules knows what a key may be; here it is only written down.
-void ReadLimitKey(const Slot& slot, LimitDraft* out) {
-  for (const yaml::Node& item : slot.node.Items()) {
-    if (!out->key.empty()) out->key += ",";
-    out->key += item.text();
-  }
-}
-
-constexpr KeyRow<LimitDraft> kLimitRows[] = {
+constexpr KeyRow<LimitSpec> kLimitRows[] = {
     {"key", "condition or list of them", "", "what has a bucket of its own, such as client.address",
-     &ReadLimitKey},
+     &LeaveLimitKey},
     {"rate", "rate", "", "how many requests pass over time, such as 10/s, 30/m or 5/10s",
-     &SetIn<&LimitDraft::spec, &LimitSpec::rate>},
+     &Set<&LimitSpec::rate>},
     {"burst", "integer 1..1000000000", "",
-     "how many pass at once; without it the rate's own number",
-     &SetIn<&LimitDraft::spec, &LimitSpec::burst>},
+     "how many pass at once; without it the rate's own number", &Set<&LimitSpec::burst>},
     {"keys", "integer 1024..268435456", "1048576",
-     "how many buckets the table holds, 16 bytes each",
-     &SetIn<&LimitDraft::spec, &LimitSpec::keys>},
+     "how many buckets the table holds, 16 bytes each", &Set<&LimitSpec::keys>},
     {"parent_share", "integer 1..1000", "4",
      "how many times the rate a network has when its clients must share a bucket",
-     &SetIn<&LimitDraft::spec, &LimitSpec::parent_share>},
+     &Set<&LimitSpec::parent_share>},
 };
 
 // A full bucket must be a time that can be counted in nanoseconds: burst x period / events.
@@ -91,18 +79,17 @@ void ReadLimits(const Slot& slot, Draft* draft) {
   ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
     if (!TakeName("limit", key, draft)) return;
     std::size_t errors = key.diagnostics().size();
-    LimitDraft limit;
-    ReadKeys(value, kLimitRows, slot.loader, &limit);
+    LimitSpec spec;
+    ReadKeys(value, kLimitRows, slot.loader, &spec);
     if (value.is_map()) {
       RequireKey(value, "key", "what has a bucket of its own, such as client.address, or global");
       RequireKey(value, "rate", "a rate such as 10/s");
-      if (value.Get("burst").missing()) limit.spec.burst = limit.spec.rate.events;
-      if (key.diagnostics().size() == errors) CheckRefill(value, limit.spec);
+      if (value.Get("burst").missing()) spec.burst = spec.rate.events;
+      if (key.diagnostics().size() == errors) CheckRefill(value, spec);
     }
     // One that is wrong is known by name all the same, or each rule that uses it would be called
     // wrong.
-    draft->scope.limits.push_back({std::string(key.text()), std::move(limit.key), limit.spec});
-    // What a key may be the builder of rules says.
+    draft->scope.limits.push_back({std::string(key.text()), {}, spec});
     draft->scope.limit_keys.push_back(value.is_map() ? value.Get("key") : yaml::Node());
   });
 }

@@ -29,7 +29,7 @@ struct RuleScope {
   std::map<std::string, NamedList> lists;
   std::vector<std::string> pools;
   std::vector<std::string> toggles;
-  std::vector<LimitInfo> limits;  // name, key text, spec
+  std::vector<LimitInfo> limits;  // name and spec
   // Each limit's `key` node: a condition name or a list of them
   std::vector<yaml::Node> limit_keys;
   ChallengeDemand challenge_defaults;

@@ -15,6 +15,7 @@
 #include "spillway/address.h"
 #include "spillway/diagnostics.h"
 #include "spillway/files.h"
+#include "spillway/log_level.h"
 #include "spillway/policy.h"
 #include "spillway/result.h"
 #include "spillway/units.h"
@@ -38,10 +39,12 @@ struct TlsCertificate {
   friend bool operator==(const TlsCertificate&, const TlsCertificate&) = default;
 };
 
+enum class TlsVersion : std::uint8_t { k1_2, k1_3 };
+
 struct TlsConfig {
   // The first answers unknown names; others by their SAN names
   std::vector<TlsCertificate> certificates;
-  int min_version = 12;  // 12 or 13
+  TlsVersion min_version = TlsVersion::k1_2;
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 
@@ -87,6 +90,14 @@ struct ServerConfig {
 
 enum class Balance : std::uint8_t { kRoundRobin, kLeastRequests, kHash };
 
+// What Balance::kHash takes the hash of.
+struct HashKey {
+  enum class Of : std::uint8_t { kClient, kPath, kHost, kHeader, kCookie } of = Of::kClient;
+  std::string name;                     // kHeader (in lower case), kCookie
+  std::string text = "client.address";  // as it would be written
+  friend bool operator==(const HashKey&, const HashKey&) = default;
+};
+
 struct HealthCheckConfig {
   std::string path;  // GET this; 2xx and 3xx are healthy
   std::string host;  // Host field to send; empty: the server's own address
@@ -100,8 +111,7 @@ struct PoolConfig {
   std::string name;
   std::vector<ServerConfig> servers;
   Balance balance = Balance::kLeastRequests;
-  std::string hash_key =
-      "client.address";  // for hash: client.address | path | host | header.NAME | cookie.NAME
+  HashKey hash_key;
   std::optional<HealthCheckConfig> health_check;
   struct Ejection {
     std::uint32_t consecutive_errors = 5;  // 0: never eject
@@ -162,7 +172,7 @@ struct Config {
   std::string file;           // where it came from; empty: environment only
   std::uint32_t workers = 0;  // 0: the CPUs that the cgroup allows
   AccessLogConfig access_log;
-  std::string log_level = "info";  // debug | info | warning | error
+  LogLevel log_level = LogLevel::kInfo;
   std::string state_file;
   ShutdownConfig shutdown;
   std::vector<ListenerConfig> listeners;  // at least one; default ":8080"

@@ -54,7 +54,7 @@ TEST(Environment, GoesOverTheFile) {
   EXPECT_EQ(c.challenge.key_file, "/key");
   EXPECT_EQ(c.clients.trusted_proxies.size(), 2u);
   EXPECT_EQ(c.workers, 3u);
-  EXPECT_EQ(c.log_level, "error");
+  EXPECT_EQ(c.log_level, LogLevel::kError);
   EXPECT_EQ(c.access_log.format, AccessLogConfig::Format::kCombined);
   EXPECT_EQ(c.state_file, "state");
 }

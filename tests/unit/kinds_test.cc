@@ -20,12 +20,12 @@ class Dump {
  public:
   explicit Dump(const Config& c) {
     Put(c.workers, static_cast<int>(c.access_log.format), c.access_log.path, c.access_log.query,
-        c.log_level, c.state_file, c.shutdown.delay, c.shutdown.timeout);
+        static_cast<int>(c.log_level), c.state_file, c.shutdown.delay, c.shutdown.timeout);
     for (const ListenerConfig& listener : c.listeners) {
       Put("listener", listener.address, listener.proxy_protocol, listener.tls.has_value());
       if (!listener.tls) continue;
       for (const TlsCertificate& pair : listener.tls->certificates) Put(pair.certificate, pair.key);
-      Put(listener.tls->min_version);
+      Put(static_cast<int>(listener.tls->min_version));
     }
     Put("admin", c.admin.address.value_or(SocketAddress{}), c.admin.token_file);
     const ClientConfig& clients = c.clients;
@@ -53,7 +53,7 @@ class Dump {
 
  private:
   void PutPool(const PoolConfig& pool) {
-    Put("pool", pool.name, static_cast<int>(pool.balance), pool.hash_key, pool.host,
+    Put("pool", pool.name, static_cast<int>(pool.balance), pool.hash_key.text, pool.host,
         pool.response_head);
     for (const ServerConfig& server : pool.servers)
       Put(server.address, server.weight, server.backup);

@@ -33,15 +33,15 @@ TEST(LoadConfig, ReadsEveryKeyOfTheFullFile) {
   EXPECT_EQ(c.workers, 4u);
   EXPECT_EQ(c.access_log,
             (AccessLogConfig{AccessLogConfig::Format::kCombined, "good/logs/access.log", true}));
-  EXPECT_EQ(c.log_level, "debug");
+  EXPECT_EQ(c.log_level, LogLevel::kDebug);
   EXPECT_EQ(c.state_file, "good/state");
   EXPECT_EQ(c.shutdown.timeout, 90s);
   ASSERT_EQ(c.listeners.size(), 4u);
   EXPECT_TRUE(c.listeners[1].proxy_protocol);
-  EXPECT_EQ(c.listeners[1].tls->min_version, 13);
+  EXPECT_EQ(c.listeners[1].tls->min_version, TlsVersion::k1_3);
   EXPECT_EQ(c.listeners[2].tls->certificates[0].certificate, "/etc/a.crt");
   EXPECT_EQ(c.listeners[2].tls->certificates[1].key, "good/b.key");
-  EXPECT_EQ(c.listeners[2].tls->min_version, 13);
+  EXPECT_EQ(c.listeners[2].tls->min_version, TlsVersion::k1_3);
   EXPECT_EQ(c.listeners[3].address.form, SocketAddress::Form::kUnix);
   EXPECT_EQ(c.admin.token_file, "good/admin.token");
   ASSERT_EQ(c.clients.trusted_proxies.size(), 3u);
@@ -54,7 +54,7 @@ TEST(LoadConfig, ReadsEveryKeyOfTheFullFile) {
   EXPECT_EQ(app.servers[1].address.form, SocketAddress::Form::kName);
   EXPECT_TRUE(app.servers[2].backup);
   EXPECT_EQ(app.balance, Balance::kHash);
-  EXPECT_EQ(app.hash_key, "header.x-session");
+  EXPECT_EQ(app.hash_key, (HashKey{HashKey::Of::kHeader, "x-session", "header.x-session"}));
   EXPECT_EQ(app.health_check->path, "/healthz?deep=1");
   EXPECT_THAT(app.errors.hide, ElementsAre(500, 502));
   EXPECT_EQ(app.errors.page, "<h1>Sorry</h1>\n");

@@ -158,7 +158,7 @@ class Tls : public testing::Test {
     EXPECT_TRUE(made) << (made ? "" : made.error().message);
     return made.value();
   }
-  std::shared_ptr<const TlsContext> OneCertificate(int min_version = 12) {
+  std::shared_ptr<const TlsContext> OneCertificate(TlsVersion min_version = TlsVersion::k1_2) {
     return Context({{certificates_.Make("one", "DNS:one.example")}, min_version});
   }
   std::string Refusal(TlsConfig config) {
@@ -200,12 +200,12 @@ TEST_F(Tls, RefusesAClientThatSpeaksOnlyAnotherProtocol) {
 }
 
 TEST_F(Tls, MinVersion13RefusesTls12AndMinVersion12TakesIt) {
-  for (const int version : {12, 13}) {
+  for (const TlsVersion version : {TlsVersion::k1_2, TlsVersion::k1_3}) {
     const auto context = OneCertificate(version);
     Client client;
     SSL_set_max_proto_version(client.ssl(), TLS1_2_VERSION);
     Stream stream(client.TakeServerSide(), *context);
-    EXPECT_EQ(client.Handshake(stream), version == 12);
+    EXPECT_EQ(client.Handshake(stream), version == TlsVersion::k1_2);
   }
 }
 
@@ -238,7 +238,7 @@ TEST_F(Tls, PicksTheCertificateByAlternativeName) {
       Context({{certificates_.Make("first", "DNS:first.example,DNS:both.example"),
                 certificates_.Make("second", "DNS:Second.example,DNS:both.example"),
                 certificates_.Make("wild", "DNS:*.wild.example"), certificates_.Make("bare", "")},
-               12});
+               TlsVersion::k1_2});
   const struct {
     const char *asked, *answered;
   } kCases[] = {
@@ -265,7 +265,7 @@ TEST_F(Tls, PicksTheCertificateByAlternativeName) {
 TEST_F(Tls, SessionsOutliveTheirContext) {
   auto context = Context({{certificates_.Make("first", "DNS:first.example"),
                            certificates_.Make("second", "DNS:second.example")},
-                          12});
+                          TlsVersion::k1_2});
   Client client;
   client.Name("second.example");
   Stream stream(client.TakeServerSide(), *context);
@@ -395,20 +395,20 @@ TEST_F(Tls, SaysWhatIsWrongWithFiles) {
   const TlsCertificate other = certificates_.Make("other", "");
   const std::string missing = certificates_ / "missing", garbage = certificates_ / "garbage";
   WriteFile(garbage, "not PEM\n");
-  EXPECT_EQ(Refusal({{{missing, good.key}}, 12}),
+  EXPECT_EQ(Refusal({{{missing, good.key}}, TlsVersion::k1_2}),
             "cannot read certificate '" + missing + "': No such file or directory");
-  EXPECT_EQ(Refusal({{{good.certificate, missing}}, 12}),
+  EXPECT_EQ(Refusal({{{good.certificate, missing}}, TlsVersion::k1_2}),
             "cannot read key '" + missing + "': No such file or directory");
-  EXPECT_EQ(Refusal({{{garbage, good.key}}, 12}),
+  EXPECT_EQ(Refusal({{{garbage, good.key}}, TlsVersion::k1_2}),
             "cannot read certificate '" + garbage + "': no start line");
-  EXPECT_THAT(Refusal({{{good.certificate, garbage}}, 12}),
+  EXPECT_THAT(Refusal({{{good.certificate, garbage}}, TlsVersion::k1_2}),
               testing::StartsWith("cannot read key '" + garbage + "': "));
-  EXPECT_EQ(Refusal({{{good.certificate, other.key}}, 12}),
+  EXPECT_EQ(Refusal({{{good.certificate, other.key}}, TlsVersion::k1_2}),
             "key '" + other.key + "' does not match certificate '" + good.certificate +
                 "': key values mismatch");
-  EXPECT_EQ(Refusal({{good, {missing, good.key}}, 12}),
+  EXPECT_EQ(Refusal({{good, {missing, good.key}}, TlsVersion::k1_2}),
             "cannot read certificate '" + missing + "': No such file or directory");
-  EXPECT_EQ(Refusal({{}, 12}), "no certificate is configured");
+  EXPECT_EQ(Refusal({{}, TlsVersion::k1_2}), "no certificate is configured");
 }
 
 TEST_F(Tls, RefusesAKeyWithAPassphraseWithoutAsking) {
@@ -421,7 +421,8 @@ TEST_F(Tls, RefusesAKeyWithAPassphraseWithoutAsking) {
   PEM_write_PrivateKey(file, key, EVP_aes_128_cbc(), phrase, 6, nullptr, nullptr);
   fclose(file);
   EVP_PKEY_free(key);
-  EXPECT_THAT(Refusal({{good}, 12}), testing::StartsWith("cannot read key '" + good.key + "': "));
+  EXPECT_THAT(Refusal({{good}, TlsVersion::k1_2}),
+              testing::StartsWith("cannot read key '" + good.key + "': "));
 }
 
 }  // namespace
