@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The event loop over libevent's raw events. Three things are our own: the inbox that other threads
-// post to, the epoll set for closed connections (see Hangups), and the laziness of deadlines.
+// The event loop over libevent's raw events. Two things are our own: the inbox that other threads
+// post to, and the laziness of deadlines.
 #include "proxy/loop.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cassert>
 #include <csignal>
 #include <ctime>
 #include <mutex>
@@ -106,47 +104,6 @@ struct Loop::Inbox {
   std::vector<std::function<void()>> running;  // the loop's
 };
 
-// Descriptors whose peer's leaving is to be heard of, in an epoll set of their own that the loop
-// watches. Not libevent's EV_CLOSED: it reports a reset (EPOLLERR) as EV_READ|EV_WRITE alone, so a
-// watch for nothing but closing is never told, and the loop spins.
-struct Loop::Hangups {
-  explicit Hangups(Loop& owner) : loop(owner), epoll(epoll_create1(EPOLL_CLOEXEC)) {
-    if (epoll < 0) throw std::runtime_error("cannot create an epoll set");
-    ready = event_new(loop.base_, epoll, EV_READ | EV_PERSIST, &OnReady, this);
-    event_add(ready, nullptr);
-  }
-  ~Hangups() {
-    event_free(ready);
-    close(epoll);
-  }
-
-  void Add(IoWatch& watch) const {
-    epoll_event entry{};
-    entry.events = EPOLLRDHUP;
-    entry.data.ptr = &watch;
-    epoll_ctl(epoll, EPOLL_CTL_ADD, watch.fd_, &entry);
-  }
-  void Remove(const IoWatch& watch) const { epoll_ctl(epoll, EPOLL_CTL_DEL, watch.fd_, nullptr); }
-
-  static void OnReady(int fd, short, void* self) {
-    auto* hangups = static_cast<Hangups*>(self);
-    // One at a time, because a callback may destroy any other watch of a batch; a bounded number a
-    // turn.
-    for (int i = 0; i < 64; ++i) {
-      epoll_event entry;
-      if (epoll_wait(fd, &entry, 1, 0) <= 0) return;
-      auto* watch = static_cast<IoWatch*>(entry.data.ptr);
-      hangups->loop.Tick();
-      watch->WantClosed(false);
-      watch->closed_(watch->self_);
-    }
-  }
-
-  Loop& loop;
-  int epoll;
-  event* ready = nullptr;
-};
-
 Loop::Loop() : base_(NewBase()), inbox_(std::make_unique<Inbox>(*this)) {
   if (base_ == nullptr) throw std::runtime_error("cannot create an event loop");
   inbox_->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -161,7 +118,6 @@ Loop::Loop() : base_(NewBase()), inbox_(std::make_unique<Inbox>(*this)) {
 }
 
 Loop::~Loop() {
-  hangups_.reset();
   inbox_.reset();
   event_base_free(base_);
 }
@@ -195,15 +151,13 @@ void Loop::Post(std::function<void()> task) {
   [[maybe_unused]] const ssize_t put = write(inbox_->fd, &one, sizeof(one));
 }
 
-IoWatch::IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback writable,
-                 Callback closed)
-    : loop_(loop), fd_(fd), self_(self), readable_(readable), writable_(writable), closed_(closed) {
+IoWatch::IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback writable)
+    : loop_(loop), fd_(fd), self_(self), readable_(readable), writable_(writable) {
   read_ = reinterpret_cast<event*>(read_room_.bytes);
   event_assign(read_, loop_.base_, fd_, EV_READ | EV_PERSIST, &OnRead, this);
 }
 
 IoWatch::~IoWatch() {
-  if (wants_closed_) loop_.hangups_->Remove(*this);
   if (wants_read_) event_del(read_);
   if (write_ != nullptr) event_free(write_);
 }
@@ -222,20 +176,10 @@ void IoWatch::WantWrite(bool want) {
   want ? event_add(write_, nullptr) : event_del(write_);
 }
 
-void IoWatch::WantClosed(bool want) {
-  if (want == wants_closed_) return;
-  assert(!want || closed_ != nullptr);
-  wants_closed_ = want;
-  if (!loop_.hangups_) loop_.hangups_ = std::make_unique<Loop::Hangups>(loop_);
-  want ? loop_.hangups_->Add(*this) : loop_.hangups_->Remove(*this);
-}
-
-void IoWatch::Rebind(void* self, Callback readable, Callback writable, Callback closed) {
+void IoWatch::Rebind(void* self, Callback readable, Callback writable) {
   self_ = self;
   readable_ = readable;
   writable_ = writable;
-  closed_ = closed;
-  if (closed_ == nullptr) WantClosed(false);
 }
 
 // Nothing is touched after the callback: it may have destroyed the watch.

@@ -50,10 +50,8 @@ class Loop {
  private:
   friend class IoWatch;
   struct Inbox;
-  struct Hangups;
   event_base* base_ = nullptr;
   std::unique_ptr<Inbox> inbox_;
-  std::unique_ptr<Hangups> hangups_;  // made when the first watch wants to hear of closing
   TimePoint now_;
 };
 
@@ -62,38 +60,32 @@ class Loop {
 class IoWatch {
  public:
   using Callback = void (*)(void* self);
-  // REQUIRES: loop, self and the open descriptor outlive the watch. `closed` hears of the peer's
-  // FIN or a reset even while nothing is read (EPOLLRDHUP), once for each WantClosed(true); may be
-  // null.
-  IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback writable,
-          Callback closed = nullptr);
+  // REQUIRES: loop, self and the open descriptor outlive the watch.
+  IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback writable);
   ~IoWatch();
   IoWatch(const IoWatch&) = delete;
   IoWatch& operator=(const IoWatch&) = delete;
 
   void WantRead(bool want);
   void WantWrite(bool want);
-  void WantClosed(bool want);  // REQUIRES: a closed callback
   bool wants_read() const { return wants_read_; }
   bool wants_write() const { return wants_write_; }
-  bool wants_closed() const { return wants_closed_; }
 
   // Gives the watch to another owner (a kept connection goes to the pool and back) without a system
-  // call. What is wanted stays wanted, except the closed callback when there is none any more.
-  void Rebind(void* self, Callback readable, Callback writable, Callback closed = nullptr);
+  // call. What is wanted stays wanted.
+  void Rebind(void* self, Callback readable, Callback writable);
 
  private:
-  friend struct Loop::Hangups;
   static void OnRead(int fd, short what, void* self);
   static void OnWrite(int fd, short what, void* self);
   Loop& loop_;
   int fd_;
   void* self_;
-  Callback readable_, writable_, closed_;
+  Callback readable_, writable_;
   EventRoom read_room_;
   event* read_ = nullptr;   // in read_room_
   event* write_ = nullptr;  // allocated when first wanted: most writes succeed at once
-  bool wants_read_ = false, wants_write_ = false, wants_closed_ = false;
+  bool wants_read_ = false, wants_write_ = false;
 };
 
 // A deadline that is moved often and seldom met. Moving it later is one store; the loop's own timer

@@ -174,10 +174,10 @@ void Server::Impl::Commit(Prepared prepared) {
   const bool challenges = std::any_of(
       rules.begin(), rules.end(), [](const RuleInfo& rule) { return rule.action == "challenge"; });
   if (config.clients.max_connections > generation->most_connections) {
-    log::Warning("clients.max_connections: {} is more than {}, which the limit of {} descriptors "
-                 "allows: that many are open at once, others wait",
-                 config.clients.max_connections, generation->most_connections,
-                 constants.descriptors);
+    log::Warning(
+        "clients.max_connections: {} is more than {}, which the limit of {} descriptors "
+        "allows: that many are open at once, others wait",
+        config.clients.max_connections, generation->most_connections, constants.descriptors);
   }
   if (challenges && config.challenge.key_file.empty() && !std::exchange(told_of_key, true)) {
     log::Info(
@@ -376,10 +376,6 @@ Result<void> Server::SetToggle(const std::string& name, bool on, std::optional<D
   return impl_->toggles.Set(name, on, hold, cause, reason);
 }
 
-Result<void> Server::FlipToggle(const std::string& name, std::string_view cause) {
-  return impl_->toggles.Flip(name, cause);
-}
-
 void Server::Drain(std::string_view who) {
   Impl& impl = *impl_;
   if (impl.phase != Impl::Phase::kServing) return;
@@ -448,9 +444,6 @@ TimePoint Server::started() const {
 }
 WallTime Server::wall_now() const {
   return impl_->loop.wall_now();
-}
-Loop& Server::loop() {
-  return impl_->loop;
 }
 
 }  // namespace spillway

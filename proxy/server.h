@@ -40,7 +40,6 @@ class Server : public AdminControls {
   Result<std::string> Check() const override;
   Result<void> SetToggle(const std::string& name, bool on, std::optional<Duration> hold,
                          std::string_view cause, std::string_view reason) override;
-  Result<void> FlipToggle(const std::string& name, std::string_view cause);
   // Readiness fails at once; after shutdown.delay nothing new is accepted; when what is under way
   // has ended, or shutdown.timeout is over, the loop stops and Run returns.
   void Drain(std::string_view who) override;
@@ -59,7 +58,6 @@ class Server : public AdminControls {
   TimePoint now() const override;
   TimePoint started() const override;
   WallTime wall_now() const override;
-  Loop& loop();
 
  private:
   struct Impl;

@@ -76,13 +76,6 @@ Result<void> ToggleKeeper::Set(std::string_view name, bool on, std::optional<Dur
   return {};
 }
 
-Result<void> ToggleKeeper::Flip(std::string_view name, std::string_view cause) {
-  Result<ToggleChange> change = toggles_.Flip(name, cause, loop_.wall_now());
-  if (!change) return Fail(change.error().message);
-  Announce({*change});
-  return {};
-}
-
 void ToggleKeeper::Signal(int signal) {
   const std::vector<ToggleChange> changes = toggles_.Signal(signal, loop_.wall_now());
   if (changes.empty()) log::Info("signal {} is bound to no toggle", SignalName(signal));

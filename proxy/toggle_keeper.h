@@ -29,7 +29,6 @@ class ToggleKeeper {
 
   Result<void> Set(std::string_view name, bool on, std::optional<Duration> hold,
                    std::string_view cause, std::string_view reason);
-  Result<void> Flip(std::string_view name, std::string_view cause);
   void Signal(int signal);  // a signal that no toggle is bound to is only logged
 
   const Toggles& toggles() const { return toggles_; }

@@ -113,12 +113,6 @@ Result<ToggleChange> Toggles::Set(std::string_view name, bool on, std::optional<
   return Change(*index, on, hold, cause, reason, now);
 }
 
-Result<ToggleChange> Toggles::Flip(std::string_view name, std::string_view cause, WallTime now) {
-  const auto index = Find(name);
-  if (!index) return Fail("there is no toggle '" + std::string(name) + "'");
-  return Change(*index, !entries_[*index].status.on, std::nullopt, cause, "", now);
-}
-
 std::vector<ToggleChange> Toggles::Signal(int signal, WallTime now) {
   std::vector<ToggleChange> changes;
   for (std::size_t i = 0; i < entries_.size(); ++i) {

@@ -54,7 +54,6 @@ class Toggles {
   // kLongestReason is refused. The error says what is wrong.
   Result<ToggleChange> Set(std::string_view name, bool on, std::optional<Duration> hold,
                            std::string_view cause, std::string_view reason, WallTime now);
-  Result<ToggleChange> Flip(std::string_view name, std::string_view cause, WallTime now);
   // Every toggle that this signal is bound to.
   std::vector<ToggleChange> Signal(int signal, WallTime now);
   // Switches off those whose time is over.

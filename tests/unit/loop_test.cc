@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loop: readiness, closing, deadlines, posting and signals, over socket pairs. A test that
+// The loop: readiness, deadlines, posting and signals, over socket pairs. A test that
 // fails to be woken hangs until the runner's limit; none waits for longer than a few milliseconds
 // on purpose.
 #include "proxy/loop.h"
@@ -32,29 +32,12 @@ struct Pair {
   Fd ours, theirs;
 };
 
-// A TCP pair, for what only TCP does (reset).
-struct TcpPair {
-  TcpPair() {
-    Fd listener = Listen(KernelAddress::FromIp(IpAddress::FromV4(0x7f000001), 0), false).value();
-    ours = StartConnect(LocalAddress(listener.get())).value();
-    theirs = Fd(accept(listener.get(), nullptr, nullptr));
-  }
-  void ResetByPeer() {
-    const linger now{.l_onoff = 1, .l_linger = 0};
-    setsockopt(theirs.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    theirs.Reset();
-  }
-  Fd ours, theirs;
-};
-
 // Callbacks as closures, for tests only.
 struct Watched {
-  Watched(Loop& loop, int fd)
-      : watch(std::in_place, loop, fd, this, &OnRead, &OnWrite, &OnClosed) {}
+  Watched(Loop& loop, int fd) : watch(std::in_place, loop, fd, this, &OnRead, &OnWrite) {}
   static void OnRead(void* self) { static_cast<Watched*>(self)->read(); }
   static void OnWrite(void* self) { static_cast<Watched*>(self)->write(); }
-  static void OnClosed(void* self) { static_cast<Watched*>(self)->closed(); }
-  std::function<void()> read, write, closed;
+  std::function<void()> read, write;
   std::optional<IoWatch> watch;
 };
 
@@ -120,54 +103,6 @@ TEST(IoWatch, DestroyedByAnotherReadyWatchIsNotCalled) {
   two.Send('b');
   a->watch->WantRead(true);
   b->watch->WantRead(true);
-  loop.Run();
-  EXPECT_EQ(calls, 1);
-}
-
-TEST(IoWatch, HearsOfTheEndWhileNothingIsRead) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
-  int closed = 0;
-  watched.closed = [&] {
-    ++closed;
-    loop.Post([&] { loop.Stop(); });
-  };
-  pair.Send('a');  // unread bytes are in the way of a read that would return 0
-  watched.watch->WantClosed(true);
-  shutdown(pair.theirs.get(), SHUT_WR);
-  loop.Run();
-  EXPECT_EQ(closed, 1);  // once, though the end stays
-  EXPECT_FALSE(watched.watch->wants_closed());
-}
-
-TEST(IoWatch, HearsOfAResetWhileNothingElseIsWanted) {
-  Loop loop;
-  TcpPair pair;
-  Watched watched(loop, pair.ours.get());
-  watched.closed = [&] { loop.Stop(); };
-  watched.watch->WantClosed(true);
-  pair.ResetByPeer();
-  loop.Run();
-  EXPECT_FALSE(watched.watch->wants_closed());
-}
-
-TEST(IoWatch, ClosedCallbackMayDestroyOtherClosedWatches) {
-  Loop loop;
-  std::vector<std::unique_ptr<Pair>> pairs;
-  std::vector<std::unique_ptr<Watched>> watches;
-  int calls = 0;
-  for (int i = 0; i < 100; ++i) {
-    pairs.push_back(std::make_unique<Pair>());
-    watches.push_back(std::make_unique<Watched>(loop, pairs.back()->ours.get()));
-    watches.back()->closed = [&] {
-      ++calls;
-      loop.Stop();
-      watches.clear();
-    };
-    watches.back()->watch->WantClosed(true);
-    pairs.back()->theirs.Reset();
-  }
   loop.Run();
   EXPECT_EQ(calls, 1);
 }
