@@ -235,9 +235,9 @@ void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& 
 void ReadLimit(ActionReader& reader, const yaml::Node&, const yaml::Node& argument) {
   yaml::Node names = argument;
   if (argument.is_map()) {
-    ExpectMap(argument, {"name", "names", "status"}, "{ name: per-client, status: 429 }");
+    ExpectMap(argument, {"name", "status"}, "{ name: per-client, status: 429 }");
     ReadStatus(argument.Get("status"), 400, 599, &reader.action.limit_status);
-    names = argument.Get(argument.Get("names").missing() ? "name" : "names");
+    names = argument.Get("name");
   }
   std::vector<std::string> known;
   for (const LimitInfo& limit : reader.scope.limits) known.push_back(limit.name);

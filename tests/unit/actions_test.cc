@@ -209,6 +209,7 @@ TEST(Actions, TeachWhatIsLegal) {
       {"{ limit: }", "expected the name of a limit"},
       {"{ limit: { status: 429 } }", "expected the name of a limit"},
       {"{ limit: { name: login, status: 200 } }", "200"},
+      {"{ limit: { names: [login] } }", "unknown key 'names'; expected one of name, status"},
   };
   for (const auto& [action, message] : kTable) {
     EXPECT_THAT(Complaints(std::string("[{ action: ") + action + " }]", TwoLimits()),
