@@ -30,7 +30,7 @@ struct AccessRecord {
   std::string_view pool, upstream;  // empty: not forwarded
   int upstream_status = 0;
   std::uint32_t tries = 0;
-  std::string_view decision;  // ActionName, or "error"
+  std::string_view decision;  // DecisionName (proxy/counters.h)
   std::string_view rule;
   std::span<const std::string_view> tags;
   std::string_view limit;  // name of the tightest limit

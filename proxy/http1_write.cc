@@ -82,8 +82,9 @@ bool ListsNames(std::span<const HeaderField> headers, std::span<const Field> fie
   return false;
 }
 
-// Fields that belong to the connection they came on, or that are always written anew.
-bool StaysBehind(Field field) {
+// Hop-by-hop fields (RFC 9110 7.6.1), which belong to the connection they came on, and those of the
+// framing, which are always written anew.
+bool IsHopByHop(Field field) {
   switch (field) {
     case Field::kContentLength:
     case Field::kTransferEncoding:
@@ -168,7 +169,7 @@ class RequestWriter {
   }
 
   bool Passes(const HeaderField& header, Field field) const {
-    if (StaysBehind(field) || HasUnderscore(header.name)) return false;
+    if (IsHopByHop(field) || HasUnderscore(header.name)) return false;
     if (IsSet(forward_.set_headers, header.name)) return false;
     switch (field) {
       case Field::kHost:
@@ -271,7 +272,7 @@ bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, st
                     bool lists) {
   const HeaderField& header = head.headers[i];
   const Field field = head.fields[i];
-  if (StaysBehind(field) || Imitates(header.name)) return false;
+  if (IsHopByHop(field) || Imitates(header.name)) return false;
   if (field == Field::kXRequestId && !forward.request_id.empty()) return false;
   if (IsSet(forward.set_headers, header.name)) return false;
   if (field != Field::kOther || !lists) return true;

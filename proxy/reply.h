@@ -43,8 +43,8 @@ struct AnswerContext {
 // 4xx and 5xx with our own page or problem document (RFC 9457), Cache-Control: no-store. A 404 is
 // like any other 404, with neither `detail` nor rule: who hides a path does not say so.
 Answer ErrorAnswer(int status, std::string_view detail, const AnswerContext& context);
-// 429 (or the rule's status) with Retry-After, RateLimit, RateLimit-Policy (see peers 4.2). With
-// 404 it is a plain one, as above.
+// 429 (or the rule's status) with Retry-After, RateLimit and RateLimit-Policy
+// (draft-ietf-httpapi-ratelimit-headers). With 404 it is a plain one, as above.
 Answer OverLimitAnswer(const OverLimit& action, std::span<const LimitOutcome> limits,
                        std::span<const LimitInfo> names, const AnswerContext& context);
 // The fields RateLimit and RateLimit-Policy for the limits a request was charged against.

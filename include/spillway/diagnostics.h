@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is wrong with a configuration: every error found, each with its place and a lesson.
+// Thread rule: plain values and pure functions.
 #pragma once
 
 #include <string>

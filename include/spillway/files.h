@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How rules/, which does no I/O, gets at files: the caller lends it one of these.
+// Thread rule: a source belongs to the thread that loads; it may wait for a disk.
 #pragma once
 
 #include <cstdint>

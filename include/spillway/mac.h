@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A keyed message authentication code and a hash, lent to rules/ by the proxy (which has OpenSSL).
+// Thread rule: a Mac may be used from any thread at once.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A request as the rules see it: a bundle of borrowed views. The proxy fills it from the parsed
 // head; every view stays valid for as long as the exchange holds that head. Nothing here owns
-// memory.
+// memory. Thread rule: plain values.
 #pragma once
 
 #include <span>
@@ -19,7 +19,7 @@ struct HeaderField {
 struct Request {
   std::string_view method;    // as received: "GET"
   std::string_view target;    // as received: "/a/../b?x=1"
-  std::string_view path;      // normalised for matching (see rules/target.h): "/b"
+  std::string_view path;      // normalised for matching (see spillway/target.h): "/b"
   std::string_view query;     // as received, without '?': "x=1"
   std::string_view host;      // lower case, without port; empty when there is none
   std::string_view scheme;    // "http" or "https", as the client sees it

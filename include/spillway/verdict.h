@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What to do with one request: the value that Policy::Decide returns and the proxy carries out.
 // All views and pointers borrow from the Policy that decided, or (a redirect's location) from the
-// verdict itself until its next use; an exchange keeps both alive.
+// verdict itself until its next use; an exchange keeps both alive. Thread rule: a verdict belongs to
+// one thread.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +16,13 @@
 
 namespace spillway {
 
-enum class ChallengeKind : std::uint8_t {
-  kCookie,
-  kRefresh,
-  kProofOfWork
-};  // in order of strength
+// In order of strength.
+enum class ChallengeKind : std::uint8_t { kCookie, kRefresh, kProofOfWork };
 
 // What a client must show to get past a challenge rule.
 struct ChallengeDemand {
   ChallengeKind kind = ChallengeKind::kProofOfWork;
-  int bits = 14;  // leading zero bits of SHA-256, 1..30 (proof of work only)
+  int bits = 14;  // leading zero bits of SHA-256, 1..24 (proof of work only)
   Duration pass = std::chrono::minutes(30);  // how long the pass is good for
   friend bool operator==(const ChallengeDemand&, const ChallengeDemand&) = default;
 };
@@ -67,8 +65,8 @@ struct LimitOutcome {
   LimitState state;
 };
 
-// A rule in shadow mode, or behind a switched-off toggle is *not* listed here; only mode: shadow
-// is.
+// A rule that matched: it was judged (neither mode: off, nor behind a toggle that is off), and its
+// condition holds. Rules in shadow mode are among them.
 struct RuleMatch {
   std::uint32_t rule = 0;  // index into Policy::rules()
   bool shadow = false;
