@@ -27,7 +27,7 @@ struct Generation {
   std::vector<std::shared_ptr<const TlsContext>> tls;  // as config.listeners; null for plain ones
   std::shared_ptr<const ChallengeState> challenge;     // the key, the cookie's name, spent tickets
   std::uint64_t most_connections = 1;  // over all workers; then accepting waits until one is gone
-  std::uint64_t hash_seed = 0;  // of limit and balance keys; the same for the whole process
+  std::uint64_t hash_seed = 0;         // of limit and balance keys; the same for the whole process
   // Numbers, [worker][index]; shared with earlier generations by name.
   std::vector<std::vector<std::shared_ptr<PoolCounters>>> pool_counters;
   std::vector<std::vector<std::shared_ptr<RuleCounters>>> rule_counters;

@@ -158,7 +158,8 @@ class Scrape {
   void Connections() {
     NewCounter("spillway_connections_accepted_total", "Client connections accepted.")
         .Add(Sum(&WorkerCounters::connections_accepted));
-    NewCounter("spillway_connections_refused_total", "Client connections closed for want of a PROXY header.")
+    NewCounter("spillway_connections_refused_total",
+               "Client connections closed for want of a PROXY header.")
         .Add(Sum(&WorkerCounters::connections_refused));
     NewCounter("spillway_accept_pauses_total",
                "Times that accepting paused because descriptors or memory had run out.")

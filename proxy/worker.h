@@ -30,8 +30,8 @@ class Worker {
  public:
   // REQUIRES: access_log and connections, which all workers share, outlive the worker. `seed`
   // starts its random numbers, `id_seed` its request ids; the two must tell nothing of one another.
-  Worker(std::size_t index, AccessLog& access_log, ConnectionCount& connections,
-         std::uint64_t seed, std::uint64_t id_seed);
+  Worker(std::size_t index, AccessLog& access_log, ConnectionCount& connections, std::uint64_t seed,
+         std::uint64_t id_seed);
   ~Worker();  // Stop first
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -127,8 +127,9 @@ LimitState LimitTable::Test(LimitKey key, TimePoint at) const {
       time = rates.epoch[floor].TimeOf(seen->word);
     } else {
       time = impl_->Start(rates, floor, hashes[kParents], now);
-      if (floor != kShared && (!bucket.Passes(time, now) ||
-                               !impl_->sets[floor].HasRoom(hashes[floor], rates.epoch[floor], now))) {
+      if (floor != kShared &&
+          (!bucket.Passes(time, now) ||
+           !impl_->sets[floor].HasRoom(hashes[floor], rates.epoch[floor], now))) {
         ++floor;
         continue;
       }
@@ -212,7 +213,7 @@ void LimitTable::Reconfigure(const LimitSpec& spec, TimePoint at) {
   for (std::size_t floor = 0; floor < kFloors; ++floor) {
     fresh.bucket[floor] = Gcra::For(spec, Share(spec, floor));
     fresh.epoch[floor] = {1 - old.epoch[floor].number, now, fresh.bucket[floor].step,
-                        old.bucket[floor].step, fresh.bucket[floor].full};
+                          old.bucket[floor].step, fresh.bucket[floor].full};
   }
   if (impl_->parents_until.load() > now) impl_->NoteParentDebt(now + fresh.bucket[kParents].full);
   impl_->latest.store(next, std::memory_order_release);

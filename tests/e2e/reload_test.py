@@ -147,6 +147,7 @@ class Swap(Case):
         settings["listeners"] = [plain, proxied, plain]
         proxy.configure(settings)
         self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: len(proxy.listening()) == 3, "the third listener to be told")
         ports.append(proxy.port_of(2))
         eventually(lambda: ask(ports[2]).status == 200, "the third listener")
         self.assertEqual([wants_header(port) for port in ports], [False, True, False])

@@ -51,7 +51,8 @@ class FakeControls : public AdminControls {
       generation_.pool_counters[0].push_back(std::make_shared<PoolCounters>());
     }
     for (const LimitInfo& limit : generation_.config.policy->limits()) {
-      generation_.limits.push_back(std::make_shared<LimitTable>(LimitTable::Create(limit.spec).value()));
+      generation_.limits.push_back(
+          std::make_shared<LimitTable>(LimitTable::Create(limit.spec).value()));
       generation_.shadow_limits.push_back(nullptr);
     }
     for (std::size_t i = 0; i < generation_.config.policy->rules().size(); ++i) {

@@ -147,7 +147,8 @@ TEST(LimitTable, HoldsVeryHighAndVeryLowRates) {
 }
 
 TEST(LimitTable, SaturatesInsteadOfWrapping) {
-  LimitTable table = LimitTable::Create({.rate = {1, std::chrono::hours(24 * 365)}, .burst = 1ULL << 62}).value();
+  LimitTable table =
+      LimitTable::Create({.rate = {1, std::chrono::hours(24 * 365)}, .burst = 1ULL << 62}).value();
   LimitState state = table.Charge(Key(1), At(0s));
   EXPECT_TRUE(state.allowed);
   EXPECT_LT(state.reset, Duration(std::chrono::hours(24 * 366)));
@@ -194,7 +195,8 @@ void Crowd(LimitTable* table, TimePoint now) {
 }
 
 TEST(LimitTable, PutsAKeyWithoutAPlaceUnderItsParentsBucket) {
-  LimitTable table = LimitTable::Create({.rate = {1, 1s}, .burst = 5, .keys = 1024, .parent_share = 2}).value();
+  LimitTable table =
+      LimitTable::Create({.rate = {1, 1s}, .burst = 5, .keys = 1024, .parent_share = 2}).value();
   Crowd(&table, At(0s));
   std::uint64_t passed = 0;
   for (std::uint64_t n = 0; n < 100; ++n) {  // one neighbourhood, each asks once
@@ -223,7 +225,8 @@ TEST(LimitTable, GivesALiveKeyNoFreshBucketHoweverManyCome) {
 }
 
 TEST(LimitTable, LetsAKeyThatGetsAPlaceTakeOverItsParentsDebt) {
-  LimitTable table = LimitTable::Create({.rate = {1, 1s}, .burst = 10, .keys = 1024, .parent_share = 1}).value();
+  LimitTable table =
+      LimitTable::Create({.rate = {1, 1s}, .burst = 10, .keys = 1024, .parent_share = 1}).value();
   Crowd(&table, At(0s));
   const TimePoint later = At(900ms);  // the crowd's buckets, one taken from each, are not yet full
   int passed = 0;

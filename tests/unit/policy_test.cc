@@ -192,8 +192,8 @@ TEST_F(Policies, ChargeNoLimitWhenOneRefuses) {
 }
 
 TEST_F(Policies, ChargeNoShadowLimitWhenOneWouldRefuse) {
-  RuleBook& book = Book("[{ mode: shadow, action: { limit: [limit-0, limit-1] } }]",
-                        {"client.address", "path"});
+  RuleBook& book =
+      Book("[{ mode: shadow, action: { limit: [limit-0, limit-1] } }]", {"client.address", "path"});
   const Sample other = From("198.51.100.1");
   for (int i = 0; i < 3; ++i) {  // the path's two are gone
     book.Judge(other);
