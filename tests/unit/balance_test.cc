@@ -145,7 +145,7 @@ std::uint64_t Unmix(std::uint64_t mixed) {
 TEST(PickServer, FindsAServerForTheKeysThatDrawAllOnes) {
   for (std::uint64_t drawn : {~0ULL, ~0ULL << 8, ~0ULL << 11, ~0ULL << 12, 0ULL, 1ULL}) {
     ASSERT_EQ(Mix(Unmix(drawn)), drawn);
-    for (std::size_t servers : {1, 2, 5}) {
+    for (std::size_t servers : {1U, 2U, 5U}) {
       const Servers same(servers, ServerLoad{.weight = 3, .identity = 42});
       const std::uint64_t key = Unmix(drawn) ^ Mix(42 + 0x9e3779b97f4a7c15U);
       EXPECT_LT(*PickServer(Balance::kHash, same, 0, 0, key), servers) << std::hex << drawn;
