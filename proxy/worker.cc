@@ -48,6 +48,7 @@ struct Worker::Impl {
     std::string address;
     std::shared_ptr<const TlsContext> tls;  // null: plain
     bool proxy_protocol = false;
+    bool http2_in_clear = false;
     IoWatch watch;
   };
 
@@ -95,6 +96,7 @@ void Worker::Impl::Adopt(std::shared_ptr<const Generation> generation, std::vect
     const auto found = find(*listener);
     listener->tls = next->shared->tls[static_cast<std::size_t>(found - configured.begin())];
     listener->proxy_protocol = found->proxy_protocol;
+    listener->http2_in_clear = found->speaks_http2() && !found->tls;
   }
   if (!resume.armed()) AcceptAgain();  // there may be new listeners, or a higher limit
 }
@@ -129,8 +131,9 @@ void Worker::Impl::AcceptFrom(Listener& listener, int most, std::size_t limit) {
       resume.SetAfter(kAcceptPause);
       return;
     }
-    auto connection = std::make_unique<ClientConnection>(context, std::move(*accepted),
-                                                         listener.tls, listener.proxy_protocol);
+    auto connection =
+        std::make_unique<ClientConnection>(context, std::move(*accepted), listener.tls,
+                                           listener.proxy_protocol, listener.http2_in_clear);
     ClientConnection* started = connection.get();
     context.Add(std::move(connection));
     started->Start();

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/http2_stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "proxy/client_connection.h"
+#include "proxy/fields.h"
+#include "proxy/http2_connection.h"
+#include "rules/base64.h"
+
+namespace spillway {
+
+Http2Stream::Http2Stream(Http2Connection& connection, std::int32_t id,
+                         std::shared_ptr<Http2Request> request)
+    : connection_(connection),
+      id_(id),
+      request_(std::move(request)),
+      ended_(request_->ended),
+      read_deadline_(connection.carrier().worker().loop, this, &OnReadExpired),
+      write_deadline_(connection.carrier().worker().loop, this, &OnWriteExpired),
+      exchange_(*this) {}
+
+WorkerContext& Http2Stream::worker() {
+  return connection_.carrier().worker();
+}
+const IpAddress& Http2Stream::peer() const {
+  return connection_.carrier().peer();
+}
+std::string_view Http2Stream::peer_text() const {
+  return connection_.carrier().peer_text();
+}
+bool Http2Stream::encrypted() const {
+  return connection_.carrier().encrypted();
+}
+
+void Http2Stream::Begin() {
+  if (request_->refusal != 0) return exchange_.Refuse(request_->refusal, request_->reason);
+  if (request_->tunnel) {
+    // HTTP/1.1's handshake wants a key; HTTP/2's has none (RFC 8441 5.1). It guards nothing here.
+    Chance& chance = worker().chance;
+    const std::uint64_t random[] = {chance.Next(), chance.Next()};
+    websocket_key_ = EncodeBase64Url({reinterpret_cast<const char*>(random), sizeof random}) + "==";
+    std::replace(websocket_key_.begin(), websocket_key_.end(), '-', '+');
+    std::replace(websocket_key_.begin(), websocket_key_.end(), '_', '/');
+    request_->head.headers.push_back({"Sec-WebSocket-Key", websocket_key_});
+    request_->head.fields.push_back(Field::kOther);
+  }
+  exchange_.Begin();
+}
+
+// ---- the request's body
+
+void Http2Stream::TakeBody(std::string_view bytes) {
+  if (closed_ || finished_) return Free(bytes.size());  // nobody reads it any more
+  in_.append(bytes);
+  if (!body_wanted_) return;
+  if (!tunnel_) read_deadline_.SetAfter(connection_.config().timeouts.body);
+  exchange_.OnClientReadable();
+}
+
+void Http2Stream::TakeEnd() {
+  ended_ = true;
+  if (body_wanted_ && !closed_ && !finished_) exchange_.OnClientReadable();
+}
+
+ParseStep Http2Stream::NextBodyPiece() {
+  if (request_->tunnel) return ParseStep::kEnd;  // what comes belongs to the tunnel
+  if (given_ < in_.size()) {
+    piece_ = std::string_view(in_).substr(given_);
+    given_ = in_.size();
+    return ParseStep::kBody;
+  }
+  return ended_ ? ParseStep::kEnd : ParseStep::kNeedMore;
+}
+
+bool Http2Stream::ReadBodyAgain() {
+  if (given_ == 0) return false;
+  const std::size_t used = given_;
+  in_.erase(0, used);
+  given_ = 0;
+  Free(used);
+  return false;
+}
+
+// The client may send as many bytes more.
+void Http2Stream::Free(std::size_t bytes) {
+  connection_.session().Consume(id_, bytes);
+  connection_.PumpSoon();
+}
+
+void Http2Stream::WantBody(bool want) {
+  if (want == body_wanted_) return;
+  body_wanted_ = want;
+  if (tunnel_) {
+    if (want && (!in_.empty() || ended_)) connection_.PumpSoon();
+    return;
+  }
+  if (want) {
+    read_deadline_.SetAfter(connection_.config().timeouts.body);
+  } else {
+    read_deadline_.Clear();
+  }
+}
+
+// ---- the answer
+
+bool Http2Stream::SendInterim(const ResponseHead& head) {
+  std::vector<HeaderField> fields;
+  std::vector<std::string> texts;
+  ListResponseFields(head, ForwardResponse{}, &fields, &texts);
+  connection_.session().RespondInterim(id_, head.status, fields);
+  return connection_.Pump();
+}
+
+bool Http2Stream::BeginResponse(const ResponseHead& head, const ForwardResponse& forward,
+                                bool keep) {
+  ForwardResponse mine = forward;
+  mine.framing = {head.body, head.content_length};
+  std::vector<HeaderField> fields;
+  std::vector<std::string> texts;
+  ListResponseFields(head, mine, &fields, &texts);
+  int status = head.status;
+  // To a client that asked for a tunnel any 2xx is one (RFC 8441 5): this is none.
+  if (request_->tunnel && status / 100 == 2) status = 502;
+  connection_.session().Respond(id_, status, fields, head.body != BodyKind::kNone);
+  if (head.body == BodyKind::kNone) all_given_ = true;
+  return keep;
+}
+
+bool Http2Stream::SendBody(std::vector<iovec>* pieces, bool last,
+                           std::span<const HeaderField> trailers) {
+  for (const iovec& piece : *pieces) {
+    out_.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+  }
+  if (last) {
+    last_ = true;
+    for (const HeaderField& trailer : trailers) {
+      if (MayBeTrailer(trailer.name)) trailers_.emplace_back(trailer.name, trailer.value);
+    }
+  }
+  return Push();
+}
+
+bool Http2Stream::Push() {
+  connection_.session().Resume(id_);
+  const bool good = connection_.Pump();
+  blocked_ = output_full();
+  if (blocked_) write_deadline_.SetAfter(connection_.config().timeouts.write);
+  return good;
+}
+
+bool Http2Stream::SendAnswer(const Answer& answer, bool head_only, bool, WallTime now) {
+  std::vector<HeaderField> fields;
+  std::vector<std::string> texts;
+  ListAnswerFields(answer, now, &fields, &texts);
+  if (!head_only) out_.append(BodyToSend(answer));
+  last_ = true;
+  connection_.session().Respond(id_, answer.status, fields, !out_.empty());
+  all_given_ = out_.empty();
+  return Push();
+}
+
+Http2Part Http2Stream::GiveBody(std::span<char> into, std::vector<HeaderField>* trailers) {
+  const std::size_t size = std::min(into.size(), out_.size() - sent_);
+  if (size > 0) std::memcpy(into.data(), out_.data() + sent_, size);
+  sent_ += size;
+  const bool empty = sent_ == out_.size();
+  if (empty) {
+    out_.clear();
+    sent_ = 0;
+    write_deadline_.Clear();
+  } else if (write_deadline_.armed()) {
+    write_deadline_.SetAfter(connection_.config().timeouts.write);  // it takes some
+  }
+  const bool last = last_ && empty;
+  if (last) {
+    all_given_ = true;
+    for (const auto& [name, value] : trailers_) trailers->push_back({name, value});
+  }
+  return {size, last};
+}
+
+bool Http2Stream::TakeEarlyAnswer() {
+  const bool early = finished_ && all_given_ && !ended_ && !stopped_;
+  stopped_ = stopped_ || early;
+  return early;
+}
+
+void Http2Stream::OnDrained() {
+  if (!blocked_) return;
+  blocked_ = false;
+  if (!closed_ && !finished_) exchange_.OnClientWritable();
+}
+
+void Http2Stream::FinishExchange(bool) {
+  finished_ = true;
+  body_wanted_ = false;
+  read_deadline_.Clear();
+  if (!in_.empty()) {
+    const std::size_t left = in_.size();
+    in_.clear();
+    given_ = 0;
+    Free(left);
+  }
+  if (session_closed_) connection_.Bury(id_);
+  if (!ended_) connection_.PumpSoon();  // and tells the client to stop
+}
+
+void Http2Stream::Close(bool reset) {
+  if (closed_) return;
+  if (!reset && tunnel_ && ended_ && last_) {
+    finished_ = true;  // both sides have ended as they should: nothing is left to tell
+    return connection_.PumpSoon();
+  }
+  connection_.session().Reset(id_, reset ? Http2Error::kInternal : Http2Error::kCancel);
+  closed_ = true;
+  LetGo();
+  connection_.PumpSoon();
+}
+
+void Http2Stream::OnGone() {
+  if (closed_) return;
+  closed_ = true;  // Close, which may follow, has nothing left to do
+  if (!finished_ && exchange_.active()) exchange_.OnClientGone();
+  LetGo();
+}
+
+bool Http2Stream::OnSessionClosed() {
+  session_closed_ = true;
+  return finished_ || closed_;
+}
+
+void Http2Stream::LetGo() {
+  read_deadline_.Clear();
+  write_deadline_.Clear();
+  exchange_.OnConnectionClosed();
+}
+
+// ---- a tunnel
+
+bool Http2Stream::EnterTunnel(const ResponseHead& head, const ForwardResponse& forward,
+                              std::string_view early) {
+  tunnel_ = true;
+  std::vector<HeaderField> fields;
+  std::vector<std::string> texts;
+  ListResponseFields(head, forward, &fields, &texts);
+  std::erase_if(fields, [](const HeaderField& field) {
+    return SameName(field.name, "sec-websocket-accept");  // of the key that we made up
+  });
+  connection_.session().Respond(id_, 200, fields, true);
+  out_.append(early);
+  TouchTunnel();
+  return Push();
+}
+
+IoResult Http2Stream::ReadTunnel(std::span<char> into) {
+  if (in_.empty()) return {ended_ ? IoStatus::kEnd : IoStatus::kWouldBlock, 0};
+  const std::size_t size = std::min(into.size(), in_.size());
+  std::memcpy(into.data(), in_.data(), size);
+  in_.erase(0, size);
+  Free(size);
+  return {IoStatus::kOk, size};
+}
+
+bool Http2Stream::WriteTunnel(std::string_view bytes) {
+  out_.append(bytes);
+  return Push();
+}
+
+void Http2Stream::EndTunnelOutput() {
+  last_ = true;
+  Push();
+}
+
+void Http2Stream::TouchTunnel() {
+  read_deadline_.SetAfter(connection_.config().timeouts.tunnel);
+}
+
+// ---- time
+
+void Http2Stream::OnReadExpired(void* self) {
+  auto& stream = *static_cast<Http2Stream*>(self);
+  stream.worker().counters.timeouts_client.Add();
+  if (stream.tunnel_) return stream.exchange_.OnClientTimeout();
+  stream.exchange_.OnBodyTimeout();
+}
+
+void Http2Stream::OnWriteExpired(void* self) {
+  auto& stream = *static_cast<Http2Stream*>(self);
+  stream.worker().counters.timeouts_client.Add();
+  if (stream.exchange_.active()) return stream.exchange_.OnClientTimeout();
+  stream.Close(true);
+}
+
+}  // namespace spillway
