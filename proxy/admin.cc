@@ -7,9 +7,9 @@
 #include <event2/keyvalq_struct.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <utility>
 
+#include "proxy/files.h"
 #include "proxy/http1.h"
 #include "proxy/socket.h"
 
@@ -19,7 +19,7 @@ namespace {
 constexpr int kTimeoutSeconds = 10;
 constexpr ev_ssize_t kMostHead = 16 * 1024;
 constexpr ev_ssize_t kMostBody = 64 * 1024;
-constexpr std::size_t kShortestToken = 8;
+constexpr std::size_t kShortestToken = 8, kLongestToken = 4096;
 
 struct Place {
   KernelAddress address;
@@ -189,16 +189,17 @@ Result<std::unique_ptr<AdminServer>> AdminServer::Open(Loop& loop, AdminControls
 }
 
 Result<std::string> ReadTokenFile(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  if (!file || !std::getline(file, line)) return Fail(path + ": cannot be read, or is empty");
+  const Result<std::string> text = SystemFiles().Read(path);
+  if (!text) return Fail("cannot read token '" + path + "': " + text.error().message);
+  std::string line = text->substr(0, text->find('\n'));
   const std::size_t begin = line.find_first_not_of(" \t\r");
   const std::size_t end = line.find_last_not_of(" \t\r");
-  if (begin != std::string::npos) line = line.substr(begin, end - begin + 1);
-  if (begin == std::string::npos || line.size() < kShortestToken) {
-    return Fail(path + ": the token must have at least 8 characters");
+  line = begin == std::string::npos ? "" : line.substr(begin, end - begin + 1);
+  if (line.size() < kShortestToken || line.size() > kLongestToken) {
+    return Fail("the token in the first line of '" + path + "' has " + std::to_string(line.size()) +
+                " characters; expected " + std::to_string(kShortestToken) + " to " +
+                std::to_string(kLongestToken));
   }
-  if (line.size() > 4096) return Fail(path + ": the token is longer than 4096 characters");
   return line;
 }
 

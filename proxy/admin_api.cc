@@ -145,6 +145,16 @@ std::string Decode(std::string_view text, bool plus_is_space) {
   return out;
 }
 
+// Where an order asks for more time than the toggle's max_on gives: what it got.
+std::string NoteOnTime(const AdminControls& server, const std::string& name, Duration asked) {
+  for (const ToggleConfig& toggle : server.generation().config.toggles) {
+    if (toggle.name != name || toggle.max_on == Duration(0) || asked <= toggle.max_on) continue;
+    return "cut to " + FormatDuration(toggle.max_on) +
+           " by max_on of this toggle; asked for were " + FormatDuration(asked);
+  }
+  return {};
+}
+
 // What a flip says: `on`, `for`, `reason`; from the query, then from the body.
 struct FlipOrder {
   std::optional<bool> on;
@@ -261,7 +271,11 @@ AdminReply AdminApi::FlipToggle(const AdminRequest& request, const std::string& 
       server_.SetToggle(name, *order->on, order->hold, "admin", order->reason);
   if (!done) return AdminError(400, done.error().message);
   for (const ToggleStatus& toggle : server_.toggles()) {
-    if (toggle.name == name) return JsonReply(ViewToggle(toggle));
+    if (toggle.name != name) continue;
+    Json json = ViewToggle(toggle);
+    const std::string note = order->hold ? NoteOnTime(server_, name, *order->hold) : "";
+    if (!note.empty()) json["note"] = note;
+    return JsonReply(json);
   }
   return AdminError(404, "there is no toggle '" + name + "'");
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "proxy/generation.h"
+#include "proxy/toggles.h"
 #include "proxy/version.h"
 #include "proxy/wall_time.h"
 
@@ -29,6 +30,18 @@ const char* BalanceName(Balance balance) {
       return "least_requests";
     case Balance::kHash:
       return "hash";
+  }
+  return "";
+}
+
+const char* ChallengeName(ChallengeKind kind) {
+  switch (kind) {
+    case ChallengeKind::kCookie:
+      return "cookie";
+    case ChallengeKind::kRefresh:
+      return "refresh";
+    case ChallengeKind::kProofOfWork:
+      return "pow";
   }
   return "";
 }
@@ -105,6 +118,7 @@ Json ViewPoolConfig(const PoolConfig& pool) {
   if (pool.health_check) {
     const HealthCheckConfig& check = *pool.health_check;
     json["health_check"] = {{"path", check.path},
+                            {"host", check.host},
                             {"interval", FormatDuration(check.interval)},
                             {"timeout", FormatDuration(check.timeout)},
                             {"rise", check.rise},
@@ -120,6 +134,8 @@ Json ViewPoolConfig(const PoolConfig& pool) {
                      {"budget", fmt::format("{}%", pool.retries.budget)}};
   json["keep_alive"] = {{"connections", pool.keep_alive.connections},
                         {"idle", FormatDuration(pool.keep_alive.idle)}};
+  json["host"] = pool.host;
+  json["response_head"] = pool.response_head.count;
   json["errors"] = {{"hide", pool.errors.hide}, {"own_page", !pool.errors.page.empty()}};
   return json;
 }
@@ -227,13 +243,33 @@ Json ViewConfig(const AdminControls& server) {
   json["admin"] = {{"address", config.admin.address ? config.admin.address->text : "off"},
                    {"token_file", config.admin.token_file}};
   json["clients"] = ViewClients(config.clients);
+  const ChallengeDemand& demand = config.challenge.defaults;
   json["challenge"] = {{"key_file", config.challenge.key_file},
-                       {"cookie", config.challenge.cookie}};
+                       {"cookie", config.challenge.cookie},
+                       {"kind", ChallengeName(demand.kind)},
+                       {"bits", demand.bits},
+                       {"pass", FormatDuration(demand.pass)}};
   json["pools"] = Json::array();
   for (const PoolConfig& pool : config.pools) json["pools"].push_back(ViewPoolConfig(pool));
   json["rules"] = config.policy->rules().size();
-  json["limits"] = config.policy->limits().size();
-  json["toggles"] = config.policy->toggles().size();
+  json["limits"] = Json::array();
+  for (const LimitInfo& limit : config.policy->limits()) {
+    json["limits"].push_back({{"name", limit.name},
+                              {"key", limit.key},
+                              {"rate", FormatRate(limit.spec.rate)},
+                              {"burst", limit.spec.burst},
+                              {"keys", limit.spec.keys},
+                              {"parent_share", limit.spec.parent_share}});
+  }
+  json["toggles"] = Json::array();
+  for (const ToggleConfig& toggle : config.toggles) {
+    json["toggles"].push_back({{"name", toggle.name},
+                               {"description", toggle.description},
+                               {"default", toggle.initial ? "on" : "off"},
+                               {"signal", toggle.signal == 0 ? "" : SignalName(toggle.signal)},
+                               {"file", toggle.file},
+                               {"max_on", FormatDuration(toggle.max_on)}});
+  }
   return json;
 }
 

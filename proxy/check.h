@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `spillway check`: the same loading as at the start, and a look at every file that is only opened
-// then.
+// `spillway check`: the same loading as at the start, which looks at every file that is opened
+// later.
 #pragma once
 
 #include <string>
@@ -10,9 +10,13 @@
 
 namespace spillway {
 
-// "12 rules, 2 pools, 1 limit, 3 toggles, 1 listener", or everything that is wrong, a line or more
-// each.
-Result<std::string> CheckConfig(const std::string& path, const Environment& environment);
+struct Checked {
+  std::string summary;   // "12 rules, 2 pools, 1 limit, 3 toggles, 1 listener"
+  std::string warnings;  // a line or more each; empty: none
+};
+
+// The error is everything that is wrong, a line or more each.
+Result<Checked> CheckConfig(const std::string& path, const Environment& environment);
 
 std::string Summarise(const Config& config);
 

@@ -34,7 +34,7 @@ Signals to `run`: HUP reload, TERM drain and exit, INT exit at once; USR1, USR2 
 
 // What was typed, and what the environment says where nothing was.
 struct Options {
-  std::string config;
+  std::string config, run_file;
   std::vector<std::string> check_files;
   std::string admin, token_file;
   CtlOrder order;
@@ -58,7 +58,8 @@ std::string ConfigPath(const Options& options, const CliWorld& world) {
 int Run(const Options& options, const CliWorld& world) {
   log::Init(log::Level::kInfo);
   Loop loop;
-  Server server(loop, {ConfigPath(options, world), world.environment, world.seed});
+  const std::string path = options.run_file.empty() ? ConfigPath(options, world) : options.run_file;
+  Server server(loop, {path, world.environment, world.seed});
   if (const Result<void> started = server.Start(); !started) {
     const std::string& why = started.error().message;
     world.err << (why.find('\n') == std::string::npos ? "spillway: " + why + "\n" : why);
@@ -73,13 +74,14 @@ int Check(const Options& options, const CliWorld& world) {
   if (files.empty()) files.push_back(ConfigPath(options, world));
   int code = kDone;
   for (const std::string& file : files) {
-    const Result<std::string> summary = CheckConfig(file, world.environment);
+    const Result<Checked> checked = CheckConfig(file, world.environment);
     const std::string name = file.empty() ? "environment" : file;
-    if (summary) {
-      world.out << name << ": ok (" << *summary << ")\n";
+    if (checked) {
+      world.err << checked->warnings;
+      world.out << name << ": ok (" << checked->summary << ")\n";
       continue;
     }
-    const std::string& why = summary.error().message;
+    const std::string& why = checked.error().message;
     world.err << why << (why.ends_with('\n') ? "" : "\n");
     code = kFailed;
   }
@@ -184,10 +186,10 @@ int Kinds(const Options& options, const CliWorld& world) {
   return kDone;
 }
 
-void AddConfigOption(CLI::App* command, Options* options) {
-  command->add_option("-c,--config", options->config,
-                      "configuration file (default: $SPILLWAY_CONFIG, then "
-                      "/etc/spillway/spillway.yaml, then the environment alone)");
+CLI::Option* AddConfigOption(CLI::App* command, Options* options) {
+  return command->add_option("-c,--config", options->config,
+                             "configuration file (default: $SPILLWAY_CONFIG, then "
+                             "/etc/spillway/spillway.yaml, then the environment alone)");
 }
 
 void AddAdminOptions(CLI::App* command, Options* options) {
@@ -230,6 +232,22 @@ void AddCtl(CLI::App* app, Options* options) {
   add("drain", "finish what is under way, then exit");
 }
 
+// What CLI11 does not say of a missing subcommand: which word stands in its place, and which could.
+std::string MissingCommand(const CLI::App& app) {
+  const auto parsed = app.get_subcommands();
+  const CLI::App& parent = parsed.empty() ? app : *parsed.front();
+  std::vector<std::string> legal;
+  for (const CLI::App* command : parent.get_subcommands([](const CLI::App*) { return true; })) {
+    legal.push_back(command->get_name());
+  }
+  const std::string whose = parsed.empty() ? "" : parent.get_name() + " ";
+  for (const std::string& word : app.remaining(true)) {
+    if (word.starts_with("-")) continue;
+    return "there is no command " + Quote(whose + word) + ExpectedOneOf(word, legal);
+  }
+  return "the command is missing: spillway " + whose + "..." + ExpectedOneOf("", legal);
+}
+
 }  // namespace
 
 int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
@@ -239,7 +257,8 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   app.set_version_flag("-V,--version", "spillway " + std::string(Version()));
   app.require_subcommand(1);
   CLI::App* run = app.add_subcommand("run", "serve");
-  AddConfigOption(run, &options);
+  run->add_option("FILE", options.run_file, "the same as -c FILE")
+      ->excludes(AddConfigOption(run, &options));
   CLI::App* check = app.add_subcommand("check", "say all that is wrong with configuration files");
   check->add_option("FILE", options.check_files, "files (default: the one `run` would take)");
   AddCtl(&app, &options);
@@ -251,6 +270,16 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   kinds->add_flag("--tsv", options.kinds_tsv, "as tab-separated values");
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 wants it
+  } catch (const CLI::RequiredError& error) {
+    const auto parsed = app.get_subcommands();
+    const CLI::App& last = parsed.empty() ? app : *parsed.front();
+    const bool of_command = last.get_require_subcommand_min() > 0 && last.get_subcommands().empty();
+    if (of_command) {
+      world.err << MissingCommand(app) << "\nRun with --help for more information.\n";
+    } else {
+      app.exit(error, world.out, world.err);
+    }
+    return kUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error, world.out, world.err) == 0 ? kDone : kUsage;
   }

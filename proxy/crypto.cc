@@ -51,9 +51,9 @@ std::string RandomBytes(std::size_t size) {
 
 Result<std::string> LoadKey(const FileSource& files, const std::string& path) {
   auto key = files.Read(path);
-  if (!key) return Fail("the challenge key " + path + ": " + key.error().message);
+  if (!key) return Fail("cannot read challenge key '" + path + "': " + key.error().message);
   if (key->size() < kLeastKey || key->size() > kMostKey) {
-    return Fail("the challenge key " + path + " has " + std::to_string(key->size()) +
+    return Fail("the challenge key in '" + path + "' has " + std::to_string(key->size()) +
                 " bytes; expected " + std::to_string(kLeastKey) + " to " +
                 std::to_string(kMostKey));
   }

@@ -164,7 +164,10 @@ Call CallFor(const CtlOrder& order) {
 std::string FormatForPeople(const std::string& verb, const Json& answer) {
   if (verb == "status") return FormatStatus(answer);
   if (verb == "toggles") return FormatToggles(At(answer, "toggles"));
-  if (verb == "toggle") return FormatToggles(Json::array({answer}));
+  if (verb == "toggle") {
+    const std::string note = Show(answer, "note");
+    return FormatToggles(Json::array({answer})) + (note.empty() ? "" : note + "\n");
+  }
   if (verb == "pools") return FormatPools(At(answer, "pools"));
   if (verb == "rules") {
     return FormatList(At(answer, "rules"), {{"RULE", "name"},
@@ -203,6 +206,11 @@ int RunCtl(const CtlOrder& order, const SocketAddress& admin, const std::string&
   if (answer->status >= 300 || !json) {
     std::string why = json ? TextAt(*json, "error") : "";
     if (why.empty()) why = fmt::format("the admin address answered with status {}", answer->status);
+    if (answer->status == 401) {
+      why += token.empty() ? "; name its file with --token-file FILE, or with -c FILE the "
+                             "configuration whose admin.token_file it is"
+                           : "; the one that was sent is not the one that is set there";
+    }
     err << why << (why.ends_with('\n') ? "" : "\n");
     return kCtlRefused;
   }

@@ -259,7 +259,7 @@ void Exchange::CarryOut() {
     return Reply(RedirectAnswer(*redirect, answer_context()), Decision::kRedirect);
   }
   if (const auto* respond = std::get_if<Respond>(&action)) {
-    return Reply(RespondAnswer(*respond), Decision::kRespond);
+    return Reply(RespondAnswer(*respond, answer_context()), Decision::kRespond);
   }
   decision_ = Decision::kDrop;
   Account("dropped by rule");

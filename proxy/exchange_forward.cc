@@ -73,9 +73,10 @@ void Exchange::PickServer() {
   lease_ = local.Pick(key, worker_.chance.Next(), tried_, worker_.loop.now());
   if (!lease_) {
     generation_->pool_counters[verdict_.pool]->no_server.Add();
-    end_ = "no server";
-    return Reply(UpstreamErrorAnswer(503, config.errors.page, answer_context()),
-                 Decision::kUpstreamError);
+    end_ = local.empty() ? "no server" : "no healthy server";
+    AnswerContext context = answer_context();
+    context.shortage = local.empty() ? Shortage::kServers : Shortage::kHealth;
+    return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
   }
   ++tries_;
   lease_->requests.fetch_add(1, std::memory_order_relaxed);

@@ -56,11 +56,13 @@ Answer TroubleAnswer(const Trouble& trouble, Audience audience) {
 }
 
 Trouble TroubleOf(int status, std::string_view detail, const AnswerContext& context) {
+  const bool hidden = status == 404;
   Trouble trouble{.status = status,
-                  .detail = detail,
+                  .detail = hidden ? std::string_view() : detail,
                   .request_id = context.request_id,
-                  .rule = context.rule,
+                  .rule = hidden ? std::string_view() : context.rule,
                   .limit = {},
+                  .shortage = context.shortage,
                   .retry_seconds = 0};
   if (context.retry_after > Duration{0} && (status == 429 || status == 503)) {
     trouble.retry_seconds = RetrySeconds(context.retry_after, context.chance);
@@ -199,6 +201,7 @@ Answer ErrorAnswer(int status, std::string_view detail, const AnswerContext& con
 
 Answer OverLimitAnswer(const OverLimit& action, std::span<const LimitOutcome> limits,
                        std::span<const LimitInfo> names, const AnswerContext& context) {
+  if (action.status == 404) return ErrorAnswer(404, {}, context);
   Trouble trouble = TroubleOf(action.status, {}, context);
   for (const LimitOutcome& outcome : limits) {
     if (outcome.state.allowed || outcome.limit >= names.size()) continue;
@@ -242,22 +245,24 @@ Answer RedirectAnswer(const Redirect& action, const AnswerContext& context) {
   return answer;
 }
 
-Answer RespondAnswer(const Respond& action) {
+Answer RespondAnswer(const Respond& action, const AnswerContext& context) {
   Answer answer;
   answer.status = action.status;
   answer.content_type =
       action.content_type.empty() ? "text/plain; charset=utf-8" : action.content_type;
   answer.body = action.body;
-  bool cacheable = false;
+  bool cacheable = false, own_id = context.request_id.empty();
   if (action.headers != nullptr) {
     for (const HeaderToSet& field : *action.headers) {
       const Field kind = ClassifyField(field.name);
       if (kind == Field::kContentType) continue;  // said above, by its own key
       cacheable |= kind == Field::kCacheControl;
+      own_id |= kind == Field::kXRequestId;
       answer.headers.emplace_back(field.name, field.value);
     }
   }
   if (!cacheable) answer.headers.emplace_back("Cache-Control", "no-store");
+  if (!own_id) answer.headers.emplace_back("X-Request-Id", context.request_id);
   return answer;
 }
 

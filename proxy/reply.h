@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/http1.h"
+#include "proxy/reply_page.h"
 #include "spillway/policy.h"
 #include "spillway/units.h"
 #include "spillway/verdict.h"
@@ -33,21 +34,25 @@ struct Answer {
 struct AnswerContext {
   Audience audience = Audience::kClient;
   std::string_view request_id{};
-  std::string_view rule{};   // the rule's name, or empty; never its conditions
-  std::uint64_t chance = 0;  // random bits, for the jitter of Retry-After (+0..20 %)
-  Duration retry_after{0};   // for a 429 or 503 of ErrorAnswer and UpstreamErrorAnswer; 0: not said
+  std::string_view rule{};                  // the rule's name, or empty; never its conditions
+  Shortage shortage = Shortage::kCapacity;  // what a 503 is for want of
+  std::uint64_t chance = 0;                 // random bits, for the jitter of Retry-After (+0..20 %)
+  Duration retry_after{0};  // for a 429 or 503 of ErrorAnswer and UpstreamErrorAnswer; 0: not said
 };
 
-// 4xx and 5xx with our own page or problem document (RFC 9457), Cache-Control: no-store.
+// 4xx and 5xx with our own page or problem document (RFC 9457), Cache-Control: no-store. A 404 is
+// like any other 404, with neither `detail` nor rule: who hides a path does not say so.
 Answer ErrorAnswer(int status, std::string_view detail, const AnswerContext& context);
-// 429 (or the rule's status) with Retry-After, RateLimit, RateLimit-Policy (see peers 4.2).
+// 429 (or the rule's status) with Retry-After, RateLimit, RateLimit-Policy (see peers 4.2). With
+// 404 it is a plain one, as above.
 Answer OverLimitAnswer(const OverLimit& action, std::span<const LimitOutcome> limits,
                        std::span<const LimitInfo> names, const AnswerContext& context);
 // The fields RateLimit and RateLimit-Policy for the limits a request was charged against.
 void AppendRateLimitFields(std::span<const LimitOutcome> limits, std::span<const LimitInfo> names,
                            std::vector<std::pair<std::string, std::string>>* headers);
 Answer RedirectAnswer(const Redirect& action, const AnswerContext& context);
-Answer RespondAnswer(const Respond& action);
+// An X-Request-Id of the rule's own goes before ours.
+Answer RespondAnswer(const Respond& action, const AnswerContext& context);
 // A page that an operator gave (errors.page), or the built-in one when it is empty.
 Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContext& context);
 

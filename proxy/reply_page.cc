@@ -10,7 +10,21 @@ struct Words {
   std::string_view title, text;
 };
 
-Words WordsFor(int status) {
+Words WordsFor(Shortage shortage) {
+  switch (shortage) {
+    case Shortage::kCapacity:
+      break;
+    case Shortage::kServers:
+      return {"Nobody here to answer",
+              "This site knows of no server that could answer requests at the moment."};
+    case Shortage::kHealth:
+      return {"Out of order for the moment",
+              "None of the servers behind this address is well at the moment."};
+  }
+  return {"Very busy right now", "There are more requests than can be answered at the moment."};
+}
+
+Words WordsFor(int status, Shortage shortage) {
   switch (status) {
     case 400:
       return {"That request made no sense", "Something in it could not be understood."};
@@ -39,7 +53,7 @@ Words WordsFor(int status) {
     case 502:
       return {"No answer from the site", "The server behind this address gave no usable answer."};
     case 503:
-      return {"Very busy right now", "There are more requests than can be answered at the moment."};
+      return WordsFor(shortage);
     case 504:
       return {"No answer in time", "The server behind this address took too long to answer."};
     default:
@@ -112,7 +126,7 @@ std::string_view ProblemType(const Trouble& trouble) {
   // Registered problem types of draft-ietf-httpapi-ratelimit-headers.
   if (!trouble.limit.empty())
     return "https://iana.org/assignments/http-problem-types#quota-exceeded";
-  if (trouble.status == 503) {
+  if (trouble.status == 503 && trouble.shortage == Shortage::kCapacity) {
     return "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
   }
   return "about:blank";
@@ -121,7 +135,7 @@ std::string_view ProblemType(const Trouble& trouble) {
 }  // namespace
 
 std::string HtmlPage(const Trouble& trouble) {
-  const Words words = WordsFor(trouble.status);
+  const Words words = WordsFor(trouble.status, trouble.shortage);
   std::string page =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
@@ -158,8 +172,8 @@ std::string ProblemDocument(const Trouble& trouble) {
   AppendJsonText(ProblemType(trouble), &json);
   AppendMember("title", ReasonPhrase(trouble.status), &json);
   json += ",\"status\":" + std::to_string(trouble.status);
-  AppendMember("detail", trouble.detail.empty() ? WordsFor(trouble.status).text : trouble.detail,
-               &json);
+  const std::string_view usual = WordsFor(trouble.status, trouble.shortage).text;
+  AppendMember("detail", trouble.detail.empty() ? usual : trouble.detail, &json);
   AppendMember("request_id", trouble.request_id, &json);
   AppendMember("rule", trouble.rule, &json);
   if (!trouble.limit.empty()) {

@@ -10,13 +10,21 @@
 
 namespace spillway {
 
+// Why a request cannot be answered at the moment.
+enum class Shortage : std::uint8_t {
+  kCapacity,  // more requests than can be borne
+  kServers,   // the pool has none: its names have no addresses
+  kHealth,    // by the health checks none is well
+};
+
 struct Trouble {
   int status = 500;
   std::string_view detail;  // one sentence; empty: the status's own
   std::string_view request_id;
-  std::string_view rule;            // a name, or empty
-  std::string_view limit;           // the exceeded limit's name, or empty
-  std::uint64_t retry_seconds = 0;  // 0: not said
+  std::string_view rule;                    // a name, or empty
+  std::string_view limit;                   // the exceeded limit's name, or empty
+  Shortage shortage = Shortage::kCapacity;  // of a 503
+  std::uint64_t retry_seconds = 0;          // 0: not said
 };
 
 std::string HtmlPage(const Trouble& trouble);  // under 2 kB, nothing to load

@@ -12,13 +12,13 @@
 #include "proxy/check.h"
 #include "proxy/cpus.h"
 #include "proxy/crypto.h"
-#include "proxy/files.h"
 #include "proxy/generation_builder.h"
 #include "proxy/listeners.h"
 #include "proxy/log.h"
 #include "proxy/pool_keeper.h"
 #include "proxy/resolver.h"
 #include "proxy/toggle_keeper.h"
+#include "proxy/trial_files.h"
 #include "proxy/version.h"
 #include "proxy/worker.h"
 
@@ -297,7 +297,7 @@ Result<void> Server::Start() {
   Impl& impl = *impl_;
   impl.constants.descriptors = RaiseDescriptorLimit();
   impl.constants.hash_seed = SeedFor(impl.options.seed, "limit keys");
-  auto config = LoadConfig(impl.options.config_path, SystemFiles(), impl.options.environment);
+  auto config = LoadConfig(impl.options.config_path, TrialFiles(), impl.options.environment);
   if (!config) return Fail(Format(config.error()));
   log::SetLevel(LevelOf(config->log_level));
   impl.constants.workers = config->workers != 0 ? config->workers : AvailableCpus();
@@ -327,7 +327,7 @@ Result<void> Server::Reload(std::string_view who) {
   if (impl.phase != Impl::Phase::kServing) return Fail("not while draining");
   ReloadStatus& status = impl.reload_status;
   status.when = impl.loop.wall_now();
-  auto config = LoadConfig(impl.options.config_path, SystemFiles(), impl.options.environment);
+  auto config = LoadConfig(impl.options.config_path, TrialFiles(), impl.options.environment);
   const std::uint32_t asked_workers = config ? config->workers : 0;
   Result<Impl::Prepared> prepared =
       config ? impl.Prepare(std::move(*config)) : Fail(Format(config.error()));
@@ -355,7 +355,9 @@ Result<void> Server::Reload(std::string_view who) {
 }
 
 Result<std::string> Server::Check() const {
-  return CheckConfig(impl_->options.config_path, impl_->options.environment);
+  Result<Checked> checked = CheckConfig(impl_->options.config_path, impl_->options.environment);
+  if (!checked) return Fail(checked.error().message);
+  return std::move(checked->summary);
 }
 
 Result<void> Server::SetToggle(const std::string& name, bool on, std::optional<Duration> hold,

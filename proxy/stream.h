@@ -47,6 +47,11 @@ class TlsContext {
   std::unique_ptr<Impl> impl_;
 };
 
+// Whether the files can be served with, each told by itself; the key is compared with the
+// certificate unless that is empty.
+Result<void> TryCertificate(const std::string& certificate);
+Result<void> TryKey(const std::string& key, const std::string& certificate);
+
 class Stream {
  public:
   explicit Stream(Fd fd) : fd_(std::move(fd)) {}

@@ -144,11 +144,12 @@ int ChooseCertificate(SSL* ssl, int*, void* table) {
 }
 
 // All contexts of a listener are alike but for the certificate: SNI exchanges only that.
-Owned<SSL_CTX> NewContext(int min_version, bool http2) {
+Owned<SSL_CTX> NewContext(const TlsConfig& config) {
   Owned<SSL_CTX> owned(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* context = owned.get();
   if (context == nullptr) return nullptr;
-  SSL_CTX_set_min_proto_version(context, min_version >= 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_min_proto_version(context,
+                                config.min_version >= 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // RELEASE_BUFFERS: an idle connection keeps no record buffers, 34 KiB each.
@@ -159,7 +160,7 @@ Owned<SSL_CTX> NewContext(int min_version, bool http2) {
   static constexpr unsigned char kId[] = "spillway";
   SSL_CTX_set_session_id_context(context, kId, sizeof(kId) - 1);
   // The callback only asks whether there is an argument.
-  SSL_CTX_set_alpn_select_cb(context, &ChooseProtocol, http2 ? context : nullptr);
+  SSL_CTX_set_alpn_select_cb(context, &ChooseProtocol, config.http2 ? context : nullptr);
   if (SSL_CTX_set_cipher_list(context, kSuites12) != 1 ||
       SSL_CTX_set1_groups_list(context, kGroups) != 1) {
     return nullptr;
@@ -167,13 +168,20 @@ Owned<SSL_CTX> NewContext(int min_version, bool http2) {
   return owned;
 }
 
-Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, int min_version, bool http2) {
+Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, const TlsConfig& config) {
   ERR_clear_error();
-  Owned<SSL_CTX> context = NewContext(min_version, http2);
+  Owned<SSL_CTX> context = NewContext(config);
   if (!context) return Fail(fmt::format("cannot set up TLS: {}", TakeReason()));
-  if (SSL_CTX_use_certificate_chain_file(context.get(), files.certificate.c_str()) != 1) {
-    return Fail(fmt::format("cannot read certificate '{}': {}", files.certificate, TakeReason()));
+  if (SSL_CTX_use_certificate_chain_file(context.get(), path.c_str()) != 1) {
+    return Fail(fmt::format("cannot read certificate '{}': {}", path, TakeReason()));
   }
+  return context;
+}
+
+Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, const TlsConfig& config) {
+  auto context_or_error = LoadCertificate(files.certificate, config);
+  if (!context_or_error) return context_or_error;
+  Owned<SSL_CTX> context = std::move(*context_or_error);
   auto key = ReadKey(files.key);
   if (!key) return tl::unexpected(std::move(key.error()));
   if (X509_check_private_key(SSL_CTX_get0_certificate(context.get()), key->get()) != 1 ||
@@ -200,6 +208,24 @@ void AddNames(X509* certificate, SSL_CTX* context, NameTable* table) {
 
 }  // namespace
 
+Result<void> TryCertificate(const std::string& certificate) {
+  const auto context = LoadCertificate(certificate, {});
+  if (!context) return Fail(context.error().message);
+  return {};
+}
+
+Result<void> TryKey(const std::string& key, const std::string& certificate) {
+  ERR_clear_error();
+  if (certificate.empty()) {
+    const auto read = ReadKey(key);
+    if (!read) return Fail(read.error().message);
+    return {};
+  }
+  const auto context = LoadContext({certificate, key}, {});
+  if (!context) return Fail(context.error().message);
+  return {};
+}
+
 struct TlsContext::Impl {
   Owned<SSL_CTX> first;
 };
@@ -210,7 +236,7 @@ TlsContext::~TlsContext() = default;
 Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& config) {
   std::vector<Owned<SSL_CTX>> contexts;
   for (const TlsCertificate& files : config.certificates) {
-    auto context = LoadContext(files, config.min_version, config.http2);
+    auto context = LoadContext(files, config);
     if (!context) return tl::unexpected(std::move(context.error()));
     contexts.push_back(std::move(*context));
   }

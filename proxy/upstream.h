@@ -131,6 +131,8 @@ class PoolLocal {
   // member, or the active checks find none healthy: the caller answers 503.
   Lease Pick(std::uint64_t key, std::uint64_t chance, std::span<const Endpoint* const> tried,
              TimePoint now);
+  // As the last Pick saw the pool: it has no member at all.
+  bool empty() const { return members_ == nullptr || members_->empty(); }
 
  private:
   std::optional<std::size_t> Choose(std::uint64_t key, std::uint64_t chance);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "rules/kind_row.h"
+#include "rules/loader.h"
 #include "rules/scalars.h"
 #include "rules/text_index.h"
 
@@ -38,14 +39,14 @@ void SetFinal(ActionReader& reader, const yaml::Node& key, FinalAction final_act
   reader.final_text->action = final_action;
 }
 
-// Reports keys of a map other than the legal ones, and things that are no map. True when it is a
-// map.
-bool ExpectMap(const yaml::Node& node, std::initializer_list<std::string_view> legal) {
+// Reports keys of a map other than the legal ones, and things that are no map, by an example of
+// one. True when it is a map.
+bool ExpectMap(const yaml::Node& node, std::initializer_list<std::string_view> legal,
+               std::string_view example) {
   const std::vector<std::string> names(legal.begin(), legal.end());
   if (!node.is_map()) {
-    std::string list;
-    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-    node.Fail("expected a map of " + list + ", found " + std::string(KindName(node.kind())));
+    node.Fail("expected a map such as " + std::string(example) + ", found " +
+              (node.is_scalar() ? yaml::Quote(node.text()) : std::string(KindName(node.kind()))));
     return false;
   }
   for (const auto& [key, unused] : node.Entries()) {
@@ -116,7 +117,11 @@ void ReadDrop(ActionReader& reader, const yaml::Node& key, const yaml::Node& arg
 
 void ReadDeny(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
   Deny deny;
-  if (!Bare(argument) && ExpectMap(argument, {"status"})) {
+  // `deny: 404`: what was meant is clear, how it is written is not.
+  const bool number = ParseInteger(argument.text()).has_value();
+  const std::string example =
+      "{ status: " + (number ? std::string(argument.text()) : std::string("403")) + " }";
+  if (!Bare(argument) && ExpectMap(argument, {"status"}, example)) {
     ReadStatus(argument.Get("status"), 400, 599, &deny.status);
   }
   SetFinal(reader, key, deny);
@@ -134,7 +139,8 @@ void ReadChallenge(ActionReader& reader, const yaml::Node& key, const yaml::Node
   ChallengeDemand demand = reader.scope.challenge_defaults;
   if (argument.is_scalar() && !Bare(argument)) {
     ReadChallengeKind(argument, &demand.kind);
-  } else if (!Bare(argument) && ExpectMap(argument, {"kind", "bits", "pass"})) {
+  } else if (!Bare(argument) &&
+             ExpectMap(argument, {"kind", "bits", "pass"}, "{ kind: pow, bits: 16 }")) {
     if (const yaml::Node kind = argument.Get("kind"); !kind.missing()) {
       ReadChallengeKind(kind, &demand.kind);
     }
@@ -166,7 +172,7 @@ void ReadRedirect(ActionReader& reader, const yaml::Node& key, const yaml::Node&
   yaml::Node to = argument;
   bool keep_path = false;
   if (!argument.is_scalar()) {
-    if (!ExpectMap(argument, {"to", "status", "keep_path"})) return;
+    if (!ExpectMap(argument, {"to", "status", "keep_path"}, "{ to: /new, status: 301 }")) return;
     to = argument.Get("to");
     if (const yaml::Node keep = argument.Get("keep_path"); !keep.missing()) {
       keep_path = ReadBool(keep).value_or(false);
@@ -191,30 +197,46 @@ void ReadRedirect(ActionReader& reader, const yaml::Node& key, const yaml::Node&
   reader.final_text->location = to.text();
 }
 
+std::string ReadPage(const RuleScope& scope, const yaml::Node& node) {
+  if (scope.loader != nullptr) return scope.loader->ReadNamed(node, kMaxBody).value_or("");
+  node.Fail("there are no files to be read here");
+  return {};
+}
+
 void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
   constexpr std::string_view kForbidden[] = {
       "connection", "keep-alive", "proxy-connection", "te",          "trailer", "transfer-encoding",
       "upgrade",    "host",       "content-length",   "content-type"};
-  if (!ExpectMap(argument, {"status", "body", "content_type", "headers"})) return;
+  if (!ExpectMap(argument, {"status", "body", "page", "content_type", "headers"},
+                 "{ status: 200, body: \"User-agent: *\" }")) {
+    return;
+  }
   Respond respond;
   ReadStatus(argument.Get("status"), 200, 599, &respond.status);
   SetFinal(reader, key, respond);
   FinalText& text = *reader.final_text;
-  text.content_type = "text/plain; charset=utf-8";
+  const yaml::Node body = argument.Get("body"), page = argument.Get("page");
+  text.content_type = page.missing() ? "text/plain; charset=utf-8" : "text/html; charset=utf-8";
   if (const yaml::Node type = argument.Get("content_type"); !type.missing()) {
     text.content_type = type.text();
     if (!type.is_scalar() || type.text().empty() || !LegalFieldValue(type.text())) {
       type.Fail("expected a media type such as text/html; charset=utf-8");
     }
   }
-  if (const yaml::Node body = argument.Get("body"); !body.missing()) {
+  if (!body.missing() && !page.missing()) {
+    page.Fail("a response has a body or a page, not both");
+  } else if (!body.missing()) {
     text.body = body.text();
-    const bool none = respond.status == 204 || respond.status == 304;
     if (!body.is_scalar() || body.text().size() > kMaxBody) {
       body.Fail("expected a text of at most 1 MiB");
-    } else if (none && !text.body.empty()) {
-      body.Fail("a response with status " + std::to_string(respond.status) + " has no body");
     }
+  } else if (!page.missing()) {
+    text.body = ReadPage(reader.scope, page);
+  }
+  const bool none = respond.status == 204 || respond.status == 205 || respond.status == 304;
+  if (none && !text.body.empty()) {
+    (page.missing() ? body : page)
+        .Fail("a response with status " + std::to_string(respond.status) + " has no body");
   }
   if (const yaml::Node headers = argument.Get("headers"); !headers.missing()) {
     ReadHeaders(headers, kForbidden, &text.header_texts);
@@ -224,7 +246,7 @@ void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& 
 void ReadLimit(ActionReader& reader, const yaml::Node&, const yaml::Node& argument) {
   yaml::Node names = argument;
   if (argument.is_map()) {
-    ExpectMap(argument, {"name", "names", "status"});
+    ExpectMap(argument, {"name", "names", "status"}, "{ name: per-client, status: 429 }");
     ReadStatus(argument.Get("status"), 400, 599, &reader.action.limit_status);
     names = argument.Get(argument.Get("names").missing() ? "name" : "names");
   }
@@ -275,7 +297,8 @@ constexpr KindRow<ActionFunction> kActions[] = {
     {"redirect",
      "URL or path, or { to, status: 301 | 302 | 303 | 307 | 308, keep_path: true | false }",
      "send the client elsewhere", &ReadRedirect, "{ status: 302, keep_path: false }"},
-    {"respond", "{ status: 200..599, body, content_type, headers }", "answer with this",
+    {"respond", "{ status: 200..599, body or page: FILE, content_type, headers }",
+     "answer with this; a page is a file of at most 1 MiB, HTML unless content_type says otherwise",
      &ReadRespond, "{ status: 200, content_type: text/plain; charset=utf-8 }"},
     {"drop", "nothing", "close the connection without an answer", &ReadDrop},
     {"limit", "name, list of names, or { name, status: 400..599 }",

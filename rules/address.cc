@@ -192,6 +192,12 @@ bool IpRange::Contains(const IpAddress& address) const {
 }
 
 std::optional<IpRange> IpRange::Parse(std::string_view text) {
+  const auto range = ParseCut(text);
+  if (!range || IpAddress::Parse(text.substr(0, text.find('/'))) != range->base) return {};
+  return range;
+}
+
+std::optional<IpRange> IpRange::ParseCut(std::string_view text) {
   const std::size_t slash = text.find('/');
   const std::string_view host = text.substr(0, slash);
   const auto base = IpAddress::Parse(host);
@@ -201,11 +207,10 @@ std::optional<IpRange> IpRange::Parse(std::string_view text) {
   const bool quad = host.find(':') == std::string_view::npos;
   const auto length = ParseDecimal(text.substr(slash + 1), 3, quad ? 32 : 128);
   if (!length) return {};
-  const IpRange range{*base, static_cast<int>(*length) + (quad ? 96 : 0)};
+  const int bits = static_cast<int>(*length) + (quad ? 96 : 0);
   auto cut = base->bytes();
-  ClearFrom(range.bits, &cut);
-  if (cut != base->bytes()) return {};
-  return range;
+  ClearFrom(bits, &cut);
+  return IpRange{IpAddress::FromBytes(cut), bits};
 }
 
 std::string IpRange::ToString() const {

@@ -35,7 +35,7 @@ Expression ReadAddress(ConditionReader& reader, const yaml::Node& key, std::stri
       addresses.Add(*range, number);
     } else {
       value.Fail(yaml::Quote(value.text) + " is not a range of addresses" +
-                 std::string(kRangeHelp));
+                 MeantRange(value.text, kRangeHelp));
     }
   }
   return Expression::Test(number);

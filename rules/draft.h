@@ -76,4 +76,10 @@ void ListEnvironment(std::vector<Kind>* kinds);
 // rules/checks.cc: what no single key can know. Reported at the key that would have to change.
 void CheckTogether(const Draft& draft, Diagnostics* diagnostics);
 
+// rules/named_files.cc: files that others open later, tried while it is known where they are named.
+// Only those that are in force: not what the environment replaces, nor what is switched off. A
+// state file that cannot be kept stops nobody from serving: it is a warning.
+void TryNamedFiles(const Environment& environment, Loader& loader, Draft* draft,
+                   Diagnostics* diagnostics);
+
 }  // namespace spillway

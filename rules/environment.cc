@@ -38,6 +38,7 @@ void ReadListen(const Slot& slot, Draft* draft) {
 void ReadPort(const Slot& slot, Draft* draft) {
   auto port = ReadInteger(slot.node, 1, 65535);
   if (!port || draft->listeners_from_environment) return;
+  draft->listeners_from_environment = true;
   ListenerConfig listener;
   listener.address.port = static_cast<std::uint16_t>(*port);
   listener.address.text = ":" + std::to_string(*port);

@@ -86,7 +86,10 @@ class Load {
     }
   }
 
-  void Check() { CheckTogether(draft_, &diagnostics_); }
+  void Check(const Environment& environment) {
+    CheckTogether(draft_, &diagnostics_);
+    TryNamedFiles(environment, loader_, &draft_, &diagnostics_);
+  }
 
   void BuildRules() {
     RuleScope& scope = draft_.scope;
@@ -94,6 +97,7 @@ class Load {
     for (const ToggleConfig& toggle : draft_.config.toggles) scope.toggles.push_back(toggle.name);
     scope.challenge_defaults = draft_.config.challenge.defaults;
     scope.ipv6_prefix = draft_.config.clients.ipv6_prefix;
+    scope.loader = &loader_;
     RuleSetBuilder builder(std::move(scope));
     for (const yaml::Node& rule : draft_.rules) builder.Add(rule);
     if (!diagnostics_.empty()) return;
@@ -211,7 +215,7 @@ tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const File
   Load load(files, &diagnostics);
   if (!path.empty()) load.ReadMain(path);
   load.Apply(environment);
-  load.Check();
+  load.Check(environment);
   load.BuildRules();
   if (diagnostics.empty()) return load.Take();
   Tidy(&diagnostics);

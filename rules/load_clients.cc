@@ -92,10 +92,8 @@ std::vector<IpRange> ReadRanges(const yaml::Node& node, const std::vector<std::s
     if (auto range = IpRange::Parse(text)) {
       ranges.push_back(*range);
     } else {
-      node.Fail(
-          "expected an address range such as 10.0.0.0/8 or 2001:db8::/32 (no bits set beyond the "
-          "prefix), found " +
-          yaml::Quote(text));
+      node.Fail(yaml::Quote(text) + " is not a range of addresses" +
+                MeantRange(text, "; expected one such as 10.0.0.0/8 or 2001:db8::/32"));
     }
   }
   return ranges;

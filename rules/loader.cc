@@ -6,15 +6,28 @@
 #include "rules/scalars.h"
 
 namespace spillway {
-void Loader::Enter(const std::string& file) {
+namespace {
+
+// With its final '/'; empty: the working directory.
+std::string DirectoryOf(const std::string& file) {
   std::size_t slash = file.rfind('/');
-  directory_ = slash == std::string::npos ? std::string() : file.substr(0, slash + 1);
+  return slash == std::string::npos ? std::string() : file.substr(0, slash + 1);
+}
+
+std::string ResolveIn(const std::string& directory, std::string_view path) {
+  if (path.starts_with("./") && !directory.empty()) path.remove_prefix(2);
+  if (path.starts_with('/')) return std::string(path);
+  return directory + std::string(path);
+}
+
+}  // namespace
+
+void Loader::Enter(const std::string& file) {
+  directory_ = DirectoryOf(file);
 }
 
 std::string Loader::Resolve(std::string_view path) const {
-  if (path.starts_with("./") && !directory_.empty()) path.remove_prefix(2);
-  if (path.starts_with('/')) return std::string(path);
-  return directory_ + std::string(path);
+  return ResolveIn(directory_, path);
 }
 
 Result<std::string> Loader::Read(const std::string& path) {
@@ -26,7 +39,7 @@ Result<std::string> Loader::Read(const std::string& path) {
 
 std::optional<std::string> Loader::ReadNamed(const yaml::Node& node, std::size_t limit) {
   if (!ExpectScalar(node, "the path of a file")) return std::nullopt;
-  std::string path = Resolve(node.text());
+  std::string path = ResolveIn(DirectoryOf(node.file()), node.text());
   Result<std::string> bytes = Read(path);
   if (!bytes) {
     node.Fail("cannot read " + yaml::Quote(path) + ": " + bytes.error().message);

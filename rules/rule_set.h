@@ -22,6 +22,8 @@ struct NamedList {
   std::vector<std::string> places;
 };
 
+class Loader;
+
 // What rules may refer to, all known before the first rule is read.
 struct RuleScope {
   std::map<std::string, NamedList> lists;
@@ -32,6 +34,8 @@ struct RuleScope {
   std::vector<yaml::Node> limit_keys;
   ChallengeDemand challenge_defaults;
   int ipv6_prefix = 64;
+  // Reads the files that actions name; borrowed until the last rule is added. Null: there are none.
+  Loader* loader = nullptr;
 };
 
 class RuleSetBuilder {

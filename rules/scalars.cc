@@ -153,6 +153,12 @@ bool IsHostName(std::string_view text) {
   }
 }
 
+std::string MeantRange(std::string_view text, std::string_view otherwise) {
+  const auto cut = IpRange::ParseCut(text);
+  if (!cut) return std::string(otherwise);
+  return ", since bits are set beyond its prefix; did you mean '" + cut->ToString() + "'?";
+}
+
 Result<std::uint64_t> ParseInteger(std::string_view text) {
   std::string_view rest = text;
   std::optional<std::uint64_t> value = TakeNumber(&rest);
@@ -161,7 +167,6 @@ Result<std::uint64_t> ParseInteger(std::string_view text) {
 }
 
 Result<Duration> ParseDuration(std::string_view text) {
-  if (text == "0") return Duration(0);
   std::string_view rest = text;
   std::uint64_t total = 0;
   const Unit* smallest = nullptr;  // units go from large to small: "1m30s", never "30s1m"

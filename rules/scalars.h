@@ -19,7 +19,7 @@ std::optional<std::string> ReadText(const yaml::Node& node);  // a scalar, not e
 std::optional<bool> ReadBool(const yaml::Node& node);         // true/false/on/off/yes/no
 std::optional<std::uint64_t> ReadInteger(const yaml::Node& node, std::uint64_t low,
                                          std::uint64_t high);
-// "250ms", "10s", "5m", "2h", "1d", or 0; a number without a unit is an error that says so.
+// "250ms", "10s", "5m", "2h", "1d"; a number without a unit is an error that says so, 0 too.
 std::optional<Duration> ReadDuration(const yaml::Node& node, Duration low, Duration high);
 std::optional<Rate> ReadRate(const yaml::Node& node);  // "100/s", "30/m", "1000/h", "5/10s"
 std::optional<Bytes> ReadBytes(const yaml::Node& node, Bytes low,
@@ -39,6 +39,9 @@ bool IsName(std::string_view text);
 bool IsToken(std::string_view text);
 // A DNS name: labels of letters, digits, '-' and '_', at most 253 bytes.
 bool IsHostName(std::string_view text);
+// What was meant by something that is no range: for "10.0.0.5/8" that may be 10.0.0.0/8, for what
+// is nothing of the kind it is `otherwise`.
+std::string MeantRange(std::string_view text, std::string_view otherwise);
 // Reports a node that is not a scalar with something in it; true when it is one.
 bool ExpectScalar(const yaml::Node& node, std::string_view what);
 // "a map", "a list", ...: for messages.

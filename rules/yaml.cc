@@ -22,6 +22,7 @@
 #include <unordered_set>
 
 #include "rules/text_fault.h"
+#include "rules/yaml_lesson.h"
 #include "rules/yaml_tree.h"
 
 namespace spillway::yaml {
@@ -62,39 +63,6 @@ std::size_t QuotedSize(std::string_view text) {
     }
   }
   return 0;
-}
-
-// yaml-cpp's sentence as one that says what to do about it.
-std::string Explain(const std::string& message, std::string_view line) {
-  struct Lesson {
-    std::string_view theirs;
-    std::string_view ours;
-  };
-  static constexpr Lesson kLessons[] = {
-      {"end of map not found",
-       "this line fits no map above it; check its indentation, and that its key ends in ':'"},
-      {"end of sequence not found",
-       "this line fits no list above it; check its indentation and its '-'"},
-      {"end of map flow not found",
-       "the map in braces is not closed here; a ',' or '}' is missing"},
-      {"end of sequence flow not found",
-       "the list in brackets is not closed here; a ',' or ']' is missing"},
-      {"illegal map value", "a ':' cannot stand here; put a value that contains ': ' in quotes"},
-      {"illegal block entry",
-       "a '-' cannot stand here; the items of a list stand below its key, each on its own line"},
-      {"illegal map key", "a key cannot stand here; it begins a line, or an entry in braces"},
-      {"unknown token", "this character cannot begin a plain value; put the value in quotes"},
-      {"the referenced anchor is not defined", "this alias names no anchor (&name) above it"},
-      {"illegal flow end", "this bracket closes nothing"},
-  };
-  std::size_t indent = line.find_first_not_of(" \t");
-  if (line.substr(0, indent).find('\t') != std::string_view::npos) {
-    return "a tab cannot indent YAML; use spaces";
-  }
-  for (const Lesson& lesson : kLessons) {
-    if (message == lesson.theirs) return std::string(lesson.ours);
-  }
-  return "not YAML: " + message;
 }
 
 }  // namespace
@@ -307,8 +275,7 @@ void Document::Impl::Parse() {
   } catch (const YAML::DeepRecursion& error) {
     Report(PlaceOf(error.mark), {}, "nested too deeply");
   } catch (const YAML::Exception& error) {
-    Place at = PlaceOf(error.mark);
-    std::string message = Explain(error.msg, Line(at.line));
+    auto [at, message] = Explain(*this, PlaceOf(error.mark), error.msg);
     bool bracket = error.msg.find("flow not found") != std::string::npos;
     if (bracket && builder.innermost_line() > 0) {
       message += " (it was opened in line " + std::to_string(builder.innermost_line()) + ")";

@@ -45,7 +45,10 @@ class Node {
   Node Get(std::string_view key) const;
 
   const std::string& path() const;  // "rules[2].match.method"
+  const std::string& file() const;  // "shop.yaml"
   std::string place() const;        // "shop.yaml:14"
+  // What is to be said about this node, as a value that nobody has heard yet.
+  Diagnostic About(std::string message) const;
   // Adds an error about this node to the document's diagnostics; the thousandth is the last one
   // kept. A default-constructed node belongs to no document: nothing can be said about it.
   void Fail(std::string message) const;
@@ -75,10 +78,7 @@ class Document {
   std::unique_ptr<Impl> impl_;
 };
 
-// What was found, for a message: in single quotes, no longer than a line can bear.
-std::string Quote(std::string_view found);
-
-// "; expected one of a, b, c (did you mean 'b'?)": the second part only for a near miss.
-std::string ExpectedOneOf(std::string_view found, const std::vector<std::string>& legal);
+using spillway::ExpectedOneOf;
+using spillway::Quote;
 
 }  // namespace spillway::yaml

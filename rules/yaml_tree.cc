@@ -6,8 +6,8 @@
 #include "rules/yaml_tree.h"
 
 #include <algorithm>
-#include <cctype>
-#include <numeric>
+
+#include "rules/clip.h"
 
 namespace spillway::yaml {
 namespace {
@@ -15,63 +15,7 @@ namespace {
 constexpr std::size_t kMaxDiagnostics = 1000;
 constexpr std::size_t kMaxMessage = 1500;
 constexpr std::size_t kMaxSourceLine = 400;
-constexpr std::size_t kMaxQuoted = 60;
-constexpr std::size_t kMaxLegalShown = 40;
-constexpr std::size_t kMinPart = 4;
-
-// The first `size` bytes, not ending inside a UTF-8 character.
-std::string_view Clip(std::string_view text, std::size_t size) {
-  if (text.size() <= size) return text;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
-  return text.substr(0, size);
-}
-
-char Lower(char c) {
-  return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-}
-
-// How many letters must be changed, added, left out or swapped with their neighbour to make b of a
-// (optimal string alignment); upper and lower case are the same.
-std::size_t Distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
-  std::iota(last.begin(), last.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      bool same = Lower(a[i - 1]) == Lower(b[j - 1]);
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0u : 1u)});
-      bool swapped = i > 1 && j > 1 && Lower(a[i - 1]) == Lower(b[j - 2]) &&
-                     Lower(a[i - 2]) == Lower(b[j - 1]);
-      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-    std::swap(before, last);
-    std::swap(last, row);
-  }
-  return last[b.size()];
-}
-
-// The legal word that `found` was most likely meant to be; empty when none is near.
-std::string_view Nearest(std::string_view found, const std::vector<std::string>& legal) {
-  std::string_view best;
-  if (found.size() > kMaxQuoted) return best;
-  std::size_t best_distance = std::max<std::size_t>(1, found.size() / 3) + 1;
-  for (const std::string& word : legal) {
-    if (word.size() > found.size() + best_distance) continue;
-    std::size_t distance = Distance(found, word);
-    if (distance >= best_distance || distance >= word.size()) continue;
-    best_distance = distance;
-    best = word;
-  }
-  if (!best.empty() || found.size() < kMinPart) return best;
-  // "warn" for "warning", "SIGUSR1" for "USR1".
-  for (const std::string& word : legal) {
-    bool part =
-        word.size() >= kMinPart && (found.find(word) != std::string_view::npos ||
-                                    std::string_view(word).find(found) != std::string_view::npos);
-    if (part) return word;
-  }
-  return {};
-}
+constexpr std::size_t kMaxPathPart = 60;
 
 }  // namespace
 
@@ -107,8 +51,7 @@ std::string_view Document::Impl::From(Place place) const {
   return std::string_view(bytes).substr(std::min(begin, bytes.size()));
 }
 
-void Document::Impl::Report(Place place, std::string path, std::string message) {
-  if (diagnostics->size() >= kMaxDiagnostics) return;
+Diagnostic Document::Impl::Describe(Place place, std::string path, std::string message) const {
   if (message.size() > kMaxMessage) message = std::string(Clip(message, kMaxMessage)) + " ...";
   Diagnostic diagnostic{file,
                         place.line,
@@ -120,7 +63,12 @@ void Document::Impl::Report(Place place, std::string path, std::string message) 
   std::string_view line = Line(place.line);
   bool shown = static_cast<std::size_t>(std::max(place.column, 0)) <= kMaxSourceLine;
   if (shown) diagnostic.source = Clip(line, kMaxSourceLine);
-  diagnostics->push_back(std::move(diagnostic));
+  return diagnostic;
+}
+
+void Document::Impl::Report(Place place, std::string path, std::string message) {
+  if (diagnostics->size() >= kMaxDiagnostics) return;
+  diagnostics->push_back(Describe(place, std::move(path), std::move(message)));
 }
 
 Node Document::Impl::NodeOf(const Node::Data* data) const {
@@ -188,10 +136,25 @@ const std::string& Node::path() const {
       data_->path += "[" + std::to_string(data_->index) + "]";
     } else {
       if (!data_->path.empty()) data_->path += ".";
-      data_->path += Clip(data_->key->text, kMaxQuoted);
+      data_->path += Clip(data_->key->text, kMaxPathPart);
     }
   }
   return data_->path;
+}
+
+const std::string& Node::file() const {
+  static const std::string kNone;
+  return data_ == nullptr ? kNone : data_->document->file;
+}
+
+Diagnostic Node::About(std::string message) const {
+  Diagnostic diagnostic;
+  if (data_ != nullptr) {
+    diagnostic = data_->document->Describe(data_->place, path(), std::move(message));
+  } else {
+    diagnostic.message = std::move(message);
+  }
+  return diagnostic;
 }
 
 std::string Node::place() const {
@@ -206,27 +169,6 @@ void Node::Fail(std::string message) const {
 
 Diagnostics& Node::diagnostics() const {
   return *data_->document->diagnostics;
-}
-
-std::string Quote(std::string_view found) {
-  std::string_view clipped = Clip(found, kMaxQuoted);
-  return "'" + std::string(clipped) + (clipped.size() < found.size() ? "..." : "") + "'";
-}
-
-std::string ExpectedOneOf(std::string_view found, const std::vector<std::string>& legal) {
-  if (legal.empty()) return {};
-  std::string text = legal.size() == 1 ? "; expected " : "; expected one of ";
-  for (std::size_t i = 0; i < legal.size(); ++i) {
-    if (i > 0) text += ", ";
-    if (i == kMaxLegalShown) {
-      text += "...";
-      break;
-    }
-    text += Clip(legal[i], kMaxQuoted);
-  }
-  std::string_view nearest = Nearest(found, legal);
-  if (!nearest.empty()) text += " (did you mean '" + std::string(nearest) + "'?)";
-  return text;
 }
 
 }  // namespace spillway::yaml

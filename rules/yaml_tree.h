@@ -47,6 +47,7 @@ struct Document::Impl {
   // From the place to the end of the text; a place outside gives an empty view.
   std::string_view From(Place place) const;
   std::string_view Line(int line) const;
+  Diagnostic Describe(Place place, std::string path, std::string message) const;
   void Report(Place place, std::string path, std::string message);
   Node NodeOf(const Node::Data* data) const;
 

@@ -50,6 +50,8 @@ struct IpRange {
   bool Contains(const IpAddress& address) const;
   // "10.0.0.0/8", "2001:db8::/32" or a single address. Fails on host bits beyond the prefix.
   static std::optional<IpRange> Parse(std::string_view text);
+  // The same with host bits cleared: what 10.0.0.5/8 was perhaps meant to be.
+  static std::optional<IpRange> ParseCut(std::string_view text);
   std::string ToString() const;
   friend constexpr bool operator==(const IpRange&, const IpRange&) = default;
 };

@@ -179,6 +179,7 @@ struct Config {
   // Rules, limits and lists, compiled. Never null when loaded
   std::shared_ptr<const Policy> policy;
   std::uint64_t digest = 0;  // of every byte read: main file, includes, lists
+  Diagnostics warnings;      // what can be served, though not all of it as the file says
 };
 
 // What the environment says (SPILLWAY_LISTEN and so on), by name. Overrides the file's scalars.

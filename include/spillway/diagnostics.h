@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway {
@@ -23,5 +24,11 @@ using Diagnostics = std::vector<Diagnostic>;
 std::string Format(const Diagnostic& diagnostic);
 // All of them, in order of file, line, column.
 std::string Format(const Diagnostics& diagnostics);
+
+// What was found, for a message: in single quotes, no longer than a line can bear.
+std::string Quote(std::string_view found);
+
+// "; expected one of a, b, c (did you mean 'b'?)": the second part only for a near miss.
+std::string ExpectedOneOf(std::string_view found, const std::vector<std::string>& legal);
 
 }  // namespace spillway

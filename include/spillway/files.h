@@ -2,6 +2,7 @@
 // How rules/, which does no I/O, gets at files: the caller lends it one of these.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,16 @@
 #include "spillway/result.h"
 
 namespace spillway {
+
+// What others than the loader do with a file, later.
+enum class FileUse : std::uint8_t {
+  kCertificate,   // read: PEM, a listener's certificate
+  kKey,           // read: PEM, the key of the certificate that is named beside it
+  kChallengeKey,  // read: the secret of challenges
+  kToken,         // read: the admin endpoints' bearer token
+  kAppended,      // appended to, or made: the access log
+  kWrittenAnew,   // replaced, or made: the state file
+};
 
 class FileSource {
  public:
@@ -18,6 +29,12 @@ class FileSource {
   virtual Result<std::string> Read(const std::string& path) const = 0;
   // Paths that match a shell pattern, in byte order; none is not an error.
   virtual std::vector<std::string> Glob(const std::string& pattern) const = 0;
+  // What would go wrong with a file when it is used; nothing is changed by trying. `beside`: the
+  // certificate of a key. A source that does not know finds nothing wrong.
+  virtual Result<void> Try(FileUse use, const std::string& path, const std::string& beside) const {
+    static_cast<void>(use), static_cast<void>(path), static_cast<void>(beside);
+    return {};
+  }
 };
 
 }  // namespace spillway

@@ -73,6 +73,20 @@ rules:
         self.assertEqual(done.returncode, 1)
         self.assertIn("/nonexistent/spillway.yaml", done.stderr + done.stdout)
 
+    def test_check_and_run_refuse_the_same_files_in_the_same_words(self):
+        directory = self.directory()
+        path = os.path.join(directory, "spillway.yaml")
+        with open(path, "w") as out:
+            out.write('version: 1\npools: { app: { servers: ["127.0.0.1:1"] } }\nadmin: { address: "127.0.0.1:0", token_file: none }\n'
+                      'listeners: [{ address: "127.0.0.1:0", tls: { certificate: a.crt, key: a.key } }]\n'
+                      'access_log: { path: logs/access.log }\nchallenge: { key_file: none.key }\n')
+        checked, ran = run("check", path), run("run", path)
+        self.assertEqual((checked.returncode, ran.returncode), (1, 1))
+        self.assertEqual(checked.stderr, ran.stderr)
+        for place in ("3:46: admin.token_file", "4:59: listeners[0].tls.certificate", "4:71: listeners[0].tls.key",
+                      "5:21: access_log.path", "6:24: challenge.key_file"):
+            self.assertIn(f"{path}:{place}: ", checked.stderr)
+
     def test_run_refuses_what_check_refuses(self):
         directory = self.directory()
         path = os.path.join(directory, "spillway.yaml")

@@ -3,7 +3,7 @@
 
 import json
 
-from harness import Case, ask, config, connect, main
+from harness import Case, ask, config, connect, eventually, main
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate",
            "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
@@ -76,6 +76,31 @@ class Actions(Rules):
         response = ask(proxy.port, target="/robots.txt")
         self.assertEqual((response.status, response.text, response.get("content-type"), response.get("x-robots-tag")),
                          (200, "User-agent: *\nDisallow: /\n", "text/plain", "noindex"))
+
+    def test_respond_shows_a_page_from_a_file_with_the_requests_id(self):
+        self.server = self.origin()
+        proxy = self.spillway(config(self.server, rules=[{"name": "maintenance", "match": {"not": {"path": "/up"}}, "action": {
+            "respond": {"status": 503, "page": "pages/maintenance.html", "headers": {"Retry-After": "600"}}}}]),
+            files={"pages/maintenance.html": "<h1>Back at noon</h1>\n"})
+        response = ask(proxy.port)
+        self.assertEqual((response.status, response.text, response.get("content-type"), response.get("retry-after")),
+                         (503, "<h1>Back at noon</h1>\n", "text/html; charset=utf-8", "600"))
+        self.assertEqual(response.get("x-request-id"), eventually(proxy.records, "a line of the access log")[0]["id"])
+        self.assertEqual(ask(proxy.port, target="/up").status, 200)
+        proxy.write("pages/maintenance.html", "<h1>Back at one</h1>\n")  # read when loaded, not when asked for
+        self.assertEqual(ask(proxy.port).text, "<h1>Back at noon</h1>\n")
+        proxy.ctl("reload")
+        self.assertEqual(ask(proxy.port).text, "<h1>Back at one</h1>\n")
+
+    def test_a_refusal_with_404_does_not_tell_itself_from_nothing(self):
+        proxy = self.proxy_with({"name": "scanners-paths", "match": {"path": "/.env"}, "action": {"deny": {"status": 404}}},
+                                {"name": "bots", "match": {"path": "/bot"}, "action": "deny"})
+        for accept in ("application/json", "text/html"):
+            hidden = ask(proxy.port, target="/.env", headers={"Accept": accept})
+            self.assertEqual(hidden.status, 404)
+            for word in ("scanners-paths", "rule", "refuse"):
+                self.assertNotIn(word, hidden.text)
+            self.assertIn("bots", ask(proxy.port, target="/bot", headers={"Accept": accept}).text)
 
     def test_drop_closes_without_a_word(self):
         proxy = self.proxy_with({"name": "drop", "match": {"path": "/drop"}, "action": "drop"})

@@ -99,6 +99,12 @@ class Causes(Case):
         eventually(lambda: self.refused(proxy), "the toggle to be on")
         eventually(lambda: not self.refused(proxy), "its time to be over")
 
+    def test_an_order_for_longer_than_max_on_says_so(self):
+        proxy = self.spillway(toggled(self.server, {"surge": {"max_on": "2h"}, "phones": {}}))
+        told = proxy.ctl("toggle", "surge", "on", "--for", "5h", check=0).stdout
+        self.assertIn("cut to 2h by max_on of this toggle; asked for were 5h", told)
+        self.assertNotIn("cut", proxy.ctl("toggle", "surge", "on", "--for", "1h", check=0).stdout)
+
     def test_metric_tells_the_state(self):
         proxy = self.spillway(toggled(self.server))
         self.assertEqual(proxy.metric("spillway_toggle_state", toggle="surge"), 0)

@@ -274,7 +274,18 @@ class Several(Case):
 
     def test_a_name_that_does_not_exist_is_an_answer_not_a_hang(self):
         proxy = self.spillway(config("no-such-host.invalid:80"))
-        self.assertIn(ask(proxy.port).status, (502, 503))
+        response = ask(proxy.port)
+        self.assertEqual(response.status, 503)
+        self.assertIn("knows of no server", response.text)
+
+    def test_servers_that_are_all_unwell_are_not_called_a_crowd(self):
+        server = self.origin(lambda request: (500, {}, b""))
+        proxy = self.spillway(config(server, app={"health_check": {"path": "/", "interval": "100ms", "fall": 1}}))
+        eventually(lambda: ask(proxy.port).status == 503, "the server to be unhealthy")
+        response = ask(proxy.port, headers={"Accept": "text/html"})
+        self.assertEqual(response.status, 503)
+        self.assertIn("None of the servers behind this address is well", response.text)
+        self.assertNotIn("more requests", response.text)
 
     def test_pool_action_chooses_the_pool(self):
         a, b = self.origin(named("a")), self.origin(named("b"))

@@ -113,6 +113,17 @@ TEST_F(AdminApiTest, TogglesTakeJsonOrAQuery) {
   EXPECT_EQ(server_.toggles_[0].reason, "all is well");
 }
 
+TEST_F(AdminApiTest, AnOrderForLongerThanMaxOnSaysWhatItGot) {
+  server_.generation_.config.toggles[0].max_on = 2h;
+  const Json cut = *ParseJson(Post("/api/v1/toggles/surge", R"({"on":true,"for":"5h"})").body);
+  EXPECT_EQ(cut["note"], "cut to 2h by max_on of this toggle; asked for were 5h");
+  EXPECT_THAT(FormatForPeople("toggle", cut), HasSubstr("\ncut to 2h by max_on"));
+  for (const char* order : {R"({"on":true,"for":"2h"})", R"({"on":true})", R"({"on":false})"}) {
+    const Json whole = *ParseJson(Post("/api/v1/toggles/surge", order).body);
+    EXPECT_FALSE(whole.contains("note")) << order;
+  }
+}
+
 TEST_F(AdminApiTest, BadToggleOrdersAreRefusedWithAReason) {
   const std::tuple<const char*, const char*, int, const char*> kCases[] = {
       {"/api/v1/toggles/sruge?on=true", "", 404, "sruge"},
@@ -185,6 +196,57 @@ TEST_F(AdminApiTest, TheConfigurationNamesSecretsOnlyByFile) {
   EXPECT_EQ(config["generation"], 3);
   EXPECT_EQ(config["reload"]["error"], "line one\nline two");
   EXPECT_EQ(config["pools"][0]["servers"][0]["address"], "127.0.0.1:3000");
+}
+
+// Where a key of the file is shown in the view; empty: elsewhere, or it is no value of its own.
+std::string PlaceInView(const std::string& key) {
+  const std::pair<const char*, const char*> kElsewhere[] = {
+      {"version", ""},
+      {"include", ""},
+      {"lists", ""},
+      {"lists.NAME.file", ""},
+      {"rules", "rules"},
+      {"log", "log_level"},
+      {"log.level", "log_level"},
+      {"pools.NAME.errors.page", "pools.NAME.errors.own_page"},
+      {"listeners[].tls.certificate", "listeners[].tls.certificates[].certificate"},
+      {"listeners[].tls.key", "listeners[].tls.certificates[].key"},
+  };
+  for (const auto& [name, place] : kElsewhere) {
+    if (key == name) return place;
+  }
+  return key;
+}
+
+TEST(ViewConfig, ShowsEveryKeyThatAFileMayHold) {
+  FakeControls server(R"(version: 1
+listeners: [{ address: ":8443", tls: { certificate: a, key: b } }]
+pools: { app: { servers: ["127.0.0.1:3000"], balance: hash, health_check: { path: / } } }
+toggles: { surge: { signal: USR1 } }
+limits: { per-client: { key: client.address, rate: 10/s } }
+)");
+  const Json view = ViewConfig(server);
+  for (const Kind& kind : ListKinds()) {
+    const std::string place = kind.group == "key" ? PlaceInView(kind.name) : "";
+    const Json* at = place.empty() ? nullptr : &view;
+    for (std::string_view rest = place; at != nullptr && !rest.empty();) {
+      std::string part(rest.substr(0, rest.find('.')));
+      rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+      if (part.ends_with("[]")) part.resize(part.size() - 2);
+      if (part != "NAME") {
+        ASSERT_TRUE(at->contains(part)) << kind.name;
+        at = &at->at(part);
+      }
+      if (at->is_array() && !rest.empty()) {
+        ASSERT_FALSE(at->empty()) << kind.name;
+        at = &at->front();
+      }
+    }
+  }
+  EXPECT_EQ(view["challenge"]["kind"], "pow");
+  EXPECT_EQ(view["challenge"]["bits"], 14);
+  EXPECT_EQ(view["challenge"]["pass"], "30m");
+  EXPECT_EQ(view["toggles"][0]["signal"], "USR1");
 }
 
 TEST_F(AdminApiTest, ViewsTellNumbers) {

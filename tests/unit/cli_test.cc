@@ -72,6 +72,36 @@ TEST_F(CliTest, WhatIsTypedWronglyIsUsage) {
   }
 }
 
+TEST_F(CliTest, AWrongCommandIsNamedWithTheLegalOnesAndTheOneThatWasMeant) {
+  const std::pair<std::vector<std::string>, const char*> kCases[] = {
+      {{"chek"},
+       "there is no command 'chek'; expected one of run, check, ctl, healthcheck, kinds (did you "
+       "mean 'check'?)\n"},
+      {{"ctl", "--json", "relaod"},
+       "there is no command 'ctl relaod'; expected one of status, config, rules, limits, pools, "
+       "toggles, toggle, reload, check, drain (did you mean 'reload'?)\n"},
+      {{"ctl", "bogus"}, "there is no command 'ctl bogus'; expected one of status, "},
+      {{"ctl"}, "the command is missing: spillway ctl ...; expected one of status, "},
+      {{}, "the command is missing: spillway ...; expected one of run, "},
+      {{"ctl", "toggle", "surge"}, "STATE is required"},
+  };
+  for (const auto& [arguments, words] : kCases) {
+    EXPECT_EQ(Run(arguments), 2);
+    EXPECT_THAT(err_.str(), HasSubstr(words));
+  }
+}
+
+// The file is wrong, so that nothing is served; that it is read shows in what is said of it.
+TEST_F(CliTest, RunTakesItsFilePlainly) {
+  const std::string path = File("site.yaml", "version: 1\nnonsense: 1\n");
+  EXPECT_EQ(Run({"run", path}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("nonsense"));
+  EXPECT_EQ(Run({"run", "-c", path}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("nonsense"));
+  EXPECT_EQ(Run({"run", path, "-c", path}), 2);
+  EXPECT_EQ(Run({"run", path, path}), 2);
+}
+
 TEST_F(CliTest, CheckSaysWhatIsInAGoodFile) {
   const std::string path =
       File("site.yaml", "version: 1\npools: { app: { servers: [\"127.0.0.1:3000\"] } }\n");
@@ -190,7 +220,10 @@ TEST_F(CtlTest, ARefusalIsPrintedAndItsExitCodeIsOne) {
 TEST_F(CtlTest, ATokenIsSentFromAFile) {
   Serve("127.0.0.1:0", "correct horse battery");
   EXPECT_EQ(Run({"ctl", "rules"}), 1);
-  EXPECT_THAT(err_.str(), HasSubstr("token"));
+  EXPECT_THAT(err_.str(), HasSubstr("a bearer token is needed; name its file with --token-file"));
+  EXPECT_THAT(err_.str(), HasSubstr("-c FILE"));
+  EXPECT_EQ(Run({"ctl", "rules", "--token-file", File("other", "wrong horse\n")}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("not the one that is set"));
   EXPECT_EQ(Run({"ctl", "rules", "--token-file", directory_ + "/token"}), 0) << err_.str();
   environment_["SPILLWAY_ADMIN_TOKEN_FILE"] = directory_ + "/token";
   EXPECT_EQ(Run({"ctl", "rules"}), 0) << err_.str();

@@ -89,7 +89,7 @@ TEST(Environment, SaysWhatIsWrongByTheVariablesName) {
       {"SPILLWAY_WORKERS", "0", "expected 1 to 256"},
       {"SPILLWAY_LOG_LEVEL", "loud", "expected one of debug"},
       {"SPILLWAY_ACCESS_LOG", "on", "expected one of off"},
-      {"SPILLWAY_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "found 'proxy'"},
+      {"SPILLWAY_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "'proxy' is not a range of addresses"},
       {"SPILLWAY_STATE_FILE", "a\nb", "more than one line"},
       {"SPILLWAY_STATE_FILE", "a\x01", "control character"},
   };

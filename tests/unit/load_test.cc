@@ -171,6 +171,56 @@ TEST(LoadConfig, AllowsThatAllServersAreBackups) {
       "");
 }
 
+// What the only rule of a file answers.
+std::string Answered(const std::string& file, const MemoryFiles& files) {
+  const Config config = Loaded(LoadConfig(file, files, {}));
+  if (config.policy == nullptr) return "nothing";
+  Verdict verdict;
+  config.policy->Decide(Request(), Facts(), TimePoint(1h), &verdict);
+  const auto* respond = std::get_if<Respond>(&verdict.action);
+  if (respond == nullptr) return "no response";
+  return std::string(respond->content_type) + ": " + std::string(respond->body);
+}
+
+TEST(LoadConfig, APageStandsBesideTheFileWhoseRuleNamesIt) {
+  const std::string rules = "rules: [{ action: { respond: { status: 503, page: page.html } } }]\n";
+  const MemoryFiles files({{"main/site.yaml", std::string(kTwoLines) + rules},
+                           {"main/with.yaml", std::string(kTwoLines) + "include: more/*.yaml\n"},
+                           {"main/more/a.yaml", rules},
+                           {"main/more/b.yaml", "lists: { unused: [x] }\n"},
+                           {"main/page.html", "<p>main"},
+                           {"main/more/page.html", "<p>more"}});
+  EXPECT_EQ(Answered("main/site.yaml", files), "text/html; charset=utf-8: <p>main");
+  EXPECT_EQ(Answered("main/with.yaml", files), "text/html; charset=utf-8: <p>more");
+}
+
+TEST(LoadConfig, APageOfAnotherTypeSaysSo) {
+  const std::string text = std::string(kTwoLines) +
+                           "rules: [{ action: { respond: { page: list, content_type: a/b } } }]\n";
+  EXPECT_EQ(Answered("f.yaml", MemoryFiles({{"f.yaml", text}, {"list", "x"}})), "a/b: x");
+}
+
+TEST(LoadConfig, APageHasAMebibyteAtMost) {
+  const std::string text =
+      std::string(kTwoLines) + "rules: [{ action: { respond: { page: big } } }]\n";
+  const auto load = [&](std::size_t size) {
+    return Errors(
+        LoadConfig("f.yaml", MemoryFiles({{"f.yaml", text}, {"big", std::string(size, 'x')}}), {}));
+  };
+  EXPECT_EQ(load(1 << 20), "");
+  EXPECT_THAT(load((1 << 20) + 1), HasSubstr("f.yaml:3:38: rules[0].action.respond.page: 'big' "
+                                             "has 1048577 bytes; expected at most 1MiB"));
+}
+
+TEST(LoadConfig, ADigestTellsOneContentOfAPageFromAnother) {
+  const std::string text =
+      std::string(kTwoLines) + "rules: [{ action: { respond: { page: p } } }]\n";
+  const auto digest = [&](const char* page) {
+    return Loaded(LoadConfig("f.yaml", MemoryFiles({{"f.yaml", text}, {"p", page}}), {})).digest;
+  };
+  EXPECT_NE(digest("a"), digest("b"));
+}
+
 TEST(LoadConfig, WantsATokenForAnAdminAddressThatOthersReach) {
   for (const char* address : {":9901", "0.0.0.0:9901", "[::]:9901", "192.0.2.1:9901"}) {
     std::string admin = "admin: { address: \"" + std::string(address) + "\"";

@@ -160,16 +160,63 @@ TEST(RedirectAnswer, PointsToThePlace) {
 TEST(RespondAnswer, SaysWhatTheRuleSays) {
   const std::vector<HeaderToSet> headers = {{"X-A", "b"}, {"Content-Type", "ignored"}};
   const Answer answer =
-      RespondAnswer({.status = 200, .content_type = "", .body = "hi", .headers = &headers});
+      RespondAnswer({.status = 200, .content_type = "", .body = "hi", .headers = &headers}, {});
   EXPECT_EQ(answer.content_type, "text/plain; charset=utf-8");
   EXPECT_EQ(Get(answer, "X-A"), "b");
   EXPECT_EQ(Get(answer, "Content-Type"), "(none)");
   EXPECT_EQ(Get(answer, "Cache-Control"), "no-store");
   const std::vector<HeaderToSet> kept = {{"cache-control", "max-age=60"}};
   const Answer cached =
-      RespondAnswer({.status = 200, .content_type = "a/b", .body = "", .headers = &kept});
+      RespondAnswer({.status = 200, .content_type = "a/b", .body = "", .headers = &kept}, {});
   EXPECT_EQ(cached.content_type, "a/b");
   EXPECT_EQ(Get(cached, "Cache-Control"), "(none)");
+}
+
+TEST(RespondAnswer, TellsTheRequestsIdUnlessTheRuleSaysOne) {
+  const std::vector<HeaderToSet> none, own = {{"x-request-id", "mine"}};
+  const Respond bare{.status = 200, .content_type = "", .body = "", .headers = &none};
+  EXPECT_EQ(Get(RespondAnswer(bare, {.request_id = "id-1"}), "X-Request-Id"), "id-1");
+  const Respond with{.status = 200, .content_type = "", .body = "", .headers = &own};
+  const Answer answer = RespondAnswer(with, {.request_id = "id-1"});
+  EXPECT_EQ(Get(answer, "x-request-id"), "mine");
+  EXPECT_EQ(Get(answer, "X-Request-Id"), "(none)");
+}
+
+TEST(ErrorAnswer, ARefusalWith404IsLikeAnyOther404) {
+  for (const Audience audience : {Audience::kClient, Audience::kDocument}) {
+    const AnswerContext plain{.audience = audience, .request_id = "id-1"};
+    AnswerContext ruled = plain;
+    ruled.rule = "scanners-paths";
+    const Answer expected = ErrorAnswer(404, "", plain);
+    const LimitInfo names[] = {Named("a", {1, 1s}, 1)};
+    const LimitOutcome limits[] = {Outcome(0, false, 0, 1s, 1s)};
+    for (const Answer& answer :
+         {ErrorAnswer(404, "a rule of this site refuses this request", ruled),
+          OverLimitAnswer({.status = 404}, limits, names, ruled)}) {
+      EXPECT_EQ(answer.status, 404);
+      EXPECT_EQ(answer.body, expected.body);
+      EXPECT_EQ(answer.headers, expected.headers);
+    }
+    EXPECT_THAT(ErrorAnswer(410, "", ruled).body, HasSubstr("scanners-paths"));
+  }
+}
+
+TEST(UpstreamErrorAnswer, DoesNotBlameACrowdForServersThatAreGone) {
+  const std::pair<Shortage, const char*> kCases[] = {
+      {Shortage::kCapacity, "more requests than can be answered"},
+      {Shortage::kServers, "knows of no server"},
+      {Shortage::kHealth, "None of the servers behind this address is well"},
+  };
+  for (const auto& [shortage, words] : kCases) {
+    const Answer page =
+        UpstreamErrorAnswer(503, "", {.audience = Audience::kDocument, .shortage = shortage});
+    const Answer problem = UpstreamErrorAnswer(503, "", {.shortage = shortage});
+    EXPECT_THAT(page.body, HasSubstr(words));
+    EXPECT_THAT(problem.body, HasSubstr(words));
+    const bool crowd = shortage == Shortage::kCapacity;
+    EXPECT_EQ(page.body.find("Very busy") != std::string::npos, crowd);
+    EXPECT_EQ(problem.body.find("reduced-capacity") != std::string::npos, crowd);
+  }
 }
 
 TEST(UpstreamErrorAnswer, ShowsTheOperatorsPageToBrowsersOnly) {

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/trial_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "proxy/admin.h"
+#include "proxy/crypto.h"
+#include "proxy/stream.h"
+
+namespace spillway {
+namespace {
+
+std::string Reason(int error) {
+  return std::generic_category().message(error);
+}
+
+bool Allowed(const std::string& path, int what) {
+  return ::faccessat(AT_FDCWD, path.c_str(), what, AT_EACCESS) == 0;
+}
+
+// Whether a file could be made beside `path`.
+Result<void> TryDirectory(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (!Allowed(directory, F_OK)) {
+    return Fail("cannot write '" + path + "': there is no directory '" + directory + "'");
+  }
+  if (Allowed(directory, W_OK | X_OK)) return {};
+  const int error = errno;
+  return Fail("cannot write '" + path + "': no file can be made in '" + directory +
+              "': " + Reason(error));
+}
+
+Result<void> TryWriting(FileUse use, const std::string& path) {
+  struct stat status;
+  const bool there = ::stat(path.c_str(), &status) == 0;
+  if (there && S_ISDIR(status.st_mode)) return Fail("'" + path + "' is a directory");
+  // What is replaced is written beside it first.
+  if (!there || use == FileUse::kWrittenAnew) return TryDirectory(path);
+  if (Allowed(path, W_OK)) return {};
+  const int error = errno;
+  return Fail("cannot write '" + path + "': " + Reason(error));
+}
+
+// A pipe gives what it holds but once: that is left for those who will use it.
+bool ReadableOnce(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+template <typename T>
+Result<void> Only(const Result<T>& result) {
+  if (!result) return Fail(result.error().message);
+  return {};
+}
+
+}  // namespace
+
+Result<void> TrialFiles::Try(FileUse use, const std::string& path,
+                             const std::string& beside) const {
+  const bool written = use == FileUse::kAppended || use == FileUse::kWrittenAnew;
+  if (!written && (ReadableOnce(path) || ReadableOnce(beside))) return {};
+  switch (use) {
+    case FileUse::kCertificate:
+      return TryCertificate(path);
+    case FileUse::kKey:
+      return TryKey(path, beside);
+    case FileUse::kChallengeKey:
+      return Only(LoadKey(*this, path));
+    case FileUse::kToken:
+      return Only(ReadTokenFile(path));
+    case FileUse::kAppended:
+    case FileUse::kWrittenAnew:
+      return TryWriting(use, path);
+  }
+  return {};
+}
+
+}  // namespace spillway

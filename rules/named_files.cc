@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Files that others open later, tried while it is known where they are named.
+//
+// Whether a certificate can be read is known only to those who read certificates. They are asked
+// through FileSource, so that what they say stands among all other errors, each with its place.
+#include "rules/draft.h"
+
+namespace spillway {
+namespace {
+
+// Where a path was said: in a variable, or else at a node.
+struct Said {
+  std::string variable;
+  yaml::Node node;
+};
+
+Diagnostic About(const Said& said, std::string message) {
+  if (said.variable.empty()) return said.node.About(std::move(message));
+  Diagnostic about;
+  about.path = said.variable;
+  about.message = std::move(message);
+  return about;
+}
+
+Said Find(const Environment& environment, const char* variable, const yaml::Node& node) {
+  const auto found = environment.find(variable);
+  return found == environment.end() || found->second.empty() ? Said{"", node} : Said{variable, {}};
+}
+
+void TryCertificates(const yaml::Node& tls, const Loader& loader) {
+  for (const yaml::Node& item : tls.Items()) {
+    if (!item.is_map()) continue;
+    const yaml::Node certificate = item.Get("certificate"), key = item.Get("key");
+    std::string beside;
+    if (!certificate.text().empty()) {
+      beside = loader.Resolve(certificate.text());
+      const Result<void> tried = loader.Try(FileUse::kCertificate, beside);
+      if (!tried) certificate.Fail(tried.error().message);
+      if (!tried) beside.clear();  // one error: whether the key matches cannot be known
+    }
+    if (key.text().empty()) continue;
+    const Result<void> tried = loader.Try(FileUse::kKey, loader.Resolve(key.text()), beside);
+    if (!tried) key.Fail(tried.error().message);
+  }
+}
+
+}  // namespace
+
+void TryNamedFiles(const Environment& environment, Loader& loader, Draft* draft,
+                   Diagnostics* diagnostics) {
+  const Config& config = draft->config;
+  const yaml::Node& root = draft->root;
+  const auto attempt = [&](FileUse use, const std::string& path, const Said& said) {
+    if (path.empty()) return;
+    if (const Result<void> tried = loader.Try(use, path); !tried) {
+      diagnostics->push_back(About(said, tried.error().message));
+    }
+  };
+  const yaml::Node listeners = root.Get("listeners");
+  if (!draft->listeners_from_environment && listeners.is_list()) {
+    loader.Enter(config.file);
+    for (const yaml::Node& listener : listeners.Items()) {
+      if (listener.is_map()) TryCertificates(listener.Get("tls"), loader);
+    }
+  }
+  const AccessLogConfig& log = config.access_log;
+  if (log.format != AccessLogConfig::Format::kOff && log.path != "-") {
+    attempt(FileUse::kAppended, log.path, {"", root.Get("access_log").Get("path")});
+  }
+  if (config.admin.address) {
+    attempt(FileUse::kToken, config.admin.token_file,
+            Find(environment, "SPILLWAY_ADMIN_TOKEN_FILE", root.Get("admin").Get("token_file")));
+  }
+  attempt(FileUse::kChallengeKey, config.challenge.key_file,
+          Find(environment, "SPILLWAY_CHALLENGE_KEY_FILE", root.Get("challenge").Get("key_file")));
+  if (config.state_file.empty()) return;
+  if (const auto tried = loader.Try(FileUse::kWrittenAnew, config.state_file); !tried) {
+    draft->config.warnings.push_back(
+        About(Find(environment, "SPILLWAY_STATE_FILE", root.Get("state_file")),
+              "warning: " + tried.error().message + "; toggles will not be remembered"));
+  }
+}
+
+}  // namespace spillway
