@@ -350,6 +350,11 @@ bool ClientConnection::SendFrames(std::string_view frames) {
   return Send({&vector, 1});
 }
 
+void ClientConnection::EndHttp2() {
+  http2_->OnClosed();
+  Linger();
+}
+
 void ClientConnection::AwaitRequest() {
   in_.Release();
   parsed_ = 0;

@@ -71,6 +71,7 @@ class ClientConnection final : public ClientSide {
   bool SendFrames(std::string_view frames);  // false: the connection is broken
   void SetReadDeadline(Duration after);
   void ClearReadDeadline();
+  void EndHttp2();  // the last frame is sent: closes as soon as the client cannot lose it
 
   // ---- for the worker ----
   // Answers what is under way, then closes; closes an idle one soon.

@@ -15,17 +15,30 @@ namespace spillway {
 namespace {
 
 // What a client may cost beyond its requests: frames that ask for work and carry nothing (PING,
-// SETTINGS, PRIORITY, empty DATA, resets, unknown ones). A browser sends a few of them a second.
+// SETTINGS, PRIORITY, empty DATA) count 1. A browser sends a few of them a second.
 constexpr double kMostCost = 500;
 constexpr double kCostForgiven = 50;  // a second
 
-// A stream that a client resets right after it asked costs us a whole request.
-constexpr std::uint64_t kResetBurst = 200;
-constexpr std::uint64_t kResetRate = 20;  // a second
+// Some clients tell of every frame, or of every few KiB, that they have taken, and measure how fast
+// they come: what is sent to them pays for it.
+constexpr double kWindowCost = 0.05;
+constexpr double kFramePays = 2 * kWindowCost;  // on the stream and on the connection
+constexpr double kBytesThatPay = 16 * 1024;     // for a cost of 1
+
+// A stream that ends before its answer, by the client's reset or by its fault, cost us a whole
+// request: 200 at once, 20 a second.
+constexpr double kAbortCost = 2.5;
+
+// A head beyond its limit is answered as long as it is not many times as large: looking at it costs
+// more than sending it (HPACK repeats 4 KiB in one byte).
+constexpr std::size_t kMostOverHead = 4;
 
 constexpr std::size_t kMostContinuations = 8;
 constexpr std::size_t kMostSettings = 32;  // entries of one frame
 constexpr std::size_t kMostAcks = 100;     // waiting to be sent
+
+// Larger than any response head that is accepted from an upstream.
+constexpr std::size_t kMostResponseHead = 4 * 1024 * 1024;
 
 template <class T, auto kFree>
 struct Freed {
@@ -80,7 +93,8 @@ struct Http2Session::Impl {
 
   struct OpenStream {
     std::shared_ptr<Http2Request> request = std::make_shared<Http2Request>();
-    bool told = false;  // the handler knows it
+    bool told = false;     // the handler knows it
+    bool dropped = false;  // by the handler
   };
 
   OpenStream* Find(std::int32_t id) {
@@ -88,6 +102,7 @@ struct Http2Session::Impl {
     return found == streams.end() ? nullptr : &found->second;
   }
   void Charge(double cost);
+  void Pay(std::size_t bytes);
   void EndHead(std::int32_t id, bool ended);
 
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self);
@@ -110,7 +125,7 @@ struct Http2Session::Impl {
   nghttp2_session* session = nullptr;
   std::unordered_map<std::int32_t, OpenStream> streams;  // at most limits.streams
   bool in_head = false;
-  bool broken = false;
+  std::int32_t newest = 0;  // stream that the client has opened
   double cost = 0;
   TimePoint charged_at{};
   TimePoint now{};
@@ -122,6 +137,10 @@ void Http2Session::Impl::Charge(double more) {
   charged_at = now;
   if (cost <= kMostCost) return;
   nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+void Http2Session::Impl::Pay(std::size_t bytes) {
+  cost = std::max(0.0, cost - kFramePays - static_cast<double>(bytes) / kBytesThatPay);
 }
 
 int Http2Session::Impl::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self) {
@@ -139,36 +158,47 @@ int Http2Session::Impl::OnHeader(nghttp2_session*, const nghttp2_frame* frame,
                                  const std::uint8_t* value, std::size_t value_size, std::uint8_t,
                                  void* self) {
   auto& impl = *static_cast<Impl*>(self);
-  if (OpenStream* stream = impl.Find(frame->hd.stream_id)) {
-    stream->request->builder.Add(View(name, name_size), View(value, value_size),
-                                 impl.limits.message);
-  }
-  return 0;
+  OpenStream* stream = impl.Find(frame->hd.stream_id);
+  if (stream == nullptr) return 0;
+  Http2HeadBuilder& builder = stream->request->builder;
+  builder.Add(View(name, name_size), View(value, value_size), impl.limits.message);
+  return builder.bytes() > kMostOverHead * impl.limits.message.head ? NGHTTP2_ERR_CALLBACK_FAILURE
+                                                                    : 0;
 }
 
 // Without this nghttp2 would pass over a malformed field, which is to guess.
-int Http2Session::Impl::OnInvalidHeader(nghttp2_session*, const nghttp2_frame* frame,
-                                        const std::uint8_t*, std::size_t, const std::uint8_t*,
-                                        std::size_t, std::uint8_t, void* self) {
-  auto& impl = *static_cast<Impl*>(self);
-  nghttp2_submit_rst_stream(impl.session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                            NGHTTP2_PROTOCOL_ERROR);
-  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+int Http2Session::Impl::OnInvalidHeader(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*,
+                                        std::size_t, const std::uint8_t*, std::size_t, std::uint8_t,
+                                        void*) {
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // which resets the stream
 }
 
 int Http2Session::Impl::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* frame, void* self) {
   auto& impl = *static_cast<Impl*>(self);
   switch (frame->type) {
-    case NGHTTP2_HEADERS:
+    case NGHTTP2_HEADERS: {
+      impl.in_head = (frame->flags & NGHTTP2_FLAG_END_HEADERS) == 0;
+      const bool opens = frame->stream_id > impl.newest;
+      impl.newest = std::max(impl.newest, frame->stream_id);
+      // One that opens no stream, or one too many, is refused: a client that does not read the
+      // refusals would have them pile up.
+      if (opens ? impl.streams.size() >= impl.limits.streams : !impl.Find(frame->stream_id)) {
+        impl.Charge(1);
+      }
+      break;
+    }
     case NGHTTP2_CONTINUATION:
       impl.in_head = (frame->flags & NGHTTP2_FLAG_END_HEADERS) == 0;
-      if (frame->type == NGHTTP2_CONTINUATION) impl.Charge(1);
+      impl.Charge(1);
       break;
     case NGHTTP2_DATA:
       if (frame->length == 0 && (frame->flags & NGHTTP2_FLAG_END_STREAM) == 0) impl.Charge(1);
       break;
     case NGHTTP2_WINDOW_UPDATE:
-      impl.Charge(0.05);  // one for each frame of a download is usual
+      impl.Charge(kWindowCost);
+      break;
+    case NGHTTP2_RST_STREAM:
+      if (!impl.Find(frame->stream_id)) impl.Charge(1);  // OnClose charges for the others
       break;
     default:
       if ((frame->flags & NGHTTP2_FLAG_ACK) == 0) impl.Charge(1);
@@ -180,10 +210,7 @@ int Http2Session::Impl::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* f
 void Http2Session::Impl::EndHead(std::int32_t id, bool ended) {
   OpenStream* stream = Find(id);
   if (stream == nullptr) return;
-  if (stream->told) {
-    stream->request->builder.TakeTrailers(&stream->request->trailers);
-    return;
-  }
+  if (stream->told) return stream->request->builder.TakeTrailers(stream->request.get());
   stream->told = true;
   stream->request->builder.TakeHead(ended, stream->request.get());
   handler.OnHttp2Head(id, stream->request);
@@ -194,6 +221,8 @@ int Http2Session::Impl::OnFrame(nghttp2_session*, const nghttp2_frame* frame, vo
   const std::int32_t id = frame->hd.stream_id;
   const bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   if (frame->hd.type == NGHTTP2_HEADERS) impl.EndHead(id, ended);
+  const bool padded = frame->hd.type == NGHTTP2_DATA && frame->data.padlen > 0;
+  if (padded && !ended && frame->data.padlen == frame->hd.length) impl.Charge(1);
   if (ended && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
     const OpenStream* stream = impl.Find(id);
     if (stream != nullptr && stream->told) impl.handler.OnHttp2End(id);
@@ -212,8 +241,11 @@ int Http2Session::Impl::OnClose(nghttp2_session*, std::int32_t id, std::uint32_t
   auto& impl = *static_cast<Impl*>(self);
   const OpenStream* stream = impl.Find(id);
   if (stream == nullptr) return 0;
-  if (stream->told) impl.handler.OnHttp2Closed(id, static_cast<Http2Error>(error));
+  const bool told = stream->told;
+  const bool aborted = error != NGHTTP2_NO_ERROR && !stream->dropped;
   impl.streams.erase(id);
+  if (told) impl.handler.OnHttp2Closed(id, static_cast<Http2Error>(error));
+  if (aborted) impl.Charge(kAbortCost);
   return 0;
 }
 
@@ -225,6 +257,7 @@ ssize_t Http2Session::Impl::ReadBody(nghttp2_session* session, std::int32_t id, 
   const Http2Part part =
       impl.handler.OnHttp2Want(id, {reinterpret_cast<char*>(into), size}, &trailers);
   if (part.bytes == 0 && !part.last) return NGHTTP2_ERR_DEFERRED;
+  impl.Pay(part.bytes);
   if (part.last) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (!trailers.empty()) {
@@ -258,7 +291,7 @@ Http2Session::Http2Session(Http2Handler& handler, const Http2Limits& limits)
   nghttp2_option_set_max_outbound_ack(options, kMostAcks);
   nghttp2_option_set_max_settings(options, kMostSettings);
   nghttp2_option_set_max_continuations(options, kMostContinuations);
-  nghttp2_option_set_stream_reset_rate_limit(options, kResetBurst, kResetRate);
+  nghttp2_option_set_max_send_header_block_length(options, kMostResponseHead);
   if (nghttp2_session_server_new2(&impl_->session, made, impl_.get(), options) != 0) {
     throw std::bad_alloc();
   }
@@ -283,9 +316,15 @@ bool Http2Session::Receive(std::string_view bytes, TimePoint now) {
   const ssize_t taken = nghttp2_session_mem_recv(
       impl_->session, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (taken < 0) {
-    impl_->broken = true;
-    // Not so much as a preface: a client of another protocol, which frames would only confuse.
-    if (taken == NGHTTP2_ERR_FLOODED) Terminate(Http2Error::kEnhanceYourCalm);
+    switch (taken) {
+      case NGHTTP2_ERR_FLOODED:
+      case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
+      case NGHTTP2_ERR_CALLBACK_FAILURE:
+        Terminate(Http2Error::kEnhanceYourCalm);
+        break;
+      default:
+        break;  // not so much as a preface: frames would only confuse a client of something else
+    }
     return false;
   }
   return nghttp2_session_want_read(impl_->session) != 0 || wants_write();
@@ -310,6 +349,10 @@ bool Http2Session::over() const {
 }
 bool Http2Session::in_head() const {
   return impl_->in_head;
+}
+bool Http2Session::client_stalls(std::int32_t stream) const {
+  return nghttp2_session_get_stream_remote_window_size(impl_->session, stream) <= 0 ||
+         nghttp2_session_get_remote_window_size(impl_->session) <= 0;
 }
 
 void Http2Session::RespondInterim(std::int32_t stream, int status,
@@ -337,6 +380,7 @@ void Http2Session::Consume(std::int32_t stream, std::size_t bytes) {
 }
 
 void Http2Session::Reset(std::int32_t stream, Http2Error error) {
+  if (Impl::OpenStream* open = impl_->Find(stream)) open->dropped = true;
   nghttp2_submit_rst_stream(impl_->session, NGHTTP2_FLAG_NONE, stream,
                             static_cast<std::uint32_t>(error));
 }

@@ -43,7 +43,7 @@ struct Http2Request {
   Http2HeadBuilder builder;
   RequestHead head;
   std::vector<HeaderField> trailers;
-  int refusal = 0;          // what to answer instead, 0: nothing is wrong
+  int refusal = 0;          // what to answer instead, 0: nothing is wrong (so far: trailers may be)
   std::string_view reason;  // a literal
   bool ended = false;       // nothing follows the head
   bool tunnel = false;      // an extended CONNECT for a WebSocket (RFC 8441), seen as a GET
@@ -89,6 +89,8 @@ class Http2Session {
   bool over() const;  // neither reads nor writes any more
   // A head has begun that is not complete: it waits for CONTINUATION.
   bool in_head() const;
+  // The client has left no room for the stream's body: that it waits is the client's doing.
+  bool client_stalls(std::int32_t stream) const;
 
   // Names in any case; they are sent in lower case.
   void RespondInterim(std::int32_t stream, int status, std::span<const HeaderField> fields);

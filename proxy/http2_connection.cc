@@ -32,6 +32,7 @@ Http2Connection::Http2Connection(ClientConnection& carrier)
       session_(*this, LimitsOf(carrier.config())),
       later_(carrier.worker().loop, this, &OnLater),
       grace_(carrier.worker().loop, this, &OnGrace) {
+  if (carrier.worker().draining) GoAwaySoon();
   Pump();
   SetDeadline();
 }
@@ -67,8 +68,9 @@ void Http2Connection::OnFlushed() {
 }
 
 void Http2Connection::OnExpired() {
-  if (head_clock_) carrier_.worker().counters.timeouts_client.Add();
-  session_.Terminate(head_clock_ ? Http2Error::kProtocol : Http2Error::kNone);
+  const bool in_head = clock_ == Clock::kHead;
+  if (in_head) carrier_.worker().counters.timeouts_client.Add();
+  session_.Terminate(in_head ? Http2Error::kProtocol : Http2Error::kNone);
   ending_ = true;
   Pump();
 }
@@ -108,31 +110,34 @@ void Http2Connection::OnLater(void* self) {
 void Http2Connection::Later() {
   graveyard_.clear();
   Pump();
-  // Whose answer was held up may go on. What they do may close streams: the list is taken first.
-  std::vector<std::int32_t> drained;
+  // Those that were held up may go on. What they do may close streams: the list is taken first.
+  std::vector<std::int32_t> due;
   for (const auto& [id, stream] : streams_) {
-    if (stream->drained()) drained.push_back(id);
+    if (stream->due()) due.push_back(id);
   }
-  for (const std::int32_t id : drained) {
-    if (Http2Stream* stream = Find(id)) stream->OnDrained();
+  for (const std::int32_t id : due) {
+    if (Http2Stream* stream = Find(id)) stream->GoOn();
   }
-  if (over() && !carrier_.output_full()) carrier_.Close(broken_);
+  if (!over() || carrier_.output_full()) return;
+  broken_ ? carrier_.Close(/*reset=*/true) : carrier_.EndHttp2();
 }
 
-// A connection without streams is idle; an unfinished head has a clock that later bytes don't wind
-// up.
+// A connection without streams is idle, whatever else it sends; an unfinished head has a clock that
+// later bytes don't wind up.
 void Http2Connection::SetDeadline() {
   const ClientConfig::Timeouts& timeouts = config().timeouts;
-  if (session_.in_head()) {
-    if (!head_clock_) carrier_.SetReadDeadline(timeouts.head);
-    head_clock_ = true;
-    return;
-  }
-  head_clock_ = false;
-  if (streams_.empty()) {
-    carrier_.SetReadDeadline(timeouts.idle);
-  } else {
-    carrier_.ClearReadDeadline();
+  const Clock wanted = session_.in_head() ? Clock::kHead
+                       : streams_.empty() ? Clock::kIdle
+                                          : Clock::kNone;
+  if (wanted == clock_) return;
+  clock_ = wanted;
+  switch (wanted) {
+    case Clock::kHead:
+      return carrier_.SetReadDeadline(timeouts.head);
+    case Clock::kIdle:
+      return carrier_.SetReadDeadline(timeouts.idle);
+    case Clock::kNone:
+      return carrier_.ClearReadDeadline();
   }
 }
 
@@ -141,20 +146,24 @@ void Http2Connection::SetDeadline() {
 bool Http2Connection::Pump() {
   if (receiving_ || pumping_ || broken_) return !broken_;
   pumping_ = true;
-  bool drained = false;
+  bool due = false;
   while (!broken_ && !carrier_.output_full()) {
     frames_.clear();
     broken_ = !session_.Produce(kBatch, &frames_);
+    bool more = false;
     for (const auto& [id, stream] : streams_) {
-      if (stream->TakeEarlyAnswer()) session_.Reset(id, Http2Error::kNone);
-      drained = drained || stream->drained();
+      if (stream->TakeEarlyAnswer()) {
+        session_.Reset(id, Http2Error::kNone);
+        more = true;
+      }
+      due = due || stream->due();
     }
-    if (frames_.empty()) break;
+    if (frames_.empty() && !more) break;
     broken_ = broken_ || !carrier_.SendFrames(frames_);
   }
   if (streams_.empty()) std::string().swap(frames_);
   pumping_ = false;
-  if (drained || over() || !graveyard_.empty()) later_.Set(carrier_.worker().loop.now());
+  if (due || over() || !graveyard_.empty()) later_.Set(carrier_.worker().loop.now());
   return !broken_;
 }
 
@@ -166,6 +175,8 @@ void Http2Connection::PumpSoon() {
 
 void Http2Connection::OnHttp2Head(std::int32_t id, std::shared_ptr<Http2Request> request) {
   if (++requests_ >= config().max_requests) GoAwaySoon();
+  clock_ = Clock::kNone;
+  carrier_.ClearReadDeadline();
   auto made = std::make_unique<Http2Stream>(*this, id, std::move(request));
   Http2Stream* stream = made.get();
   streams_.emplace(id, std::move(made));
@@ -190,14 +201,13 @@ void Http2Connection::OnHttp2Closed(std::int32_t id, Http2Error error) {
   Http2Stream& stream = *found->second;
   // What it has not taken counts against the connection's window no more.
   if (stream.untaken() > 0) session_.Consume(id, stream.untaken());
-  const bool well = error == Http2Error::kNone && stream.all_given();
-  if (well && !stream.OnSessionClosed()) return;
-  if (!well) stream.OnGone();
+  if (!stream.OnSessionClosed(error)) return;
   Bury(id);
 }
 
 void Http2Connection::Bury(std::int32_t id) {
   const auto found = streams_.find(id);
+  if (found == streams_.end()) return;
   graveyard_.push_back(std::move(found->second));
   streams_.erase(found);
   later_.Set(carrier_.worker().loop.now());

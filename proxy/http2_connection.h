@@ -56,6 +56,7 @@ class Http2Connection final : public Http2Handler {
   static void OnGrace(void* self);
   void Later();
   Http2Stream* Find(std::int32_t id);
+  enum class Clock : std::uint8_t { kNone, kIdle, kHead };
   void GoAwaySoon();
   void SetDeadline();
   bool over() const;
@@ -72,7 +73,7 @@ class Http2Connection final : public Http2Handler {
   bool broken_ = false;
   bool ending_ = false;  // no more is read: what is left is sent, then the carrier is closed
   bool going_ = false;
-  bool head_clock_ = false;  // runs since an unfinished head began
+  Clock clock_ = Clock::kNone;  // what the carrier's read deadline is for
 };
 
 }  // namespace spillway

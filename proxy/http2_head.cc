@@ -90,6 +90,9 @@ void Http2HeadBuilder::TakeHead(bool ended, Http2Request* request) {
     head.method = "GET";  // what it would have been in HTTP/1.1 (RFC 8441 5.1)
   }
   if (!IsKnownMethod(head.method)) Refuse(501, "unknown method");
+  // The absolute form would name a second authority (RFC 9113 8.3.1 knows none).
+  const bool origin_form = head.target.starts_with('/') || head.target == "*";
+  if (head.method != "CONNECT" && !origin_form) Refuse(400, "target of an unknown form");
   if (refusal_ == 0) {
     if (const Refusal why = JudgeRequest(&head)) Refuse(why.status, why.reason);
   }
@@ -99,10 +102,12 @@ void Http2HeadBuilder::TakeHead(bool ended, Http2Request* request) {
   request->reason = reason_;
 }
 
-void Http2HeadBuilder::TakeTrailers(std::vector<HeaderField>* trailers) const {
+void Http2HeadBuilder::TakeTrailers(Http2Request* request) const {
   for (const Place& place : trailers_.places) {
-    trailers->push_back({trailers_.View(place.name), trailers_.View(place.value)});
+    request->trailers.push_back({trailers_.View(place.name), trailers_.View(place.value)});
   }
+  request->refusal = refusal_;
+  request->reason = reason_;
 }
 
 }  // namespace spillway

@@ -25,7 +25,9 @@ class Http2HeadBuilder {
   void TakeHead(bool ended, Http2Request* request);
   // What is added from now on are trailers.
   void BeginTrailers() { in_trailers_ = true; }
-  void TakeTrailers(std::vector<HeaderField>* trailers) const;
+  void TakeTrailers(Http2Request* request) const;
+  // As HTTP/1 would write them, of all fields that came, kept or not.
+  std::size_t bytes() const { return bytes_; }
 
  private:
   struct Span {

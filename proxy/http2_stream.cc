@@ -72,7 +72,8 @@ ParseStep Http2Stream::NextBodyPiece() {
     given_ = in_.size();
     return ParseStep::kBody;
   }
-  return ended_ ? ParseStep::kEnd : ParseStep::kNeedMore;
+  if (!ended_) return ParseStep::kNeedMore;
+  return request_->refusal == 0 ? ParseStep::kEnd : ParseStep::kFailed;  // of the trailers
 }
 
 bool Http2Stream::ReadBodyAgain() {
@@ -86,6 +87,7 @@ bool Http2Stream::ReadBodyAgain() {
 
 // The client may send as many bytes more.
 void Http2Stream::Free(std::size_t bytes) {
+  if (session_closed_) return;  // when they were given back
   connection_.session().Consume(id_, bytes);
   connection_.PumpSoon();
 }
@@ -94,7 +96,8 @@ void Http2Stream::WantBody(bool want) {
   if (want == body_wanted_) return;
   body_wanted_ = want;
   if (tunnel_) {
-    if (want && (!in_.empty() || ended_)) connection_.PumpSoon();
+    wake_ = want && (!in_.empty() || ended_);
+    if (wake_) connection_.PumpSoon();
     return;
   }
   if (want) {
@@ -114,6 +117,11 @@ bool Http2Stream::SendInterim(const ResponseHead& head) {
   return connection_.Pump();
 }
 
+// To a client that asked for a tunnel any 2xx is one (RFC 8441 5): an answer is none.
+int Http2Stream::StatusFor(int status) const {
+  return request_->tunnel && status / 100 == 2 ? 502 : status;
+}
+
 bool Http2Stream::BeginResponse(const ResponseHead& head, const ForwardResponse& forward,
                                 bool keep) {
   ForwardResponse mine = forward;
@@ -121,10 +129,7 @@ bool Http2Stream::BeginResponse(const ResponseHead& head, const ForwardResponse&
   std::vector<HeaderField> fields;
   std::vector<std::string> texts;
   ListResponseFields(head, mine, &fields, &texts);
-  int status = head.status;
-  // To a client that asked for a tunnel any 2xx is one (RFC 8441 5): this is none.
-  if (request_->tunnel && status / 100 == 2) status = 502;
-  connection_.session().Respond(id_, status, fields, head.body != BodyKind::kNone);
+  connection_.session().Respond(id_, StatusFor(head.status), fields, head.body != BodyKind::kNone);
   if (head.body == BodyKind::kNone) all_given_ = true;
   return keep;
 }
@@ -147,17 +152,18 @@ bool Http2Stream::Push() {
   connection_.session().Resume(id_);
   const bool good = connection_.Pump();
   blocked_ = output_full();
-  if (blocked_) write_deadline_.SetAfter(connection_.config().timeouts.write);
-  return good;
+  if (unsent()) write_deadline_.SetAfter(connection_.config().timeouts.write);
+  return good && !closed_;
 }
 
 bool Http2Stream::SendAnswer(const Answer& answer, bool head_only, bool, WallTime now) {
+  head_only = head_only || request_->head.method == "HEAD";  // also where no head was accepted
   std::vector<HeaderField> fields;
   std::vector<std::string> texts;
   ListAnswerFields(answer, now, &fields, &texts);
   if (!head_only) out_.append(BodyToSend(answer));
   last_ = true;
-  connection_.session().Respond(id_, answer.status, fields, !out_.empty());
+  connection_.session().Respond(id_, StatusFor(answer.status), fields, !out_.empty());
   all_given_ = out_.empty();
   return Push();
 }
@@ -188,47 +194,51 @@ bool Http2Stream::TakeEarlyAnswer() {
   return early;
 }
 
-void Http2Stream::OnDrained() {
-  if (!blocked_) return;
-  blocked_ = false;
-  if (!closed_ && !finished_) exchange_.OnClientWritable();
+void Http2Stream::GoOn() {
+  const bool drained = std::exchange(blocked_, output_full()) && !blocked_;
+  const bool woken = std::exchange(wake_, false);
+  if (drained && !closed_ && !finished_) exchange_.OnClientWritable();
+  if (woken && !closed_ && !finished_) exchange_.OnClientReadable();
 }
 
 void Http2Stream::FinishExchange(bool) {
   finished_ = true;
   body_wanted_ = false;
   read_deadline_.Clear();
-  if (!in_.empty()) {
-    const std::size_t left = in_.size();
-    in_.clear();
-    given_ = 0;
-    Free(left);
-  }
-  if (session_closed_) connection_.Bury(id_);
+  if (session_closed_) return connection_.Bury(id_);
+  const std::size_t left = in_.size();
+  in_.clear();
+  given_ = 0;
+  if (left > 0) Free(left);
   if (!ended_) connection_.PumpSoon();  // and tells the client to stop
 }
 
 void Http2Stream::Close(bool reset) {
   if (closed_) return;
   if (!reset && tunnel_ && ended_ && last_) {
-    finished_ = true;  // both sides have ended as they should: nothing is left to tell
-    return connection_.PumpSoon();
+    return FinishExchange(true);  // both sides have ended as they should: nothing is left to tell
   }
-  connection_.session().Reset(id_, reset ? Http2Error::kInternal : Http2Error::kCancel);
   closed_ = true;
   LetGo();
+  if (session_closed_) return connection_.Bury(id_);
+  connection_.session().Reset(id_, reset ? Http2Error::kInternal : Http2Error::kCancel);
   connection_.PumpSoon();
 }
 
 void Http2Stream::OnGone() {
   if (closed_) return;
   closed_ = true;  // Close, which may follow, has nothing left to do
-  if (!finished_ && exchange_.active()) exchange_.OnClientGone();
+  if (exchange_.active()) {
+    worker().counters.client_aborts.Add();
+    exchange_.OnClientGone();
+  }
   LetGo();
 }
 
-bool Http2Stream::OnSessionClosed() {
+bool Http2Stream::OnSessionClosed(Http2Error error) {
   session_closed_ = true;
+  const bool well = error == Http2Error::kNone && all_given_ && ended_;
+  if (!well && !finished_) OnGone();
   return finished_ || closed_;
 }
 
@@ -289,6 +299,10 @@ void Http2Stream::OnReadExpired(void* self) {
 
 void Http2Stream::OnWriteExpired(void* self) {
   auto& stream = *static_cast<Http2Stream*>(self);
+  // Other streams may have had the connection to themselves; its own deadline is the carrier's.
+  if (!stream.connection_.session().client_stalls(stream.id_)) {
+    return stream.write_deadline_.SetAfter(stream.connection_.config().timeouts.write);
+  }
   stream.worker().counters.timeouts_client.Add();
   if (stream.exchange_.active()) return stream.exchange_.OnClientTimeout();
   stream.Close(true);

@@ -30,17 +30,17 @@ class Http2Stream final : public ClientSide {
   void TakeBody(std::string_view bytes);
   void TakeEnd();
   Http2Part GiveBody(std::span<char> into, std::vector<HeaderField>* trailers);
-  // What was blocked has been taken by the session.
-  void OnDrained();
-  bool drained() const { return blocked_ && sent_ == out_.size(); }
+  // It was held up, and is no more: its answer's bytes have been taken by the session, or its
+  // exchange wants bytes of the tunnel that are here already.
+  bool due() const { return (blocked_ && !output_full()) || wake_; }
+  void GoOn();
   // True once: our answer is out and the client still sends what nobody reads.
   bool TakeEarlyAnswer();
   // The client closed it, or the whole connection is: whatever is under way ends.
   void OnGone();
-  // The session has closed it after its last byte. False: its exchange is still at it, and the
-  // stream asks to be buried when that is over.
-  bool OnSessionClosed();
-  bool all_given() const { return all_given_; }  // the answer's last byte is with the session
+  // The session knows it no more. False: both sides have ended well but the exchange is still at
+  // it, and the stream asks to be buried when that is over.
+  bool OnSessionClosed(Http2Error error);
   std::size_t untaken() const { return in_.size(); }
 
   // ---- for the exchange ----
@@ -53,7 +53,7 @@ class Http2Stream final : public ClientSide {
   ParseStep NextBodyPiece() override;
   std::string_view body() const override { return piece_; }
   std::span<const HeaderField> trailers() const override { return request_->trailers; }
-  std::string_view error() const override { return {}; }
+  std::string_view error() const override { return request_->reason; }
   bool ReadBodyAgain() override;
   void WantBody(bool want) override;
   bool SendInterim(const ResponseHead& head) override;
@@ -77,8 +77,11 @@ class Http2Stream final : public ClientSide {
   static void OnReadExpired(void* self);
   static void OnWriteExpired(void* self);
   void LetGo();
+  int StatusFor(int status) const;
   bool Push();  // what out_ has, on its way
   void Free(std::size_t bytes);
+  // Something of the answer waits for the session to take it.
+  bool unsent() const { return output_full() || (last_ && !all_given_); }
 
   Http2Connection& connection_;
   const std::int32_t id_;
@@ -95,6 +98,7 @@ class Http2Stream final : public ClientSide {
   bool last_ = false;            // out_ is the answer's end
   bool all_given_ = false;       // and the session has it
   bool blocked_ = false;         // the exchange waits for out_ to drain
+  bool wake_ = false;            // it waits for nothing: there is something for it in in_
   bool finished_ = false;        // the exchange is over, well
   bool closed_ = false;          // or in any other way
   bool session_closed_ = false;  // the session knows it no more
