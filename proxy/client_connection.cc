@@ -23,16 +23,21 @@ constexpr std::size_t kLingerBytes = 1024 * 1024;
 // While draining, an idle connection is kept so long for a request that is already on its way.
 constexpr Duration kDrainGrace = 1s;
 
+// The first line by which a client says that it speaks HTTP/2 (RFC 9113 3.4).
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n";
+
 // How often one readiness event reads from one connection before others get their turn.
 constexpr int kReadsPerTurn = 8;
 
 }  // namespace
 
 ClientConnection::ClientConnection(WorkerContext& worker, Accepted accepted,
-                                   std::shared_ptr<const TlsContext> tls, bool proxy_protocol)
+                                   std::shared_ptr<const TlsContext> tls, bool proxy_protocol,
+                                   bool http2_in_clear)
     : worker_(worker),
       tls_(std::move(tls)),
       proxy_protocol_(proxy_protocol),
+      http2_in_clear_(http2_in_clear),
       raw_(std::move(accepted.fd)),
       watch_(std::in_place, worker.loop, raw_.get(), this, &OnReadable, &OnWritable),
       deadline_(worker.loop, this, &OnExpired),
@@ -105,6 +110,9 @@ void ClientConnection::Readable() {
     case Mode::kTunnel:
       exchange_.OnClientReadable();
       break;
+    case Mode::kHttp2:
+      ReadHttp2();
+      break;
     case Mode::kFlush:
       watch_->WantRead(false);
       break;  // the next request waits for this answer
@@ -157,6 +165,8 @@ void ClientConnection::Expired() {
       return exchange_.OnBodyTimeout();
     case Mode::kTunnel:
       return exchange_.OnClientTimeout();
+    case Mode::kHttp2:
+      return http2_->OnExpired();
     case Mode::kProxyHeader:
     case Mode::kFlush:
     case Mode::kLinger:
@@ -172,6 +182,9 @@ void ClientConnection::Flushed() {
     case Mode::kTunnel:
       exchange_.OnClientWritable();
       break;
+    case Mode::kHttp2:
+      http2_->OnFlushed();
+      break;
     case Mode::kFlush:
       keep_after_flush_ ? NextRequest() : Linger();
       break;
@@ -182,6 +195,11 @@ void ClientConnection::Flushed() {
 
 void ClientConnection::SetReadDeadline(Duration after) {
   read_deadline_ = worker_.loop.now() + after;
+  ArmDeadline();
+}
+
+void ClientConnection::ClearReadDeadline() {
+  read_deadline_ = TimePoint::max();
   ArmDeadline();
 }
 
@@ -260,7 +278,10 @@ void ClientConnection::ReadHeads() {
       return;
     }
     const bool filled = in_.end() == in_.capacity();
-    ParseHeads();
+    if (requests_ == 0 && stream_->chose_http2()) return BeginHttp2();
+    const std::size_t preface = http2_in_clear_ && requests_ == 0 ? PrefaceBytes() : 0;
+    if (preface == kPreface.size()) return BeginHttp2();
+    if (preface == 0 || preface < in_.end()) ParseHeads();
     // From a head's first byte its own clock runs, and is not started again by later bytes.
     if (mode_ == Mode::kHead && before == 0 && in_.end() > 0)
       SetReadDeadline(config().timeouts.head);
@@ -290,6 +311,53 @@ void ClientConnection::ParseHeads() {
     }
   }
   parsing_ = false;
+}
+
+// ---- HTTP/2
+
+// How much of HTTP/2's preface has come; 0 when it is something else.
+std::size_t ClientConnection::PrefaceBytes() {
+  const std::string_view begun(in_.data(), std::min(in_.end(), kPreface.size()));
+  return kPreface.starts_with(begun) ? begun.size() : 0;
+}
+
+void ClientConnection::BeginHttp2() {
+  mode_ = Mode::kHttp2;
+  const std::string begun(in_.data(), in_.end());  // once for each connection
+  in_.Release();
+  http2_ = std::make_unique<Http2Connection>(*this);
+  http2_->Receive(begun);
+  ReadHttp2();
+}
+
+void ClientConnection::ReadHttp2() {
+  // A block for as long as something is read: between frames a connection holds none.
+  Block block = worker_.blocks.Take(kSmallBlock);
+  for (int turn = 0; mode_ == Mode::kHttp2 && (turn < kReadsPerTurn || stream_->has_pending());
+       ++turn) {
+    const IoResult read = stream_->Read({block.data.get(), block.size});
+    if (read.status == IoStatus::kWouldBlock) {
+      if (stream_->read_wants_write()) watch_->WantWrite(true);
+      break;
+    }
+    if (read.status != IoStatus::kOk) {
+      Close();
+      break;
+    }
+    http2_->Receive({block.data.get(), read.bytes});
+    if (!encrypted_ && read.bytes < block.size) break;
+  }
+  worker_.blocks.Give(std::move(block));
+}
+
+bool ClientConnection::SendFrames(std::string_view frames) {
+  iovec vector = ToVector(frames);
+  return Send({&vector, 1});
+}
+
+void ClientConnection::EndHttp2() {
+  http2_->OnClosed();
+  Linger();
 }
 
 void ClientConnection::AwaitRequest() {
@@ -537,6 +605,7 @@ void ClientConnection::Close(bool reset) {
   if (mode_ == Mode::kClosed) return;
   mode_ = Mode::kClosed;
   exchange_.OnConnectionClosed();
+  if (http2_) http2_->OnClosed();
   if (reset && stream_) stream_->ResetOnClose();
   watch_.reset();  // before the descriptor
   stream_.reset();
@@ -549,6 +618,7 @@ void ClientConnection::Close(bool reset) {
 }
 
 void ClientConnection::Drain() {
+  if (mode_ == Mode::kHttp2) return http2_->Drain();
   if (mode_ == Mode::kHead && !parser_.started()) SetReadDeadline(kDrainGrace);
 }
 

@@ -18,6 +18,7 @@
 #include "proxy/client_side.h"
 #include "proxy/exchange.h"
 #include "proxy/http1.h"
+#include "proxy/http2_connection.h"
 #include "proxy/loop.h"
 #include "proxy/stream.h"
 #include "proxy/worker_context.h"
@@ -28,8 +29,9 @@ class ClientConnection final : public ClientSide {
  public:
   // `tls` is null for a plain listener. What the listener was when it accepted counts: a reload may
   // since have changed or closed it.
+  // `http2_in_clear`: a client without TLS may begin with HTTP/2's preface.
   ClientConnection(WorkerContext& worker, Accepted accepted, std::shared_ptr<const TlsContext> tls,
-                   bool proxy_protocol);
+                   bool proxy_protocol, bool http2_in_clear);
   ~ClientConnection();
   ClientConnection(const ClientConnection&) = delete;
   ClientConnection& operator=(const ClientConnection&) = delete;
@@ -66,13 +68,20 @@ class ClientConnection final : public ClientSide {
   void EndTunnelOutput() override { stream_->ShutdownWrite(); }
   void TouchTunnel() override;
 
+  // ---- for HTTP/2, which takes over the connection's bytes ----
+  const ClientConfig& config() const;
+  bool SendFrames(std::string_view frames);  // false: the connection is broken
+  void SetReadDeadline(Duration after);
+  void ClearReadDeadline();
+  void EndHttp2();  // the last frame is sent: closes as soon as the client cannot lose it
+
   // ---- for the worker ----
   // Answers what is under way, then closes; closes an idle one soon.
   void Drain();
 
  private:
   friend struct WorkerContext;
-  enum class Mode { kProxyHeader, kHead, kExchange, kTunnel, kFlush, kLinger, kClosed };
+  enum class Mode { kProxyHeader, kHead, kExchange, kTunnel, kHttp2, kFlush, kLinger, kClosed };
 
   static void OnReadable(void* self);
   static void OnWritable(void* self);
@@ -94,13 +103,15 @@ class ClientConnection final : public ClientSide {
   void Linger();
   void Flushed();
   bool Send(std::span<iovec> vectors);  // false: the connection is broken
-  void SetReadDeadline(Duration after);
+  std::size_t PrefaceBytes();
+  void BeginHttp2();
+  void ReadHttp2();
   void ArmDeadline();
-  const ClientConfig& config() const;
 
   WorkerContext& worker_;
   const std::shared_ptr<const TlsContext> tls_;
   const bool proxy_protocol_;
+  const bool http2_in_clear_;
   Fd raw_;  // until the PROXY header is read
   std::optional<Stream> stream_;
   std::optional<IoWatch> watch_;  // gone before the descriptor is
@@ -127,7 +138,8 @@ class ClientConnection final : public ClientSide {
   TimePoint read_deadline_ = TimePoint::max();   // of the mode, or of the body's silence
   TimePoint write_deadline_ = TimePoint::max();  // while output is pending
   std::size_t lingered_ = 0;
-  Exchange exchange_;
+  Exchange exchange_;                       // of HTTP/1
+  std::unique_ptr<Http2Connection> http2_;  // kHttp2; its streams have exchanges of their own
 
   ClientConnection* next_ = nullptr;  // the worker's list
   ClientConnection* previous_ = nullptr;

@@ -242,4 +242,12 @@ bool ResponseHead::Has(Field field) const {
   return FindField(*this, field) != nullptr;
 }
 
+bool IsKnownMethod(std::string_view method) {
+#define SPILLWAY_IS_METHOD(number, name, text) \
+  if (method == #text) return true;
+  HTTP_METHOD_MAP(SPILLWAY_IS_METHOD)
+#undef SPILLWAY_IS_METHOD
+  return false;
+}
+
 }  // namespace spillway

@@ -74,6 +74,7 @@ struct MessageLimits {
 struct RequestHead {
   std::string_view method;
   std::string_view target;
+  int major = 1;                     // 1, or 2: then minor is 1, so that 1.1's rules hold
   int minor = 1;                     // HTTP/1.minor, 0 or 1
   std::vector<HeaderField> headers;  // in order, as received
   std::vector<Field> fields;         // of the same size: what each is
@@ -202,6 +203,11 @@ struct ForwardResponse {
 // Replaces *out with the head for the client, final, 1xx or 101 alike.
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out);
 
+// The same head as fields, for a version that frames otherwise: what belongs to a connection of
+// HTTP/1 is left out. Views are of `head`, `forward` and *texts, to which it appends.
+void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward,
+                        std::vector<HeaderField>* fields, std::vector<std::string>* texts);
+
 // A chunk's first line.
 inline constexpr std::size_t kMaxChunkHead = 20;
 // Writes it into `out` (at least kMaxChunkHead bytes); its length. The data and "\r\n" follow.
@@ -209,8 +215,13 @@ std::size_t WriteChunkHead(std::uint64_t size, char* out);
 // Makes one chunk of the pieces from index `first` on; none of nothing, which would end the body.
 // `head` (at least kMaxChunkHead bytes) holds the chunk's first line until the pieces are written.
 void FrameChunk(std::size_t first, std::vector<iovec>* pieces, char* head);
+// A field that the proxy treats in heads has no business after a body: it would pass untreated.
+bool MayBeTrailer(std::string_view name);
 // Replaces *out with "0\r\n", the trailers that may be passed on, and the empty line.
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out);
+
+// Is this a method that we know how to treat? Exact case.
+bool IsKnownMethod(std::string_view method);
 
 // "Not Found"; "Unknown" for codes without a registered phrase.
 std::string_view ReasonPhrase(int status);

@@ -59,12 +59,18 @@ bool IsSet(std::span<const HeaderToSet> set, std::string_view name) {
 }
 
 // Each name once, with the value that was set last.
-void AppendSet(std::span<const HeaderToSet> set, std::string* out) {
+template <class Emit>
+void EachSet(std::span<const HeaderToSet> set, Emit emit) {
   for (std::size_t i = 0; i < set.size(); ++i) {
     if (Settable(set[i]) && !IsSet(set.subspan(i + 1), set[i].name)) {
-      AppendField(set[i].name, set[i].value, out);
+      emit(set[i].name, set[i].value);
     }
   }
+}
+
+void AppendSet(std::span<const HeaderToSet> set, std::string* out) {
+  EachSet(set,
+          [out](std::string_view name, std::string_view value) { AppendField(name, value, out); });
 }
 
 // Whether a Connection field lists names beside the usual ones, so that the search below is worth
@@ -205,7 +211,9 @@ class RequestWriter {
     if (keeps && head_.Has(Field::kForwarded)) WriteForwarded();
     AddOwn("X-Request-Id", forward_.request_id);
     if (!IsSet(forward_.set_headers, "via")) {
-      out_.append(head_.minor == 0 ? "Via: 1.0 spillway\r\n" : "Via: 1.1 spillway\r\n");
+      out_.append(head_.major == 2   ? "Via: 2.0 spillway\r\n"
+                  : head_.minor == 0 ? "Via: 1.0 spillway\r\n"
+                                     : "Via: 1.1 spillway\r\n");
     }
   }
 
@@ -279,6 +287,26 @@ bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, st
   return !ConnectionLists(head.headers, head.fields, header.name);
 }
 
+// What passes of the upstream's fields, then ours, but for the framing and what is set.
+template <class Emit>
+void EachResponseField(const ResponseHead& head, const ForwardResponse& forward, Emit emit) {
+  const bool lists = ListsNames(head.headers, head.fields);
+  for (std::size_t i = 0; i < head.headers.size(); ++i) {
+    if (PassesToClient(head, forward, i, lists)) emit(head.headers[i].name, head.headers[i].value);
+  }
+  if (head.interim()) return;
+  if (!head.Has(Field::kDate) && !forward.date.empty()) emit("Date", forward.date);
+  emit("Via", head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
+  const bool numbered = !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
+  if (numbered) emit("X-Request-Id", forward.request_id);
+}
+
+// For HEAD and 304 the length is of what would have come: the upstream's word passes on.
+std::string_view LengthOfNothing(const ResponseHead& head, const Framing& framing) {
+  const bool says = framing.body == BodyKind::kNone && head.status != 204;
+  return says ? head.Get(Field::kContentLength) : std::string_view{};
+}
+
 // What is said of the body and of the connection. Interim heads say nothing of either.
 void AppendEnding(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
   if (head.status == 101) {
@@ -288,9 +316,7 @@ void AppendEnding(const ResponseHead& head, const ForwardResponse& forward, std:
     return;
   }
   AppendFraming(forward.framing, out);
-  // For HEAD and 304 the length is of what would have come: the upstream's word passes on.
-  const std::string_view length = head.Get(Field::kContentLength);
-  if (forward.framing.body == BodyKind::kNone && head.status != 204 && !length.empty()) {
+  if (const auto length = LengthOfNothing(head, forward.framing); !length.empty()) {
     out->append("Content-Length: ").append(length).append("\r\n");
   }
   if (forward.close || forward.framing.body == BodyKind::kUntilClose) {
@@ -310,20 +336,33 @@ void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward,
   out->assign("HTTP/1.1 ");
   AppendNumber(static_cast<std::uint64_t>(head.status), out);
   out->append(" ").append(head.reason).append("\r\n");
-  const bool lists = ListsNames(head.headers, head.fields);
-  for (std::size_t i = 0; i < head.headers.size(); ++i) {
-    if (PassesToClient(head, forward, i, lists)) AppendParsed(head.headers[i], out);
-  }
+  EachResponseField(head, forward, [out](std::string_view name, std::string_view value) {
+    out->append(name).append(": ").append(value).append("\r\n");
+  });
   if (!head.interim()) {
-    if (!head.Has(Field::kDate) && !forward.date.empty()) AppendField("Date", forward.date, out);
-    out->append(head.minor == 0 ? "Via: 1.0 spillway\r\n" : "Via: 1.1 spillway\r\n");
-    const bool numbered =
-        !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
-    if (numbered) AppendField("X-Request-Id", forward.request_id, out);
     AppendEnding(head, forward, out);
     AppendSet(forward.set_headers, out);
   }
   out->append("\r\n");
+}
+
+void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward,
+                        std::vector<HeaderField>* fields, std::vector<std::string>* texts) {
+  const auto add = [fields](std::string_view name, std::string_view value) {
+    fields->push_back({name, value});
+  };
+  EachResponseField(head, forward, add);
+  if (head.interim()) return;
+  texts->reserve(texts->size() + forward.set_headers.size() + 1);  // views of them must not move
+  if (forward.framing.body == BodyKind::kLength) {
+    add("content-length", texts->emplace_back(std::to_string(forward.framing.content_length)));
+  } else if (const auto length = LengthOfNothing(head, forward.framing); !length.empty()) {
+    add("content-length", length);
+  }
+  EachSet(forward.set_headers, [&](std::string_view name, std::string_view value) {
+    AppendValue(value, &texts->emplace_back());
+    add(name, texts->back());
+  });
 }
 
 std::size_t WriteChunkHead(std::uint64_t size, char* out) {
@@ -343,11 +382,14 @@ void FrameChunk(std::size_t first, std::vector<iovec>* pieces, char* head) {
   pieces->push_back({end, sizeof end});
 }
 
+bool MayBeTrailer(std::string_view name) {
+  return ClassifyLoosely(name) == Field::kOther;
+}
+
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out) {
   out->assign("0\r\n");
   for (const HeaderField& trailer : trailers) {
-    // A field that the proxy treats in heads has no business after a body: it would pass untreated.
-    if (ClassifyLoosely(trailer.name) == Field::kOther) AppendParsed(trailer, out);
+    if (MayBeTrailer(trailer.name)) AppendParsed(trailer, out);
   }
   out->append("\r\n");
 }

@@ -168,6 +168,18 @@ void AppendHeader(std::string_view name, std::string_view value, std::string* ou
   out->append("\r\n");
 }
 
+template <class Emit>
+void EachAnswerField(const Answer& answer, WallTime now, Emit emit) {
+  HttpDate date;
+  emit("Date", date.At(now));
+  const std::string_view body = BodyToSend(answer);
+  if (!body.empty()) emit("Content-Type", answer.content_type);
+  if (!Bodiless(answer.status)) emit("Content-Length", std::to_string(body.size()));
+  for (const auto& [name, value] : answer.headers) {
+    if (!Reserved(name)) emit(name, value);
+  }
+}
+
 }  // namespace
 
 Audience JudgeAudience(const RequestHead& head) {
@@ -268,6 +280,15 @@ std::string_view BodyToSend(const Answer& answer) {
   return Bodiless(answer.status) || answer.status == 205 ? std::string_view{} : answer.body;
 }
 
+void ListAnswerFields(const Answer& answer, WallTime now, std::vector<HeaderField>* fields,
+                      std::vector<std::string>* texts) {
+  texts->reserve(texts->size() + answer.headers.size() + 3);  // views of them must not move
+  EachAnswerField(answer, now, [&](std::string_view name, std::string_view value) {
+    AppendValue(value, &texts->emplace_back());
+    fields->push_back({name, texts->back()});
+  });
+}
+
 void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, WallTime now,
                      std::string* out) {
   out->assign("HTTP/1.1 ");
@@ -275,14 +296,9 @@ void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, WallT
       .append(" ")
       .append(ReasonPhrase(answer.status))
       .append("\r\n");
-  out->append("Date: ").append(HttpDate().At(now)).append("\r\n");
-  const std::string_view body = BodyToSend(answer);
-  if (!body.empty()) AppendHeader("Content-Type", answer.content_type, out);
-  if (!Bodiless(answer.status))
-    out->append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
-  for (const auto& [name, value] : answer.headers) {
-    if (!Reserved(name)) AppendHeader(name, value, out);
-  }
+  EachAnswerField(answer, now, [out](std::string_view name, std::string_view value) {
+    AppendHeader(name, value, out);
+  });
   if (close) out->append("Connection: close\r\n");
   if (!close && client_is_1_0) out->append("Connection: keep-alive\r\n");
   out->append("\r\n");

@@ -59,6 +59,10 @@ Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContex
 // Replaces *out with the head of `answer`, as bytes for the client.
 void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, WallTime now,
                      std::string* out);
+// The same head as fields, without what belongs to a connection of HTTP/1. Views are of `answer`
+// and *texts, to which it appends.
+void ListAnswerFields(const Answer& answer, WallTime now, std::vector<HeaderField>* fields,
+                      std::vector<std::string>* texts);
 // The body that goes out behind it: none where the status allows none.
 std::string_view BodyToSend(const Answer& answer);
 

@@ -75,6 +75,8 @@ class Stream {
   bool read_wants_write() const { return read_wants_write_; }
   bool write_wants_read() const { return write_wants_read_; }
   bool handshake_done() const;
+  // TLS: the handshake has agreed on HTTP/2.
+  bool chose_http2() const { return ssl_ != nullptr && chose_http2_tls(); }
   // Ends our side: close_notify and FIN. The descriptor stays open.
   void ShutdownWrite();
   // The connection is reset rather than closed when the stream goes (action drop, broken framing).
@@ -87,6 +89,7 @@ class Stream {
   IoStatus StatusTls(int returned, bool reading);
   bool has_pending_tls() const;
   bool handshake_done_tls() const;
+  bool chose_http2_tls() const;
   void ShutdownTls();
   void FreeTls();
   Fd fd_;

@@ -121,11 +121,13 @@ Result<Owned<EVP_PKEY>> ReadKey(const std::string& path) {
 }
 
 int ChooseProtocol(SSL*, const unsigned char** out, unsigned char* out_size,
-                   const unsigned char* offered, unsigned int size, void*) {
-  static constexpr unsigned char kHttp11[] = "\x08http/1.1";
+                   const unsigned char* offered, unsigned int size, void* http2) {
+  static constexpr unsigned char kAll[] = "\x02h2\x08http/1.1";
+  constexpr unsigned int kHttp2Bytes = 3;
+  const unsigned int skip = http2 != nullptr ? 0 : kHttp2Bytes;
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof(kHttp11) - 1, offered, size) !=
-      OPENSSL_NPN_NEGOTIATED) {
+  if (SSL_select_next_proto(&chosen, out_size, kAll + skip, sizeof(kAll) - 1 - skip, offered,
+                            size) != OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }
   *out = chosen;
@@ -142,12 +144,12 @@ int ChooseCertificate(SSL* ssl, int*, void* table) {
 }
 
 // All contexts of a listener are alike but for the certificate: SNI exchanges only that.
-Owned<SSL_CTX> NewContext(TlsVersion min_version) {
+Owned<SSL_CTX> NewContext(const TlsConfig& config) {
   Owned<SSL_CTX> owned(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* context = owned.get();
   if (context == nullptr) return nullptr;
-  SSL_CTX_set_min_proto_version(context,
-                                min_version == TlsVersion::k1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_min_proto_version(
+      context, config.min_version == TlsVersion::k1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // RELEASE_BUFFERS: an idle connection keeps no record buffers, 34 KiB each.
@@ -157,7 +159,8 @@ Owned<SSL_CTX> NewContext(TlsVersion min_version) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   static constexpr unsigned char kId[] = "spillway";
   SSL_CTX_set_session_id_context(context, kId, sizeof(kId) - 1);
-  SSL_CTX_set_alpn_select_cb(context, &ChooseProtocol, nullptr);
+  // The callback only asks whether there is an argument.
+  SSL_CTX_set_alpn_select_cb(context, &ChooseProtocol, config.http2 ? context : nullptr);
   if (SSL_CTX_set_cipher_list(context, kSuites12) != 1 ||
       SSL_CTX_set1_groups_list(context, kGroups) != 1) {
     return nullptr;
@@ -165,9 +168,9 @@ Owned<SSL_CTX> NewContext(TlsVersion min_version) {
   return owned;
 }
 
-Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, TlsVersion min_version) {
+Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, const TlsConfig& config) {
   ERR_clear_error();
-  Owned<SSL_CTX> context = NewContext(min_version);
+  Owned<SSL_CTX> context = NewContext(config);
   if (!context) return Fail(fmt::format("cannot set up TLS: {}", TakeReason()));
   if (SSL_CTX_use_certificate_chain_file(context.get(), path.c_str()) != 1) {
     return Fail(fmt::format("cannot read certificate '{}': {}", path, TakeReason()));
@@ -175,8 +178,8 @@ Result<Owned<SSL_CTX>> LoadCertificate(const std::string& path, TlsVersion min_v
   return context;
 }
 
-Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, TlsVersion min_version) {
-  auto context_or_error = LoadCertificate(files.certificate, min_version);
+Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, const TlsConfig& config) {
+  auto context_or_error = LoadCertificate(files.certificate, config);
   if (!context_or_error) return context_or_error;
   Owned<SSL_CTX> context = std::move(*context_or_error);
   auto key = ReadKey(files.key);
@@ -206,7 +209,7 @@ void AddNames(X509* certificate, SSL_CTX* context, NameTable* table) {
 }  // namespace
 
 Result<void> TryCertificate(const std::string& certificate) {
-  const auto context = LoadCertificate(certificate, TlsConfig().min_version);
+  const auto context = LoadCertificate(certificate, {});
   if (!context) return Fail(context.error().message);
   return {};
 }
@@ -218,7 +221,7 @@ Result<void> TryKey(const std::string& key, const std::string& certificate) {
     if (!read) return Fail(read.error().message);
     return {};
   }
-  const auto context = LoadContext({certificate, key}, TlsConfig().min_version);
+  const auto context = LoadContext({certificate, key}, {});
   if (!context) return Fail(context.error().message);
   return {};
 }
@@ -233,7 +236,7 @@ TlsContext::~TlsContext() = default;
 Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& config) {
   std::vector<Owned<SSL_CTX>> contexts;
   for (const TlsCertificate& files : config.certificates) {
-    auto context = LoadContext(files, config.min_version);
+    auto context = LoadContext(files, config);
     if (!context) return tl::unexpected(std::move(context.error()));
     contexts.push_back(std::move(*context));
   }
@@ -350,6 +353,13 @@ IoResult Stream::WriteTls(std::span<const iovec> vectors) {
     if (total > 0) return {IoStatus::kOk, total};
     return {status, 0};
   }
+}
+
+bool Stream::chose_http2_tls() const {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl_, &name, &size);
+  return std::string_view(reinterpret_cast<const char*>(name), size) == "h2";
 }
 
 bool Stream::has_pending_tls() const {

@@ -56,6 +56,7 @@ struct Worker::Impl {
     ListenerId id;
     std::shared_ptr<const TlsContext> tls;  // null: plain
     bool proxy_protocol = false;
+    bool http2_in_clear = false;
     IoWatch watch;
   };
 
@@ -103,6 +104,7 @@ void Worker::Impl::Adopt(std::shared_ptr<const Generation> generation, std::vect
     const auto found = static_cast<std::size_t>(find(*listener) - ids.begin());
     listener->tls = next->shared->tls[found];
     listener->proxy_protocol = configured[found].proxy_protocol;
+    listener->http2_in_clear = configured[found].speaks_http2() && !configured[found].tls;
   }
   if (full || !resume.armed()) AcceptAgain();  // there may be new listeners, or a higher limit
 }
@@ -130,8 +132,9 @@ void Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit)
       full = false;
       return Pause(kAcceptPause);
     }
-    auto connection = std::make_unique<ClientConnection>(context, std::move(*accepted),
-                                                         listener.tls, listener.proxy_protocol);
+    auto connection =
+        std::make_unique<ClientConnection>(context, std::move(*accepted), listener.tls,
+                                           listener.proxy_protocol, listener.http2_in_clear);
     ClientConnection* started = connection.get();
     context.Add(std::move(connection));
     started->Start();

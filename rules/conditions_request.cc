@@ -40,7 +40,7 @@ Result<std::string> CheckScheme(std::string_view value, bool) {
 }
 
 Result<std::string> CheckProtocol(std::string_view value, bool) {
-  constexpr std::string_view kProtocols[] = {"HTTP/1.0", "HTTP/1.1"};
+  constexpr std::string_view kProtocols[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"};
   return OneOf(value, "protocol", kProtocols, std::size(kProtocols));
 }
 
@@ -109,7 +109,8 @@ constexpr Condition kRequestConditions[] = {
     {"query.NAME", "value, list or map of operators",
      "any value of this query parameter is one of these, decoded, with case", &ReadQuery},
     {"scheme", "http | https", "the scheme as the client sees it", &ReadScheme},
-    {"protocol", "HTTP/1.0 | HTTP/1.1", "the version of HTTP the client speaks", &ReadProtocol},
+    {"protocol", "HTTP/1.0 | HTTP/1.1 | HTTP/2.0", "the version of HTTP the client speaks",
+     &ReadProtocol},
 };
 
 }  // namespace

@@ -37,6 +37,11 @@ constexpr KeyRow<Sizes> kSizeRows[] = {
     {"body", "size 0B..1TiB", "0B", "a request's body; 0B: any size", &Set<&Sizes::body>},
 };
 
+constexpr KeyRow<ClientConfig::Http2> kHttp2Rows[] = {
+    {"streams", "integer 1..1000", "100", "requests under way at once on one connection",
+     &Set<&ClientConfig::Http2::streams>},
+};
+
 void ReadTrustedProxies(const Slot& slot, ClientConfig* out) {
   std::vector<std::string> texts;
   out->trusted_proxies.clear();
@@ -71,6 +76,8 @@ constexpr KeyRow<ClientConfig> kClientRows[] = {
      &Section<&ClientConfig::timeouts, kTimeoutRows>, &ListSection<kTimeoutRows>},
     {"sizes", "map", "", "how much of a request is accepted",
      &Section<&ClientConfig::sizes, kSizeRows>, &ListSection<kSizeRows>},
+    {"http2", "map", "", "what clients of HTTP/2 may do",
+     &Section<&ClientConfig::http2, kHttp2Rows>, &ListSection<kHttp2Rows>},
     {"max_connections", "integer 0..10000000", "0",
      "connections at once over all workers, others wait; 0: what the descriptor limit allows",
      &Set<&ClientConfig::max_connections>},

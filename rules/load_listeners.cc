@@ -58,6 +58,10 @@ void ReadListenAddress(const Slot& slot, ListenerConfig* out) {
   if (auto address = ReadSocketAddress(slot.node, true)) out->address = *std::move(address);
 }
 
+void ReadHttp2(const Slot& slot, ListenerConfig* out) {
+  out->http2 = ReadBool(slot.node);
+}
+
 constexpr KeyRow<ListenerConfig> kListenerRows[] = {
     {"address", ":port | ip:port | [ip]:port | unix:/path", ":8080",
      "where to accept clients; ':8080' is every address of both families", &ReadListenAddress},
@@ -67,6 +71,10 @@ constexpr KeyRow<ListenerConfig> kListenerRows[] = {
     {"proxy_protocol", "true | false", "false",
      "require a PROXY protocol header, v1 or v2, before each connection",
      &Set<&ListenerConfig::proxy_protocol>},
+    {"http2", "true | false", "",
+     "take HTTP/2 too: by ALPN with TLS, where it is the default; in the clear only from clients "
+     "that begin with it",
+     &ReadHttp2},
 };
 
 void ReadAdminAddress(const Slot& slot, AdminConfig* out) {
@@ -107,6 +115,7 @@ void ReadListeners(const Slot& slot, Draft* draft) {
         break;
       }
     }
+    if (listener.tls) listener.tls->http2 = listener.speaks_http2();
     listeners.push_back(std::move(listener));
   }
   draft->config.listeners = std::move(listeners);

@@ -4,11 +4,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 
 build_packages=(g++ cmake ninja-build pkg-config ccache libevent-dev libre2-dev libyaml-cpp-dev libssl-dev
-  node-llhttp libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev libexpected-dev libc-ares-dev prometheus-cpp-dev)
+  node-llhttp libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev libexpected-dev libc-ares-dev libnghttp2-dev prometheus-cpp-dev)
 demo_packages=(python3 curl ca-certificates)
 unit_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3)
-e2e_packages=(python3 python3-selenium python3-websockets python3-yaml
-  curl wrk apache2-utils openssl procps chromium chromium-driver haproxy)
+e2e_packages=(python3 python3-selenium python3-websockets python3-yaml python3-h2
+  curl wrk apache2-utils nghttp2-client openssl procps chromium chromium-driver haproxy)
 lint_packages=(clang-format clang-tidy)
 fuzz_packages=(clang libclang-rt-14-dev)
 # These come in several packages, or from elsewhere: whoever has the program has it.

@@ -45,6 +45,7 @@ struct TlsConfig {
   // The first answers unknown names; others by their SAN names
   std::vector<TlsCertificate> certificates;
   TlsVersion min_version = TlsVersion::k1_2;
+  bool http2 = true;  // offered by ALPN
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 
@@ -52,6 +53,8 @@ struct ListenerConfig {
   SocketAddress address;
   std::optional<TlsConfig> tls;
   bool proxy_protocol = false;  // required, v1 or v2, or the connection is closed
+  std::optional<bool> http2;    // nullopt: with TLS only
+  bool speaks_http2() const { return http2.value_or(tls.has_value()); }
 };
 
 struct AdminConfig {
@@ -78,6 +81,9 @@ struct ClientConfig {
     Bytes target{8 * 1024};
     Bytes body{0};  // 0: any size (bodies are streamed)
   } sizes;
+  struct Http2 {
+    std::uint32_t streams = 100;  // requests under way at once on one connection
+  } http2;
   std::uint32_t max_connections = 0;   // over all workers; 0: what the descriptor limit allows
   std::uint32_t max_requests = 10000;  // on one kept connection; then it is closed gracefully
 };

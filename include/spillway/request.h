@@ -23,7 +23,7 @@ struct Request {
   std::string_view query;     // as received, without '?': "x=1"
   std::string_view host;      // lower case, without port; empty when there is none
   std::string_view scheme;    // "http" or "https", as the client sees it
-  std::string_view protocol;  // "HTTP/1.0", "HTTP/1.1"
+  std::string_view protocol;  // "HTTP/1.0", "HTTP/1.1", "HTTP/2.0"
   std::span<const HeaderField> headers;
   IpAddress client;  // as identified: the peer, or what a trusted proxy said
 };

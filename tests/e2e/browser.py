@@ -13,12 +13,12 @@ from harness import PATIENCE, eventually
 class Browser:
     """One Chromium with a profile of its own (so: no cookies yet)."""
 
-    def __init__(self, javascript=True, user_agent=None):
+    def __init__(self, javascript=True, user_agent=None, more=()):
         self.directory = tempfile.mkdtemp(prefix="spillway-browser-")
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium")
         for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-                         "--disable-background-networking", "--disable-component-update", f"--user-data-dir={self.directory}"):
+                         "--disable-background-networking", "--disable-component-update", f"--user-data-dir={self.directory}", *more):
             options.add_argument(argument)
         if user_agent:
             options.add_argument(f"--user-agent={user_agent}")

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/http2_connection.h"
+
+#include <utility>
+
+#include "proxy/client_connection.h"
+#include "proxy/http2_stream.h"
+#include "proxy/log.h"
+
+namespace spillway {
+namespace {
+
+// Frames that are gathered for one system call.
+constexpr std::size_t kBatch = 64 * 1024;
+
+// After saying that no more streams are wanted, those that are on their way are still taken.
+constexpr Duration kGrace = 1s;
+
+Http2Limits LimitsOf(const ClientConfig& config) {
+  Http2Limits limits;
+  limits.message = {.head = config.sizes.head.count,
+                    .headers = config.sizes.headers,
+                    .target = config.sizes.target.count};
+  limits.streams = config.http2.streams;
+  return limits;
+}
+
+}  // namespace
+
+Http2Connection::Http2Connection(ClientConnection& carrier)
+    : carrier_(carrier),
+      session_(*this, LimitsOf(carrier.config())),
+      later_(carrier.worker().loop, this, &OnLater),
+      grace_(carrier.worker().loop, this, &OnGrace) {
+  if (carrier.worker().draining) GoAwaySoon();
+  Pump();
+  SetDeadline();
+}
+
+Http2Connection::~Http2Connection() = default;
+
+const ClientConfig& Http2Connection::config() const {
+  return carrier_.config();
+}
+
+Http2Stream* Http2Connection::Find(std::int32_t id) {
+  const auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
+bool Http2Connection::over() const {
+  return ending_ || broken_ || session_.over();
+}
+
+// ---- events
+
+void Http2Connection::Receive(std::string_view bytes) {
+  if (ending_) return;
+  receiving_ = true;
+  ending_ = !session_.Receive(bytes, carrier_.worker().loop.now());
+  receiving_ = false;
+  Pump();
+  SetDeadline();
+}
+
+void Http2Connection::OnFlushed() {
+  Pump();
+}
+
+void Http2Connection::OnExpired() {
+  const bool in_head = clock_ == Clock::kHead;
+  if (in_head) carrier_.worker().counters.timeouts_client.Add();
+  session_.Terminate(in_head ? Http2Error::kProtocol : Http2Error::kNone);
+  ending_ = true;
+  Pump();
+}
+
+void Http2Connection::OnClosed() {
+  later_.Clear();
+  grace_.Clear();
+  ending_ = broken_ = true;
+  for (auto& [id, stream] : std::exchange(streams_, {})) {
+    stream->OnGone();
+    graveyard_.push_back(std::move(stream));
+  }
+}
+
+void Http2Connection::Drain() {
+  GoAwaySoon();
+}
+
+void Http2Connection::GoAwaySoon() {
+  if (going_) return;
+  going_ = true;
+  session_.ShutdownNotice();
+  grace_.SetAfter(kGrace);
+  PumpSoon();
+}
+
+void Http2Connection::OnGrace(void* self) {
+  auto& connection = *static_cast<Http2Connection*>(self);
+  connection.session_.GoAway();
+  connection.Pump();
+}
+
+void Http2Connection::OnLater(void* self) {
+  static_cast<Http2Connection*>(self)->Later();
+}
+
+void Http2Connection::Later() {
+  graveyard_.clear();
+  Pump();
+  // Those that were held up may go on. What they do may close streams: the list is taken first.
+  std::vector<std::int32_t> due;
+  for (const auto& [id, stream] : streams_) {
+    if (stream->due()) due.push_back(id);
+  }
+  for (const std::int32_t id : due) {
+    if (Http2Stream* stream = Find(id)) stream->GoOn();
+  }
+  if (!over() || carrier_.output_full()) return;
+  broken_ ? carrier_.Close(/*reset=*/true) : carrier_.EndHttp2();
+}
+
+// A connection without streams is idle, whatever else it sends; an unfinished head has a clock that
+// later bytes don't wind up.
+void Http2Connection::SetDeadline() {
+  const ClientConfig::Timeouts& timeouts = config().timeouts;
+  const Clock wanted = session_.in_head() ? Clock::kHead
+                       : streams_.empty() ? Clock::kIdle
+                                          : Clock::kNone;
+  if (wanted == clock_) return;
+  clock_ = wanted;
+  switch (wanted) {
+    case Clock::kHead:
+      return carrier_.SetReadDeadline(timeouts.head);
+    case Clock::kIdle:
+      return carrier_.SetReadDeadline(timeouts.idle);
+    case Clock::kNone:
+      return carrier_.ClearReadDeadline();
+  }
+}
+
+// ---- output
+
+bool Http2Connection::Pump() {
+  if (receiving_ || pumping_ || broken_) return !broken_;
+  pumping_ = true;
+  bool due = false;
+  while (!broken_ && !carrier_.output_full()) {
+    frames_.clear();
+    broken_ = !session_.Produce(kBatch, &frames_);
+    bool more = false;
+    for (const auto& [id, stream] : streams_) {
+      if (stream->TakeEarlyAnswer()) {
+        session_.Reset(id, Http2Error::kNone);
+        more = true;
+      }
+      due = due || stream->due();
+    }
+    if (frames_.empty() && !more) break;
+    broken_ = broken_ || !carrier_.SendFrames(frames_);
+  }
+  if (streams_.empty()) std::string().swap(frames_);
+  pumping_ = false;
+  if (due || over() || !graveyard_.empty()) later_.Set(carrier_.worker().loop.now());
+  return !broken_;
+}
+
+void Http2Connection::PumpSoon() {
+  if (!broken_) later_.Set(carrier_.worker().loop.now());
+}
+
+// ---- streams
+
+void Http2Connection::OnHttp2Head(std::int32_t id, std::shared_ptr<Http2Request> request) {
+  if (++requests_ >= config().max_requests) GoAwaySoon();
+  clock_ = Clock::kNone;
+  carrier_.ClearReadDeadline();
+  auto made = std::make_unique<Http2Stream>(*this, id, std::move(request));
+  Http2Stream* stream = made.get();
+  streams_.emplace(id, std::move(made));
+  stream->Begin();
+}
+
+void Http2Connection::OnHttp2Body(std::int32_t id, std::string_view bytes) {
+  if (Http2Stream* stream = Find(id)) {
+    stream->TakeBody(bytes);
+  } else {
+    session_.Consume(id, bytes.size());
+  }
+}
+
+void Http2Connection::OnHttp2End(std::int32_t id) {
+  if (Http2Stream* stream = Find(id)) stream->TakeEnd();
+}
+
+void Http2Connection::OnHttp2Closed(std::int32_t id, Http2Error error) {
+  const auto found = streams_.find(id);
+  if (found == streams_.end()) return;
+  Http2Stream& stream = *found->second;
+  // What it has not taken counts against the connection's window no more.
+  if (stream.untaken() > 0) session_.Consume(id, stream.untaken());
+  if (!stream.OnSessionClosed(error)) return;
+  Bury(id);
+}
+
+void Http2Connection::Bury(std::int32_t id) {
+  const auto found = streams_.find(id);
+  if (found == streams_.end()) return;
+  graveyard_.push_back(std::move(found->second));
+  streams_.erase(found);
+  later_.Set(carrier_.worker().loop.now());
+  if (streams_.empty()) SetDeadline();
+}
+
+Http2Part Http2Connection::OnHttp2Want(std::int32_t id, std::span<char> into,
+                                       std::vector<HeaderField>* trailers) {
+  Http2Stream* stream = Find(id);
+  return stream != nullptr ? stream->GiveBody(into, trailers) : Http2Part{0, true};
+}
+
+}  // namespace spillway
