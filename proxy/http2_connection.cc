@@ -159,7 +159,7 @@ bool Http2Connection::Pump() {
       due = due || stream->due();
     }
     if (frames_.empty() && !more) break;
-    broken_ = broken_ || !carrier_.SendFrames(frames_);
+    if (!frames_.empty()) broken_ = broken_ || !carrier_.SendFrames(frames_);
   }
   if (streams_.empty()) std::string().swap(frames_);
   pumping_ = false;

@@ -8,9 +8,23 @@
 #include "proxy/client_connection.h"
 #include "proxy/fields.h"
 #include "proxy/http2_connection.h"
-#include "rules/base64.h"
 
 namespace spillway {
+namespace {
+
+// As base64 of 16 bytes looks, all but two bits of them by chance.
+std::string MakeWebSocketKey(Chance& chance) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string key;
+  while (key.size() < 21) {
+    std::uint64_t bits = chance.Next();
+    for (int i = 0; i < 7; ++i, bits >>= 6) key.push_back(kDigits[bits & 63]);
+  }
+  return key.append("A==");
+}
+
+}  // namespace
 
 Http2Stream::Http2Stream(Http2Connection& connection, std::int32_t id,
                          std::shared_ptr<Http2Request> request)
@@ -38,13 +52,9 @@ bool Http2Stream::encrypted() const {
 
 void Http2Stream::Begin() {
   if (request_->refusal != 0) return exchange_.Refuse(request_->refusal, request_->reason);
-  if (request_->tunnel) {
+  if (request_->tunnel && FindHeader(request_->head.headers, "sec-websocket-key") == nullptr) {
     // HTTP/1.1's handshake wants a key; HTTP/2's has none (RFC 8441 5.1). It guards nothing here.
-    Chance& chance = worker().chance;
-    const std::uint64_t random[] = {chance.Next(), chance.Next()};
-    websocket_key_ = EncodeBase64Url({reinterpret_cast<const char*>(random), sizeof random}) + "==";
-    std::replace(websocket_key_.begin(), websocket_key_.end(), '-', '+');
-    std::replace(websocket_key_.begin(), websocket_key_.end(), '_', '/');
+    websocket_key_ = MakeWebSocketKey(worker().chance);
     request_->head.headers.push_back({"Sec-WebSocket-Key", websocket_key_});
     request_->head.fields.push_back(Field::kOther);
   }

@@ -17,6 +17,7 @@ DOORS = {
     "xxhash": (r"xxhash\.h", {"rules/hash.cc"}),
     "expected": (r"tl/", {"include/spillway/result.h"}),
     "llhttp": (r"llhttp\.h", {"proxy/http1.cc"}),
+    "nghttp2": (r"nghttp2/", {"proxy/http2.cc"}),
     # The loop has events; the admin listener has libevent's own HTTP server, which needs no speed.
     "libevent": (r"event2/|event\.h", {"proxy/loop.cc", "proxy/admin.cc"}),
     # TLS, and the MAC that challenges are signed with.

@@ -848,6 +848,21 @@ class Endings(Http2):
         raw.read_to_end()
         self.assertEqual([got.last_stream for got in raw.frames if got.kind == GOAWAY], [2**31 - 1, 5])
 
+    def test_an_early_answer_over_tls(self):
+        certificate, key = make_certificate(self.directory(), "test.example")
+
+        def play(conversation, _):
+            conversation.read_request(body=False)
+            conversation.send("HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+
+        proxy = self.spillway(http2(self.raw_origin(play), listeners=[
+            {"address": "127.0.0.1:0", "tls": [{"certificate": certificate, "key": key}]}]))
+        client = self.client(proxy, tls=client_context())
+        for _ in range(3):
+            stream = client.start("POST", "/", [("content-length", "5")], end=False)
+            client.until(lambda: stream.reset is not None, "the reset")
+            self.assertEqual((stream.status, stream.body, stream.reset), (413, b"no", NO_ERROR))
+
     def test_a_reload_keeps_open_streams(self):
         server = self.held()
         settings = http2(server)
@@ -967,6 +982,13 @@ class WebSocket(Http2):
         client.until(lambda: stream.status, "the tunnel")
         client.reset(stream)
         self.assertTrue(left.wait(PATIENCE))
+
+    def test_a_key_of_the_clients_is_the_only_one(self):
+        proxy = self.spillway(http2(self.echo()))
+        client = self.client(proxy)
+        stream = client.start("CONNECT", "/", [("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")], end=False, protocol="websocket")
+        client.until(lambda: stream.body == b"hello", "the tunnel")
+        self.assertEqual(self.seen.all("sec-websocket-key"), ["dGhlIHNhbXBsZSBub25jZQ=="])
 
     def test_an_upgrade_that_the_origin_refuses(self):
         server = self.scripted("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
