@@ -88,6 +88,7 @@ Json ViewListener(const ListenerConfig& listener) {
   Json json;
   json["address"] = listener.address.text;
   json["proxy_protocol"] = listener.proxy_protocol;
+  json["http2"] = listener.speaks_http2();
   if (!listener.tls) return json;
   Json& tls = json["tls"];
   tls["min_version"] = listener.tls->min_version == TlsVersion::k1_3 ? "1.3" : "1.2";
@@ -115,6 +116,7 @@ Json ViewClients(const ClientConfig& clients) {
                    {"headers", s.headers},
                    {"target", s.target.count},
                    {"body", s.body.count}};
+  json["http2"] = {{"streams", clients.http2.streams}};
   json["max_connections"] = clients.max_connections;
   json["max_requests"] = clients.max_requests;
   return json;

@@ -288,17 +288,19 @@ bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, st
 }
 
 // What passes of the upstream's fields, then ours, but for the framing and what is set.
-template <class Emit>
-void EachResponseField(const ResponseHead& head, const ForwardResponse& forward, Emit emit) {
+// `parsed` gets what a parser has checked, `own` what it has not.
+template <class Parsed, class Own>
+void EachResponseField(const ResponseHead& head, const ForwardResponse& forward, Parsed parsed,
+                       Own own) {
   const bool lists = ListsNames(head.headers, head.fields);
   for (std::size_t i = 0; i < head.headers.size(); ++i) {
-    if (PassesToClient(head, forward, i, lists)) emit(head.headers[i].name, head.headers[i].value);
+    if (PassesToClient(head, forward, i, lists)) parsed(head.headers[i]);
   }
   if (head.interim()) return;
-  if (!head.Has(Field::kDate) && !forward.date.empty()) emit("Date", forward.date);
-  emit("Via", head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
+  if (!head.Has(Field::kDate) && !forward.date.empty()) own("Date", forward.date);
+  own("Via", head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
   const bool numbered = !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
-  if (numbered) emit("X-Request-Id", forward.request_id);
+  if (numbered) own("X-Request-Id", forward.request_id);
 }
 
 // For HEAD and 304 the length is of what would have come: the upstream's word passes on.
@@ -336,9 +338,9 @@ void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward,
   out->assign("HTTP/1.1 ");
   AppendNumber(static_cast<std::uint64_t>(head.status), out);
   out->append(" ").append(head.reason).append("\r\n");
-  EachResponseField(head, forward, [out](std::string_view name, std::string_view value) {
-    out->append(name).append(": ").append(value).append("\r\n");
-  });
+  EachResponseField(
+      head, forward, [out](const HeaderField& field) { AppendParsed(field, out); },
+      [out](std::string_view name, std::string_view value) { AppendField(name, value, out); });
   if (!head.interim()) {
     AppendEnding(head, forward, out);
     AppendSet(forward.set_headers, out);
@@ -351,18 +353,20 @@ void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward
   const auto add = [fields](std::string_view name, std::string_view value) {
     fields->push_back({name, value});
   };
-  EachResponseField(head, forward, add);
+  texts->reserve(texts->size() + forward.set_headers.size() + 4);  // views of them must not move
+  const auto own = [&](std::string_view name, std::string_view value) {
+    AppendValue(value, &texts->emplace_back());
+    add(name, texts->back());
+  };
+  EachResponseField(
+      head, forward, [fields](const HeaderField& field) { fields->push_back(field); }, own);
   if (head.interim()) return;
-  texts->reserve(texts->size() + forward.set_headers.size() + 1);  // views of them must not move
   if (forward.framing.body == BodyKind::kLength) {
     add("content-length", texts->emplace_back(std::to_string(forward.framing.content_length)));
   } else if (const auto length = LengthOfNothing(head, forward.framing); !length.empty()) {
     add("content-length", length);
   }
-  EachSet(forward.set_headers, [&](std::string_view name, std::string_view value) {
-    AppendValue(value, &texts->emplace_back());
-    add(name, texts->back());
-  });
+  EachSet(forward.set_headers, own);
 }
 
 std::size_t WriteChunkHead(std::uint64_t size, char* out) {

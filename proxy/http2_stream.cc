@@ -249,10 +249,7 @@ void Http2Stream::Close(bool reset) {
 void Http2Stream::OnGone() {
   if (closed_) return;
   closed_ = true;  // Close, which may follow, has nothing left to do
-  if (exchange_.active()) {
-    worker().counters.client_aborts.Add();
-    exchange_.OnClientGone();
-  }
+  if (exchange_.active()) exchange_.OnClientGone();
   LetGo();
 }
 

@@ -174,7 +174,7 @@ class Tls : public testing::Test {
 TEST_F(Tls, SpeaksHttp11OverTls13InBothDirections) {
   const auto context = OneCertificate();
   Client client;
-  client.Offer(std::string_view("\x02h2\x08http/1.1", 12));
+  client.Offer(std::string_view("\x08http/1.1", 9));
   Stream stream(client.TakeServerSide(), *context);
   EXPECT_TRUE(stream.encrypted());
   EXPECT_FALSE(stream.handshake_done());
@@ -184,6 +184,7 @@ TEST_F(Tls, SpeaksHttp11OverTls13InBothDirections) {
   unsigned size;
   SSL_get0_alpn_selected(client.ssl(), &protocol, &size);
   EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(protocol), size), "http/1.1");
+  EXPECT_FALSE(stream.chose_http2());
 
   client.Send("request");
   EXPECT_EQ(ReadFrom(stream), "request");
@@ -191,10 +192,19 @@ TEST_F(Tls, SpeaksHttp11OverTls13InBothDirections) {
   EXPECT_EQ(client.Read(), "response");
 }
 
+TEST_F(Tls, PrefersHttp2WhereTheClientOffersIt) {
+  const auto context = OneCertificate();
+  Client client;
+  client.Offer(std::string_view("\x08http/1.1\x02h2", 12));
+  Stream stream(client.TakeServerSide(), *context);
+  ASSERT_TRUE(client.Handshake(stream));
+  EXPECT_TRUE(stream.chose_http2());
+}
+
 TEST_F(Tls, RefusesAClientThatSpeaksOnlyAnotherProtocol) {
   const auto context = OneCertificate();
   Client client;
-  client.Offer(std::string_view("\x02h2", 3));
+  client.Offer(std::string_view("\x02h3", 3));
   Stream stream(client.TakeServerSide(), *context);
   EXPECT_FALSE(client.Handshake(stream));
 }
