@@ -398,7 +398,8 @@ void Exchange::Account() {
     record.first_byte = state_.first_byte;
     if (state_.tries > 0) {
       record.pool = config.pools[verdict_.pool].name;
-      record.upstream = lease_ ? lease_->text : state_.last->text;
+      const Endpoint* last = lease_ ? lease_.get() : state_.last.get();
+      if (last != nullptr) record.upstream = last->text;
     }
     record.upstream_status = state_.upstream_status;
     record.tries = state_.tries;
