@@ -26,7 +26,6 @@ enum class Http2Error : std::uint32_t {
   kNone = 0,
   kProtocol = 1,
   kInternal = 2,
-  kRefusedStream = 7,
   kCancel = 8,
   kEnhanceYourCalm = 11,
 };

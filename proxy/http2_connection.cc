@@ -5,7 +5,6 @@
 
 #include "proxy/client_connection.h"
 #include "proxy/http2_stream.h"
-#include "proxy/log.h"
 
 namespace spillway {
 namespace {
