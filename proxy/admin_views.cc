@@ -214,6 +214,7 @@ Json ViewStatus(const AdminControls& server) {
   json["connections"] = {{"open", SumWorkers(server, &WorkerCounters::connections_open)},
                          {"accepted", SumWorkers(server, &WorkerCounters::connections_accepted)},
                          {"refused", SumWorkers(server, &WorkerCounters::connections_refused)},
+                         {"given_up", SumWorkers(server, &WorkerCounters::connections_given_up)},
                          {"accept_pauses", SumWorkers(server, &WorkerCounters::accept_pauses)},
                          {"kept_upstream", server.kept_upstream_connections()}};
   Json& decisions = json["decisions"] = Json::object();

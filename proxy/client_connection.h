@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: MIT
-// A client's connection: reads heads, hands each to its exchange, takes the answer's bytes, and
-// goes on to the next request in order. Knows time and size limits of the client side; knows
-// nothing of upstreams.
+// A client's connection: its socket, its TLS, its hours, and what it still has to take. What its
+// bytes mean is for the protocol that it speaks (http1_connection.h, http2_connection.h), which it
+// holds for as long as something is under way.
 //
-// Thread rule: one worker's loop thread. Memory: one input block (16 KiB, up to the head limit, 64
-// KiB while a body streams), output of at most one window or one answer of our own; an idle
-// connection holds neither.
+// Thread rule: one worker's loop thread. Memory: while it idles, itself and nothing else (some 400
+// bytes, and what OpenSSL keeps); else its protocol's, and output of at most one window or one
+// answer of our own.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "proxy/buffer.h"
-#include "proxy/client_side.h"
-#include "proxy/exchange.h"
-#include "proxy/http1.h"
-#include "proxy/http2_connection.h"
+#include "proxy/client_protocol.h"
 #include "proxy/loop.h"
 #include "proxy/stream.h"
 #include "proxy/worker_context.h"
 
 namespace spillway {
 
-class ClientConnection final : public ClientSide {
+class ClientConnection {
  public:
   // `tls` is null for a plain listener. What the listener was when it accepted counts: a reload may
   // since have changed or closed it.
@@ -37,51 +33,51 @@ class ClientConnection final : public ClientSide {
   ClientConnection& operator=(const ClientConnection&) = delete;
   void Start();
 
-  // ---- for the exchange: HTTP/1's side of it ----
-  WorkerContext& worker() override { return worker_; }
-  const IpAddress& peer() const override { return peer_; }
-  std::string_view peer_text() const override { return peer_text_; }
-  bool encrypted() const override { return encrypted_; }
-  const RequestHead& head() const override { return parser_.head(); }
-  std::string_view protocol() const override;
-  ParseStep NextBodyPiece() override;
-  std::string_view body() const override { return parser_.body(); }
-  std::span<const HeaderField> trailers() const override { return parser_.trailers(); }
-  std::string_view error() const override { return parser_.error(); }
-  bool ReadBodyAgain() override;
-  void WantBody(bool want) override;
-  bool awaits_continue() const override { return awaits_continue_; }
-  bool SendInterim(const ResponseHead& head) override;
-  bool BeginResponse(const ResponseHead& head, const ForwardResponse& forward, bool keep) override;
-  bool SendBody(std::vector<iovec>* pieces, bool last,
-                std::span<const HeaderField> trailers) override;
-  bool SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) override;
-  bool output_full() const override { return !output_.empty(); }
-  void FinishExchange(bool keep) override;
-  bool may_keep() const override;
-  using ClientSide::Close;
-  void Close(bool reset) override;
-  bool EnterTunnel(const ResponseHead& head, const ForwardResponse& forward,
-                   std::string_view early) override;
-  IoResult ReadTunnel(std::span<char> into) override;
-  bool WriteTunnel(std::string_view bytes) override;
-  void EndTunnelOutput() override { stream_->ShutdownWrite(); }
-  void TouchTunnel() override;
-
-  // ---- for HTTP/2, which takes over the connection's bytes ----
+  // ---- for the protocol ----
+  WorkerContext& worker() { return worker_; }
+  const IpAddress& peer() const { return peer_; }
+  bool encrypted() const { return stream_.encrypted(); }
   const ClientConfig& config() const;
-  bool SendFrames(std::string_view frames);  // false: the connection is broken
+  IoResult Read(std::span<char> into);
+  // TLS holds bytes that no event will tell of.
+  bool has_pending() const { return stream_.has_pending(); }
+  void WantRead(bool want) { watch_.WantRead(want); }
+  bool Send(std::span<iovec> vectors);  // false: the connection is broken
+  bool output_full() const { return !output_.empty(); }
   void SetReadDeadline(Duration after);
   void ClearReadDeadline();
-  void EndHttp2();  // the last frame is sent: closes as soon as the client cannot lose it
+  // How long is left until it; REQUIRES: it is set.
+  Duration read_time_left() const { return read_deadline_ - worker_.loop.now(); }
+  std::uint32_t requests() const { return requests_; }
+  void CountRequest() { ++requests_; }
+  bool may_speak_http2() const { return http2_in_clear_ && requests_ == 0; }
+  // The client's first bytes are HTTP/2's. REQUIRES: the caller, its protocol, does nothing after.
+  void BeginHttp2(std::string_view begun);
+  // Nothing is under way: it waits for the client to ask for something, and may have to give way
+  // to others. From the last call with `true` after a false its age counts.
+  void SetWaiting(bool waiting);
+  // The client is to send a request, the first or another.
+  void AwaitFirstByte();
+  void ShutdownWrite() { stream_.ShutdownWrite(); }
+  // The last byte is sent: closes as soon as the client cannot lose it. `all_read`: it has nothing
+  // more on its way to us.
+  void Linger(bool all_read);
+  // Ends at once; `reset` so that the client cannot take what it got for the whole.
+  void Close(bool reset = false);
+  // What began outside of its own events is over: gives back what an idle connection needs not.
+  void Settle();
 
   // ---- for the worker ----
   // Answers what is under way, then closes; closes an idle one soon.
   void Drain();
+  // Makes room for another. REQUIRES: it waits.
+  void GiveUp();
+  bool waiting() const { return waiting_; }
+  TimePoint waiting_since() const { return waiting_since_; }
 
  private:
-  friend struct WorkerContext;
-  enum class Mode { kProxyHeader, kHead, kExchange, kTunnel, kHttp2, kFlush, kLinger, kClosed };
+  friend class ConnectionList;
+  enum class Mode : std::uint8_t { kProxyHeader, kHandshake, kOpen, kLinger, kClosed };
 
   static void OnReadable(void* self);
   static void OnWritable(void* self);
@@ -91,58 +87,32 @@ class ClientConnection final : public ClientSide {
   void Expired();
   void ReadProxyHeader();
   void StartStream();
-  IoStatus ReadMore();  // kWouldBlock also when there is no room
-  void ReadHeads();
-  void ReadDuringExchange();
+  void Handshake();
   void ReadAndDiscard();
-  void ParseHeads();
-  void BeginExchange();
-  void NextRequest();
-  void AwaitRequest();
-  void AwaitFirstByte();
-  void Linger();
-  void Flushed();
-  bool Send(std::span<iovec> vectors);  // false: the connection is broken
-  std::size_t PrefaceBytes();
-  void BeginHttp2();
-  void ReadHttp2();
+  ClientProtocol& Protocol();
   void ArmDeadline();
 
   WorkerContext& worker_;
   const std::shared_ptr<const TlsContext> tls_;
+  Stream stream_;
+  IoWatch watch_;
+  Deadline deadline_;
+  Output output_;
+  std::unique_ptr<ClientProtocol> protocol_;   // null: what comes will begin a request of HTTP/1
+  std::unique_ptr<std::string> proxy_header_;  // what came of it so far
+  IpAddress peer_;
+  TimePoint read_deadline_ = TimePoint::max();   // of the mode, or what the protocol set
+  TimePoint write_deadline_ = TimePoint::max();  // while output is pending
+  TimePoint waiting_since_;
+  ClientConnection* next_ = nullptr;  // a list of the worker's
+  ClientConnection* previous_ = nullptr;
+  std::uint32_t requests_ = 0;
+  std::uint32_t lingered_ = 0;
+  Mode mode_ = Mode::kOpen;
+  bool waiting_ = true;
+  bool in_event_ = false;
   const bool proxy_protocol_;
   const bool http2_in_clear_;
-  Fd raw_;  // until the PROXY header is read
-  std::optional<Stream> stream_;
-  std::optional<IoWatch> watch_;  // gone before the descriptor is
-  Deadline deadline_;
-  InputBuffer in_;
-  std::size_t parsed_ = 0;     // how much of in_ the parser has taken
-  std::size_t body_from_ = 0;  // where the body's window begins in in_: after the head
-  RequestParser parser_;
-  Output output_;
-  std::string response_head_;      // of the final response, until it is sent
-  bool response_chunked_ = false;  // framed in chunks by us
-  IpAddress peer_;
-  std::string peer_text_;
-  std::string proxy_header_;  // what came of it so far
-  bool encrypted_ = false;
-  bool handshaking_ = false;
-  bool body_wanted_ = false;
-  bool awaits_continue_ = false;
-  bool keep_after_flush_ = false;
-  bool request_ended_ = false;  // its last byte has been parsed
-  bool parsing_ = false;        // inside ParseHeads
-  Mode mode_ = Mode::kHead;
-  std::uint32_t requests_ = 0;
-  TimePoint read_deadline_ = TimePoint::max();   // of the mode, or of the body's silence
-  TimePoint write_deadline_ = TimePoint::max();  // while output is pending
-  std::size_t lingered_ = 0;
-  Exchange exchange_;                       // of HTTP/1
-  std::unique_ptr<Http2Connection> http2_;  // kHttp2; its streams have exchanges of their own
-
-  ClientConnection* next_ = nullptr;  // the worker's list
-  ClientConnection* previous_ = nullptr;
 };
 
 }  // namespace spillway

@@ -71,6 +71,8 @@ class ClientSide {
   // Ends at once; `reset` so that the client cannot take what it got for the whole.
   virtual void Close(bool reset) = 0;
   void Close() { Close(false); }
+  // An event that was the upstream's is over: the last that an exchange says in it.
+  virtual void Settle() = 0;
 
   // ---- a tunnel ----
   // From now on bytes are relayed as they come; OnClientReadable of the exchange reads them.

@@ -254,6 +254,7 @@ void Exchange::OnClientReadable() {
 void Exchange::OnUpstreamWritable() {
   DrainUpstreamOutput();
   ArmUpstream();
+  client_.Settle();
 }
 
 void Exchange::DrainUpstreamOutput() {
@@ -293,6 +294,7 @@ void Exchange::OnUpstreamDeadline() {
     FailUpstream(Failure::kTimeout, state_.response_begun ? "upstream idle" : "upstream timeout");
   }
   ArmUpstream();
+  client_.Settle();
 }
 
 // ---- when a try fails

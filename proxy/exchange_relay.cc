@@ -11,9 +11,13 @@
 namespace spillway {
 
 void Exchange::OnUpstreamReadable() {
-  if (step_ == Step::kTunnel) return PumpTunnel();
-  PumpResponse();
-  ArmUpstream();
+  if (step_ == Step::kTunnel) {
+    PumpTunnel();
+  } else {
+    PumpResponse();
+    ArmUpstream();
+  }
+  client_.Settle();
 }
 
 void Exchange::PumpResponse() {

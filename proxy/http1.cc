@@ -57,7 +57,7 @@ struct HeadReader::Impl {
   }
   ParseStep FailAsParserSays(const char* start, std::size_t skip);
 
-  const MessageLimits limits;
+  MessageLimits limits;
   llhttp_t parser;
   const char* base = nullptr;  // during Feed
   Piece target;
@@ -133,6 +133,10 @@ ParseStep HeadReader::Impl::FailAsParserSays(const char* start, std::size_t skip
     return token ? Fail(501, "unknown method") : Fail(400, "malformed method");
   }
   return Fail(400, reason == nullptr ? "malformed head" : reason);
+}
+
+void HeadReader::SetLimits(const MessageLimits& limits) {
+  impl_->limits = limits;
 }
 
 HeadReader::HeadReader(Side side, const MessageLimits& limits)

@@ -117,6 +117,7 @@ class RequestParser {
   explicit RequestParser(const MessageLimits& limits);
   ~RequestParser();
   RequestParser(RequestParser&&) noexcept;
+  void SetLimits(const MessageLimits& limits);  // REQUIRES: no message has begun
 
   // Parses bytes [from, to) of the buffer at `base`, where `base` is the message's first byte.
   // Between calls the buffer may move, but until kHead its bytes [0, from) stay as they were.

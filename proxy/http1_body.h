@@ -24,6 +24,7 @@ inline constexpr std::size_t kMaxChunkExtensions = 16 * 1024;
 class BodyReader {
  public:
   explicit BodyReader(const MessageLimits& limits) : limits_(limits) {}
+  void SetLimits(const MessageLimits& limits) { limits_ = limits; }
 
   void Begin(BodyKind kind, std::uint64_t length);
   // As RequestParser::Feed, but for kHead.
@@ -73,7 +74,7 @@ class BodyReader {
   void Refuse(int status, std::string_view why);
   void Expect(char c, char wanted, State next, std::string_view why);
 
-  const MessageLimits limits_;
+  MessageLimits limits_;
   BodyKind kind_ = BodyKind::kNone;
   State state_ = State::kDone;
   std::uint64_t left_ = 0;      // of the body (kLength) or of the chunk

@@ -29,6 +29,7 @@ class HeadReader {
  public:
   enum class Side : std::uint8_t { kRequest, kResponse };
   HeadReader(Side side, const MessageLimits& limits);
+  void SetLimits(const MessageLimits& limits);
   ~HeadReader();
 
   void Reset();

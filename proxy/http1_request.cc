@@ -78,6 +78,11 @@ RequestParser::RequestParser(const MessageLimits& limits) : impl_(std::make_uniq
 RequestParser::~RequestParser() = default;
 RequestParser::RequestParser(RequestParser&&) noexcept = default;
 
+void RequestParser::SetLimits(const MessageLimits& limits) {
+  impl_->reader.SetLimits(limits);
+  impl_->body.SetLimits(limits);
+}
+
 ParseStep RequestParser::Feed(const char* base, std::size_t from, std::size_t to) {
   Impl& impl = *impl_;
   if (impl.stage == MessageStage::kHead) return impl.FeedHead(base, from, to);

@@ -12,6 +12,9 @@ namespace {
 // Frames that are gathered for one system call.
 constexpr std::size_t kBatch = 64 * 1024;
 
+// How often one readiness event reads from one connection before others get their turn.
+constexpr int kReadsPerTurn = 8;
+
 // After saying that no more streams are wanted, those that are on their way are still taken.
 constexpr Duration kGrace = 1s;
 
@@ -28,6 +31,7 @@ Http2Limits LimitsOf(const ClientConfig& config) {
 
 Http2Connection::Http2Connection(ClientConnection& carrier)
     : carrier_(carrier),
+      peer_text_(carrier.peer().ToString()),
       session_(*this, LimitsOf(carrier.config())),
       later_(carrier.worker().loop, this, &OnLater),
       grace_(carrier.worker().loop, this, &OnGrace) {
@@ -53,6 +57,25 @@ bool Http2Connection::over() const {
 
 // ---- events
 
+void Http2Connection::OnReadable() {
+  if (ending_) return;
+  // A block for as long as something is read: between frames a connection holds none.
+  BlockPool& blocks = carrier_.worker().blocks;
+  Block block = blocks.Take(kSmallBlock);
+  for (int turn = 0; !ending_ && (turn < kReadsPerTurn || carrier_.has_pending()); ++turn) {
+    const IoResult read = carrier_.Read({block.data.get(), block.size});
+    if (read.status == IoStatus::kWouldBlock) break;
+    if (read.status != IoStatus::kOk) {
+      carrier_.Close();
+      break;
+    }
+    Receive({block.data.get(), read.bytes});
+    // A plain socket that filled less than the room is empty: another read would be a wasted call.
+    if (!carrier_.encrypted() && read.bytes < block.size) break;
+  }
+  blocks.Give(std::move(block));
+}
+
 void Http2Connection::Receive(std::string_view bytes) {
   if (ending_) return;
   receiving_ = true;
@@ -66,12 +89,20 @@ void Http2Connection::OnFlushed() {
   Pump();
 }
 
-void Http2Connection::OnExpired() {
+void Http2Connection::OnReadExpired() {
   const bool in_head = clock_ == Clock::kHead;
   if (in_head) carrier_.worker().counters.timeouts_client.Add();
   session_.Terminate(in_head ? Http2Error::kProtocol : Http2Error::kNone);
   ending_ = true;
   Pump();
+}
+
+void Http2Connection::OnWriteExpired() {
+  carrier_.Close(/*reset=*/true);
+}
+
+void Http2Connection::OnBroken() {
+  carrier_.Close();
 }
 
 void Http2Connection::OnClosed() {
@@ -86,6 +117,18 @@ void Http2Connection::OnClosed() {
 
 void Http2Connection::Drain() {
   GoAwaySoon();
+}
+
+void Http2Connection::GiveUp() {
+  session_.Terminate(Http2Error::kNone);
+  ending_ = true;
+  Pump();
+}
+
+// The client may still have to take what tells it so.
+void Http2Connection::End() {
+  OnClosed();
+  carrier_.Linger(/*all_read=*/false);
 }
 
 void Http2Connection::GoAwaySoon() {
@@ -118,7 +161,7 @@ void Http2Connection::Later() {
     if (Http2Stream* stream = Find(id)) stream->GoOn();
   }
   if (!over() || carrier_.output_full()) return;
-  broken_ ? carrier_.Close(/*reset=*/true) : carrier_.EndHttp2();
+  broken_ ? carrier_.Close(/*reset=*/true) : End();
 }
 
 // A connection without streams is idle, whatever else it sends; an unfinished head has a clock that
@@ -130,6 +173,7 @@ void Http2Connection::SetDeadline() {
                                           : Clock::kNone;
   if (wanted == clock_) return;
   clock_ = wanted;
+  carrier_.SetWaiting(streams_.empty());
   switch (wanted) {
     case Clock::kHead:
       return carrier_.SetReadDeadline(timeouts.head);
@@ -141,6 +185,11 @@ void Http2Connection::SetDeadline() {
 }
 
 // ---- output
+
+bool Http2Connection::Send(std::string_view frames) {
+  iovec vector = ToVector(frames);
+  return carrier_.Send({&vector, 1});
+}
 
 bool Http2Connection::Pump() {
   if (receiving_ || pumping_ || broken_) return !broken_;
@@ -158,7 +207,7 @@ bool Http2Connection::Pump() {
       due = due || stream->due();
     }
     if (frames_.empty() && !more) break;
-    if (!frames_.empty()) broken_ = broken_ || !carrier_.SendFrames(frames_);
+    if (!frames_.empty()) broken_ = broken_ || !Send(frames_);
   }
   if (streams_.empty()) std::string().swap(frames_);
   pumping_ = false;
@@ -175,6 +224,7 @@ void Http2Connection::PumpSoon() {
 void Http2Connection::OnHttp2Head(std::int32_t id, std::shared_ptr<Http2Request> request) {
   if (++requests_ >= config().max_requests) GoAwaySoon();
   clock_ = Clock::kNone;
+  carrier_.SetWaiting(false);
   carrier_.ClearReadDeadline();
   auto made = std::make_unique<Http2Stream>(*this, id, std::move(request));
   Http2Stream* stream = made.get();

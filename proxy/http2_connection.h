@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A client's connection once it speaks HTTP/2: many streams, each with an exchange of its own, over
-// one session. Keeps the connection's time limits; the streams keep theirs.
+// one session. Sets the connection's time limits; the streams keep theirs.
 //
 // Thread rule: one worker's loop thread; belongs to its ClientConnection. Memory: streams, at most
 // clients.http2.streams of them, and one batch of frames (64 KiB) while it is sent.
@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "proxy/client_protocol.h"
 #include "proxy/http2.h"
 #include "proxy/loop.h"
 #include "spillway/config.h"
@@ -22,20 +23,27 @@ namespace spillway {
 class ClientConnection;
 class Http2Stream;
 
-class Http2Connection final : public Http2Handler {
+class Http2Connection final : public ClientProtocol, public Http2Handler {
  public:
   explicit Http2Connection(ClientConnection& carrier);
-  ~Http2Connection();
+  ~Http2Connection() override;
 
   // ---- for the carrier ----
   void Receive(std::string_view bytes);
-  void OnFlushed();  // all that was sent is with the kernel
-  void OnExpired();  // the carrier's read deadline
-  void OnClosed();   // the carrier is closed: every exchange is accounted
-  void Drain();
+  void OnReadable() override;
+  void OnFlushed() override;
+  void OnReadExpired() override;
+  void OnWriteExpired() override;
+  void OnBroken() override;
+  void OnClosed() override;
+  void Drain() override;
+  void GiveUp() override;
+  bool at_rest() const override { return false; }
+  bool Forget() override { return false; }
 
   // ---- for the streams ----
   ClientConnection& carrier() { return carrier_; }
+  std::string_view peer_text() const { return peer_text_; }
   Http2Session& session() { return session_; }
   const ClientConfig& config() const;
   // Sends what the session has, as far as the kernel takes it. False: the connection is broken; it
@@ -57,11 +65,14 @@ class Http2Connection final : public Http2Handler {
   void Later();
   Http2Stream* Find(std::int32_t id);
   enum class Clock : std::uint8_t { kNone, kIdle, kHead };
+  bool Send(std::string_view frames);
+  void End();
   void GoAwaySoon();
   void SetDeadline();
   bool over() const;
 
   ClientConnection& carrier_;
+  const std::string peer_text_;
   Http2Session session_;
   std::unordered_map<std::int32_t, std::unique_ptr<Http2Stream>> streams_;
   std::vector<std::unique_ptr<Http2Stream>> graveyard_;  // never freed under a callback of theirs

@@ -44,7 +44,7 @@ const IpAddress& Http2Stream::peer() const {
   return connection_.carrier().peer();
 }
 std::string_view Http2Stream::peer_text() const {
-  return connection_.carrier().peer_text();
+  return connection_.peer_text();
 }
 bool Http2Stream::encrypted() const {
   return connection_.carrier().encrypted();

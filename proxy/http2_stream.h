@@ -67,6 +67,7 @@ class Http2Stream final : public ClientSide {
   bool may_keep() const override { return true; }
   using ClientSide::Close;
   void Close(bool reset) override;
+  void Settle() override {}
   bool EnterTunnel(const ResponseHead& head, const ForwardResponse& forward,
                    std::string_view early) override;
   IoResult ReadTunnel(std::span<char> into) override;

@@ -30,10 +30,9 @@ Duration ReadClock(clockid_t clock) {
   return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
 }
 
-// Rounded up, so that a timer is seldom a turn too early; at least 1 ms, the grain of epoll_wait.
+// Rounded up, so that a timer is seldom a turn too early; the grain of epoll_wait is 1 ms.
 timeval ToTimeval(Duration after) {
-  auto micros = std::chrono::ceil<std::chrono::microseconds>(after);
-  micros = std::max<std::chrono::microseconds>(micros, std::chrono::milliseconds(1));
+  auto micros = std::chrono::ceil<std::chrono::microseconds>(std::max(after, Duration::zero()));
   const auto seconds = std::chrono::floor<std::chrono::seconds>(micros);
   timeval value;
   value.tv_sec = seconds.count();
@@ -104,6 +103,108 @@ struct Loop::Inbox {
   std::vector<std::function<void()>> running;  // the loop's
 };
 
+// All deadlines of the loop, the earliest on top, behind one timer of libevent's: a connection has
+// a deadline for as long as it lives, and an event for each would be most of what an idle one costs.
+struct Loop::Timers {
+  explicit Timers(Loop& owner)
+      : loop(owner), timer(event_new(owner.base_, -1, 0, &OnTimer, this)) {}
+  ~Timers() { event_free(timer); }
+
+  struct Entry {
+    TimePoint at;  // not later than its deadline, which may have moved on
+    Deadline* deadline;
+  };
+
+  void Put(std::uint32_t place, Entry entry) {
+    heap[place] = entry;
+    entry.deadline->place_ = place;
+  }
+
+  void Rise(std::uint32_t place, Entry entry) {
+    while (place > 0) {
+      const std::uint32_t parent = (place - 1) / 2;
+      if (heap[parent].at <= entry.at) break;
+      Put(place, heap[parent]);
+      place = parent;
+    }
+    Put(place, entry);
+  }
+
+  void Sink(std::uint32_t place, Entry entry) {
+    for (;;) {
+      std::uint32_t child = 2 * place + 1;
+      if (child >= heap.size()) break;
+      if (child + 1 < heap.size() && heap[child + 1].at < heap[child].at) ++child;
+      if (entry.at <= heap[child].at) break;
+      Put(place, heap[child]);
+      place = child;
+    }
+    Put(place, entry);
+  }
+
+  void Add(Deadline* deadline) {
+    // In the round that is running nothing is added: what is due at once waits for the next.
+    const TimePoint at = std::max(deadline->when_, round_end + Duration(1));
+    if (deadline->place_ == Deadline::kNowhere) {
+      heap.push_back({});
+      Rise(static_cast<std::uint32_t>(heap.size() - 1), {at, deadline});
+    } else {
+      Rise(deadline->place_, {at, deadline});
+    }
+    if (!in_round) Arm();
+  }
+
+  void Remove(Deadline* deadline) {
+    const std::uint32_t place = deadline->place_;
+    deadline->place_ = Deadline::kNowhere;
+    const Entry last = heap.back();
+    heap.pop_back();
+    if (place == heap.size()) return;
+    if (place > 0 && last.at < heap[(place - 1) / 2].at) {
+      Rise(place, last);
+    } else {
+      Sink(place, last);
+    }
+  }
+
+  void Arm() {
+    if (heap.empty() || (pending && timer_at <= heap.front().at)) return;
+    timer_at = heap.front().at;
+    pending = true;
+    const timeval after = ToTimeval(timer_at - loop.now());
+    event_add(timer, &after);  // moves it, if pending
+  }
+
+  static void OnTimer(int, short, void* self) { static_cast<Timers*>(self)->Round(); }
+
+  void Round() {
+    pending = false;
+    loop.Tick();
+    round_end = loop.now();
+    in_round = true;
+    while (!heap.empty() && heap.front().at <= round_end) {
+      Deadline* deadline = heap.front().deadline;
+      if (deadline->armed_ && deadline->when_ > round_end) {
+        Sink(0, {deadline->when_, deadline});  // it had moved on
+        continue;
+      }
+      Remove(deadline);
+      if (!std::exchange(deadline->armed_, false)) continue;
+      deadline->expired_(deadline->self_);
+      loop.Tick();
+    }
+    in_round = false;
+    Arm();
+  }
+
+  Loop& loop;
+  event* timer;
+  std::vector<Entry> heap;
+  TimePoint round_end;  // what is due until then is met in the round that is, or was last
+  TimePoint timer_at;   // when libevent's timer comes, if pending
+  bool pending = false, in_round = false;
+};
+
 Loop::Loop() : base_(NewBase()), inbox_(std::make_unique<Inbox>(*this)) {
   if (base_ == nullptr) throw std::runtime_error("cannot create an event loop");
   inbox_->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -114,10 +215,12 @@ Loop::Loop() : base_(NewBase()), inbox_(std::make_unique<Inbox>(*this)) {
   }
   inbox_->wake = event_new(base_, inbox_->fd, EV_READ | EV_PERSIST, &Inbox::OnWake, inbox_.get());
   event_add(inbox_->wake, nullptr);
+  timers_ = std::make_unique<Timers>(*this);
   Tick();
 }
 
 Loop::~Loop() {
+  timers_.reset();
   inbox_.reset();
   event_base_free(base_);
 }
@@ -152,34 +255,33 @@ void Loop::Post(std::function<void()> task) {
 }
 
 IoWatch::IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback writable)
-    : loop_(loop), fd_(fd), self_(self), readable_(readable), writable_(writable) {
-  read_ = reinterpret_cast<event*>(read_room_.bytes);
-  event_assign(read_, loop_.base_, fd_, EV_READ | EV_PERSIST, &OnRead, this);
+    : loop_(loop), self_(self), readable_(readable), writable_(writable), fd_(fd) {
+  event_assign(read_event(), loop_.base_, fd_, EV_READ | EV_PERSIST, &OnRead, this);
 }
 
 IoWatch::~IoWatch() {
-  if (wants_read_) event_del(read_);
-  if (write_ != nullptr) event_free(write_);
+  Stop();
+}
+
+void IoWatch::Stop() {
+  WantRead(false);
+  wants_write_ = false;
+  stopped_ = true;
+  if (write_ != nullptr) event_free(std::exchange(write_, nullptr));
 }
 
 void IoWatch::WantRead(bool want) {
-  if (want == wants_read_) return;
+  if (want == wants_read_ || stopped_) return;
   wants_read_ = want;
-  want ? event_add(read_, nullptr) : event_del(read_);
+  want ? event_add(read_event(), nullptr) : event_del(read_event());
 }
 
 void IoWatch::WantWrite(bool want) {
-  if (want == wants_write_) return;
+  if (want == wants_write_ || stopped_) return;
   wants_write_ = want;
   if (write_ == nullptr)
     write_ = event_new(loop_.base_, fd_, EV_WRITE | EV_PERSIST, &OnWrite, this);
   want ? event_add(write_, nullptr) : event_del(write_);
-}
-
-void IoWatch::Rebind(void* self, Callback readable, Callback writable) {
-  self_ = self;
-  readable_ = readable;
-  writable_ = writable;
 }
 
 // Nothing is touched after the callback: it may have destroyed the watch.
@@ -195,46 +297,16 @@ void IoWatch::OnWrite(int, short, void* self) {
   watch->writable_(watch->self_);
 }
 
-Deadline::Deadline(Loop& loop, void* self, Callback expired)
-    : loop_(loop), self_(self), expired_(expired) {
-  timer_ = reinterpret_cast<event*>(room_.bytes);
-  event_assign(timer_, loop_.base(), -1, 0, &OnTimer, this);
-}
-
 Deadline::~Deadline() {
-  if (pending_) event_del(timer_);
+  if (place_ != kNowhere) loop_.timers_->Remove(this);
 }
 
 void Deadline::Set(TimePoint when) {
   when_ = when;
   armed_ = true;
-  if (pending_ && timer_at_ <= when) return;  // fires early, looks again then
-  StartTimer();
-}
-
-// The timer stays where it is: it will find nothing to do, or a later deadline set meanwhile.
-void Deadline::Clear() {
-  armed_ = false;
-}
-
-void Deadline::StartTimer() {
-  const timeval after = ToTimeval(when_ - loop_.now());
-  event_add(timer_, &after);  // moves it, if pending
-  timer_at_ = when_;
-  pending_ = true;
-}
-
-void Deadline::OnTimer(int, short, void* self) {
-  auto* deadline = static_cast<Deadline*>(self);
-  deadline->pending_ = false;
-  deadline->loop_.Tick();
-  if (!deadline->armed_) return;
-  if (deadline->loop_.now() < deadline->when_) {
-    deadline->StartTimer();
-    return;
-  }
-  deadline->armed_ = false;
-  deadline->expired_(deadline->self_);
+  Loop::Timers& timers = *loop_.timers_;
+  if (place_ != kNowhere && timers.heap[place_].at <= when) return;  // looks again then
+  timers.Add(this);
 }
 
 SignalWatch::SignalWatch(Loop& loop, int signal, std::function<void()> delivered)

@@ -20,8 +20,10 @@ namespace spillway {
 // Room for one `struct event` inside its owner, so that a watch costs no allocation (loop.cc checks
 // the size).
 struct EventRoom {
-  alignas(std::max_align_t) std::byte bytes[128];
+  alignas(void*) std::byte bytes[128];
 };
+
+class Deadline;
 
 // A write to a connection that the peer has closed is an error value, not the end of the process.
 void IgnoreSigpipe();
@@ -49,9 +51,12 @@ class Loop {
 
  private:
   friend class IoWatch;
+  friend class Deadline;
   struct Inbox;
+  struct Timers;
   event_base* base_ = nullptr;
   std::unique_ptr<Inbox> inbox_;
+  std::unique_ptr<Timers> timers_;
   TimePoint now_;
 };
 
@@ -66,56 +71,53 @@ class IoWatch {
   IoWatch(const IoWatch&) = delete;
   IoWatch& operator=(const IoWatch&) = delete;
 
+  // Wants nothing any more, whatever is asked of it. REQUIRES: the descriptor is still open.
+  void Stop();
   void WantRead(bool want);
   void WantWrite(bool want);
   bool wants_read() const { return wants_read_; }
   bool wants_write() const { return wants_write_; }
 
-  // Gives the watch to another owner (a kept connection goes to the pool and back) without a system
-  // call. What is wanted stays wanted.
-  void Rebind(void* self, Callback readable, Callback writable);
-
  private:
   static void OnRead(int fd, short what, void* self);
   static void OnWrite(int fd, short what, void* self);
+  event* read_event() { return reinterpret_cast<event*>(read_room_.bytes); }
   Loop& loop_;
-  int fd_;
   void* self_;
   Callback readable_, writable_;
   EventRoom read_room_;
-  event* read_ = nullptr;   // in read_room_
   event* write_ = nullptr;  // allocated when first wanted: most writes succeed at once
-  bool wants_read_ = false, wants_write_ = false;
+  int fd_;
+  bool wants_read_ = false, wants_write_ = false, stopped_ = false;
 };
 
-// A deadline that is moved often and seldom met. Moving it later is one store; the loop's own timer
-// is only touched when it fires early or the deadline moves before it. Never early; late by the
-// loop's turn.
+// A deadline that is moved often and seldom met. Moving it later is one store; its place among the
+// loop's deadlines (a binary heap) is only touched when it comes up early or moves before it. Never
+// early; late by the loop's turn. One for now is met at the loop's next turn.
 class Deadline {
  public:
   using Callback = void (*)(void* self);
   // REQUIRES: loop and self outlive the deadline. The callback may destroy it or set it again.
-  Deadline(Loop& loop, void* self, Callback expired);
+  Deadline(Loop& loop, void* self, Callback expired)
+      : loop_(loop), self_(self), expired_(expired) {}
   ~Deadline();
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
 
   void Set(TimePoint when);  // replaces an earlier deadline
   void SetAfter(Duration after) { Set(loop_.now() + after); }
-  void Clear();
+  void Clear() { armed_ = false; }  // its place stays: it will be found to have nothing to do
   bool armed() const { return armed_; }
 
  private:
-  static void OnTimer(int fd, short what, void* self);
-  void StartTimer();
+  friend struct Loop::Timers;
+  static constexpr std::uint32_t kNowhere = ~std::uint32_t{0};
   Loop& loop_;
   void* self_;
   Callback expired_;
-  EventRoom room_;
-  event* timer_ = nullptr;  // in room_
-  TimePoint when_;          // the deadline, if armed_
-  TimePoint timer_at_;      // when the loop's timer fires, if pending_
-  bool armed_ = false, pending_ = false;
+  TimePoint when_;                  // if armed_
+  std::uint32_t place_ = kNowhere;  // in the loop's heap
+  bool armed_ = false;
 };
 
 // Delivers a signal to the loop's thread. REQUIRES: all signal watches of the process are on one

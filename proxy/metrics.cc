@@ -161,6 +161,9 @@ class Scrape {
     NewCounter("spillway_connections_refused_total",
                "Client connections closed for want of a PROXY header.")
         .Add(Sum(&WorkerCounters::connections_refused));
+    NewCounter("spillway_connections_given_up_total",
+               "Idle client connections closed early, because others wanted their place.")
+        .Add(Sum(&WorkerCounters::connections_given_up));
     NewCounter("spillway_accept_pauses_total",
                "Times that accepting paused because descriptors or memory had run out.")
         .Add(Sum(&WorkerCounters::accept_pauses));

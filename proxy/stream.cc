@@ -21,6 +21,16 @@ Stream::~Stream() {
   if (ssl_ != nullptr) FreeTls();
 }
 
+IoStatus Stream::Handshake() {
+  return ssl_ == nullptr ? IoStatus::kOk : HandshakeTls();
+}
+
+void Stream::Close() {
+  if (ssl_ != nullptr) FreeTls();
+  ssl_ = nullptr;
+  fd_.Reset();
+}
+
 IoResult Stream::Read(std::span<char> into) {
   // A read of no bytes would return 0, which means the end.
   if (into.empty()) return {IoStatus::kWouldBlock, 0};

@@ -55,10 +55,17 @@ Result<void> TryKey(const std::string& key, const std::string& certificate);
 class Stream {
  public:
   explicit Stream(Fd fd) : fd_(std::move(fd)) {}
-  Stream(Fd fd, const TlsContext& tls);
+  Stream(Fd fd, const TlsContext& tls) : Stream(std::move(fd)) { StartTls(tls); }
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
+
+  // From now on bytes are TLS's: REQUIRES none was written. The server's side.
+  void StartTls(const TlsContext& tls);
+  // Goes on with the handshake: kOk when it is done.
+  IoStatus Handshake();
+  // Frees what it holds; the peer sees the end. Nothing is to be asked of it any more.
+  void Close();
 
   int fd() const { return fd_.get(); }
   bool encrypted() const { return ssl_ != nullptr; }
@@ -84,6 +91,7 @@ class Stream {
 
  private:
   // The TLS halves, in tls.cc: the only file that knows OpenSSL's streams. REQUIRES: ssl_ is set.
+  IoStatus HandshakeTls();
   IoResult ReadTls(std::span<char> into);
   IoResult WriteTls(std::span<const iovec> vectors);
   IoStatus StatusTls(int returned, bool reading);

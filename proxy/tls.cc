@@ -270,7 +270,8 @@ SSL* TlsContext::NewSession(int fd) const {
 }
 
 // Null only without memory; a stream that fell back to plain text would be worse than an exception.
-Stream::Stream(Fd fd, const TlsContext& tls) : fd_(std::move(fd)), ssl_(tls.NewSession(fd_.get())) {
+void Stream::StartTls(const TlsContext& tls) {
+  ssl_ = tls.NewSession(fd_.get());
   if (ssl_ == nullptr) throw std::bad_alloc();
 }
 
@@ -294,6 +295,14 @@ IoStatus Stream::StatusTls(int returned, bool reading) {
   tls_failed_ = true;
   ERR_clear_error();
   return IoStatus::kBroken;
+}
+
+IoStatus Stream::HandshakeTls() {
+  if (tls_failed_) return IoStatus::kBroken;
+  read_wants_write_ = false;
+  ERR_clear_error();
+  const int returned = SSL_do_handshake(ssl_);
+  return returned == 1 ? IoStatus::kOk : StatusTls(returned, true);
 }
 
 IoResult Stream::ReadTls(std::span<char> into) {

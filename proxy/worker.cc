@@ -26,6 +26,9 @@ constexpr Duration kAcceptPause = 50ms;
 // When as many connections are open as may be: one of another worker may end, which does not tell.
 constexpr Duration kFullPause = 20ms;
 
+// A connection that waits for its client is left alone for so long, whoever wants its place.
+constexpr Duration kGiveUpAfter = 1s;
+
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
@@ -118,6 +121,7 @@ void Worker::Impl::CloseListener(Listener& listener) {
 void Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit) {
   for (int i = 0; i < most; ++i) {
     if (!connections.TryAdd(limit)) {
+      if (context.GiveUpOne(kGiveUpAfter)) continue;
       full = true;
       return Pause(kFullPause);
     }
@@ -126,6 +130,7 @@ void Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit)
       connections.Remove();
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      if (context.GiveUpOne(kGiveUpAfter)) continue;
       // Out of descriptors or memory. Level-triggered readiness would spin here: pause instead.
       log::Warning("cannot accept: {}", std::strerror(errno));
       context.counters.accept_pauses.Add();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/client_connection.h"
+#include "proxy/http1_connection.h"
 
 namespace spillway {
 LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
@@ -32,41 +33,93 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t s
       purge_(loop, this, &OnPurge) {}
 
 WorkerContext::~WorkerContext() {
-  while (first_ != nullptr) first_->Close();
+  ForEach([](ClientConnection& each) { each.Close(); });
+  graveyard_.clear();  // they put aside what they held
 }
 
 std::string_view WorkerContext::date() {
   return date_.At(loop.wall_now());
 }
 
+void ConnectionList::Add(ClientConnection* connection) {
+  connection->previous_ = last_;
+  connection->next_ = nullptr;
+  (last_ != nullptr ? last_->next_ : first_) = connection;
+  last_ = connection;
+}
+
+void ConnectionList::Remove(ClientConnection* connection) {
+  ClientConnection* const previous = connection->previous_;
+  ClientConnection* const next = connection->next_;
+  (previous != nullptr ? previous->next_ : first_) = next;
+  (next != nullptr ? next->previous_ : last_) = previous;
+}
+
+ClientConnection* ConnectionList::Next(const ClientConnection* connection) {
+  return connection->next_;
+}
+
 void WorkerContext::Add(std::unique_ptr<ClientConnection> connection) {
-  ClientConnection* added = connection.release();  // the list owns it until Bury
-  added->next_ = first_;
-  if (first_ != nullptr) first_->previous_ = added;
-  first_ = added;
+  waiting_.Add(connection.release());  // the list owns it until Bury
   ++connections_;
 }
 
 void WorkerContext::Bury(ClientConnection* connection) {
-  if (connection->previous_ != nullptr) connection->previous_->next_ = connection->next_;
-  if (connection->next_ != nullptr) connection->next_->previous_ = connection->previous_;
-  if (first_ == connection) first_ = connection->next_;
+  (connection->waiting() ? waiting_ : busy_).Remove(connection);
   --connections_;
   graveyard_.emplace_back(connection);
   purge_.Set(loop.now());
   if (on_connection_gone) on_connection_gone();
 }
 
+void WorkerContext::Move(ClientConnection* connection, bool waiting) {
+  (waiting ? busy_ : waiting_).Remove(connection);
+  (waiting ? waiting_ : busy_).Add(connection);
+}
+
+bool WorkerContext::GiveUpOne(Duration at_least) {
+  ClientConnection* longest = waiting_.first();
+  if (longest == nullptr || loop.now() - longest->waiting_since() < at_least) return false;
+  longest->GiveUp();
+  return true;
+}
+
 void WorkerContext::ForEach(const std::function<void(ClientConnection&)>& visit) {
-  for (ClientConnection* each = first_; each != nullptr;) {
-    ClientConnection* next = each->next_;
-    visit(*each);
-    each = next;
+  for (const ConnectionList& list : {waiting_, busy_}) {
+    for (ClientConnection* each = list.first(); each != nullptr;) {
+      ClientConnection* next = ConnectionList::Next(each);
+      visit(*each);
+      each = next;
+    }
+  }
+}
+
+std::unique_ptr<ClientProtocol> WorkerContext::TakeHttp1(ClientConnection& connection) {
+  std::unique_ptr<Http1Connection> taken;
+  if (spare_.empty()) {
+    taken = std::make_unique<Http1Connection>(*this);
+  } else {
+    taken = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  taken->Serve(connection);
+  return taken;
+}
+
+void WorkerContext::PutAside(std::unique_ptr<ClientProtocol> protocol) {
+  if (protocol->Forget() && spare_.size() < kKeepSpare) {
+    // Only HTTP/1 forgets.
+    spare_.emplace_back(static_cast<Http1Connection*>(protocol.release()));
+  } else {
+    spent_.push_back(std::move(protocol));
+    purge_.Set(loop.now());
   }
 }
 
 void WorkerContext::OnPurge(void* self) {
-  static_cast<WorkerContext*>(self)->graveyard_.clear();
+  auto* context = static_cast<WorkerContext*>(self);
+  context->graveyard_.clear();
+  context->spent_.clear();
 }
 
 }  // namespace spillway

@@ -2,6 +2,7 @@
 // What the connections of one worker share: its loop, blocks, kept upstream connections, numbers,
 // and the generation that new requests are judged by.
 //
+// Memory: at most 64 spare Http1Connections (about 3 KiB each; blocks are the pool's).
 // Thread rule: the worker's loop thread, but for the counters, which anyone may read.
 #pragma once
 
@@ -25,6 +26,8 @@
 namespace spillway {
 
 class ClientConnection;
+class ClientProtocol;
+class Http1Connection;
 
 // One worker's side of a generation. An exchange keeps the one it began with.
 struct LocalGeneration {
@@ -50,6 +53,19 @@ class Chance {
   std::uint64_t state_;
 };
 
+// Client connections in the order in which they were added; owns none.
+class ConnectionList {
+ public:
+  void Add(ClientConnection* connection);  // as the last
+  void Remove(ClientConnection* connection);
+  ClientConnection* first() const { return first_; }
+  static ClientConnection* Next(const ClientConnection* connection);
+
+ private:
+  ClientConnection* first_ = nullptr;
+  ClientConnection* last_ = nullptr;
+};
+
 struct WorkerContext {
   WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t seed, std::uint64_t id_seed);
   ~WorkerContext();
@@ -71,6 +87,14 @@ struct WorkerContext {
   // Connections are destroyed at the next turn, never under a callback of their own.
   void Add(std::unique_ptr<ClientConnection> connection);
   void Bury(ClientConnection* connection);
+  // Among those that wait for the client, of which the first waits longest, or the others.
+  void Move(ClientConnection* connection, bool waiting);
+  // Ends the connection that has waited longest, if that is so long at least: its place is wanted.
+  bool GiveUpOne(Duration at_least);
+
+  // HTTP/1 for a connection that has something to read; put aside when nothing is under way.
+  std::unique_ptr<ClientProtocol> TakeHttp1(ClientConnection& connection);
+  void PutAside(std::unique_ptr<ClientProtocol> protocol);
   std::size_t connection_count() const { return connections_; }
   // Calls `visit` for each open connection; it may bury the one it is given.
   void ForEach(const std::function<void(ClientConnection&)>& visit);
@@ -78,7 +102,10 @@ struct WorkerContext {
 
  private:
   static void OnPurge(void* self);
-  ClientConnection* first_ = nullptr;  // intrusive list, newest first
+  static constexpr std::size_t kKeepSpare = 64;
+  std::vector<std::unique_ptr<Http1Connection>> spare_;
+  std::vector<std::unique_ptr<ClientProtocol>> spent_;  // not freed under their own feet
+  ConnectionList waiting_, busy_;
   std::size_t connections_ = 0;
   std::vector<std::unique_ptr<ClientConnection>> graveyard_;
   Deadline purge_;

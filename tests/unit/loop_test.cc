@@ -9,14 +9,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "proxy/socket.h"
+#include "spillway/mix.h"
 
 namespace spillway {
 namespace {
@@ -107,28 +110,6 @@ TEST(IoWatch, DestroyedByAnotherReadyWatchIsNotCalled) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(IoWatch, RebindMovesReadinessToTheNewOwner) {
-  Loop loop;
-  Pair pair;
-  Watched first(loop, pair.ours.get());
-  first.read = [] { FAIL() << "the old owner was called"; };
-  first.watch->WantRead(true);
-  bool called = false;
-  struct Second {
-    Loop& loop;
-    bool& called;
-  } second{loop, called};
-  const IoWatch::Callback readable = [](void* self) {
-    static_cast<Second*>(self)->called = true;
-    static_cast<Second*>(self)->loop.Stop();
-  };
-  first.watch->Rebind(&second, readable, readable);
-  EXPECT_TRUE(first.watch->wants_read());
-  pair.Send('a');
-  loop.Run();
-  EXPECT_TRUE(called);
-}
-
 struct Alarm {
   explicit Alarm(Loop& owner) : loop(owner), deadline(std::in_place, owner, this, &OnExpired) {}
   static void OnExpired(void* self) {
@@ -206,6 +187,49 @@ TEST(Deadline, MayBeSetAgainOrDestroyedByItsCallback) {
   alarm.deadline->Set(loop.now() - 1s);  // one that is over rings on the next turn
   loop.Run();
   EXPECT_EQ(alarm.rang.size(), 3u);
+}
+
+TEST(Deadline, ManyRingInTheOrderOfTheirTimesHoweverTheyMoved) {
+  Loop loop;
+  const TimePoint start = loop.now();
+  std::uint64_t draw = 7;
+  const auto next = [&draw] { return Mix(draw++); };
+  std::vector<std::unique_ptr<Alarm>> alarms;
+  std::vector<std::pair<TimePoint, TimePoint>> rang;  // when it was due, when it rang
+  std::vector<TimePoint> due(200);
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < due.size(); ++i) {
+    alarms.push_back(std::make_unique<Alarm>(loop));
+    for (int moves = 0; moves < 3; ++moves) {
+      due[i] = start + Duration(next() % 20'000'000);
+      alarms[i]->deadline->Set(due[i]);
+    }
+    alarms[i]->then = [&, i] {
+      rang.emplace_back(due[i], loop.now());
+      if (--left == 0) loop.Stop();
+    };
+    if (i % 5 == 0) alarms[i]->deadline.reset();
+    if (i % 5 == 1) alarms[i]->deadline->Clear();
+    if (i % 5 > 1) ++left;
+  }
+  loop.Run();
+  ASSERT_EQ(rang.size(), 120u);
+  EXPECT_TRUE(std::is_sorted(rang.begin(), rang.end()));
+  for (const auto& [due_at, rang_at] : rang) EXPECT_GE(rang_at, due_at);
+}
+
+TEST(Deadline, SetForNowByItsCallbackLeavesReadinessItsTurn) {
+  Loop loop;
+  Pair pair;
+  Watched watched(loop, pair.ours.get());
+  watched.read = [&] { loop.Stop(); };
+  watched.watch->WantRead(true);
+  Alarm alarm(loop);
+  alarm.then = [&] { alarm.deadline->Set(loop.now()); };
+  alarm.deadline->Set(loop.now());
+  pair.Send('a');
+  loop.Run();  // would not return
+  EXPECT_GE(alarm.rang.size(), 1u);
 }
 
 TEST(Loop, RunsPostedTasksInTheOrderOfPosting) {
