@@ -116,7 +116,10 @@ Json ViewClients(const ClientConfig& clients) {
                    {"headers", s.headers},
                    {"target", s.target.count},
                    {"body", s.body.count}};
+  json["min_rate"] = {{"body", clients.min_rate.body.count},
+                      {"answer", clients.min_rate.answer.count}};
   json["http2"] = {{"streams", clients.http2.streams}};
+  json["connections_per_client"] = clients.connections_per_client;
   json["max_connections"] = clients.max_connections;
   json["max_requests"] = clients.max_requests;
   return json;
@@ -211,12 +214,14 @@ Json ViewStatus(const AdminControls& server) {
   json["config"] = {{"file", generation.config.file},
                     {"digest", fmt::format("{:016x}", generation.config.digest)}};
   json["reload"] = ViewReload(server.reload_status());
-  json["connections"] = {{"open", SumWorkers(server, &WorkerCounters::connections_open)},
-                         {"accepted", SumWorkers(server, &WorkerCounters::connections_accepted)},
-                         {"refused", SumWorkers(server, &WorkerCounters::connections_refused)},
-                         {"given_up", SumWorkers(server, &WorkerCounters::connections_given_up)},
-                         {"accept_pauses", SumWorkers(server, &WorkerCounters::accept_pauses)},
-                         {"kept_upstream", server.kept_upstream_connections()}};
+  json["connections"] = {
+      {"open", SumWorkers(server, &WorkerCounters::connections_open)},
+      {"accepted", SumWorkers(server, &WorkerCounters::connections_accepted)},
+      {"refused", SumWorkers(server, &WorkerCounters::connections_refused)},
+      {"over_client_cap", SumWorkers(server, &WorkerCounters::connections_over_cap)},
+      {"given_up", SumWorkers(server, &WorkerCounters::connections_given_up)},
+      {"accept_pauses", SumWorkers(server, &WorkerCounters::accept_pauses)},
+      {"kept_upstream", server.kept_upstream_connections()}};
   Json& decisions = json["decisions"] = Json::object();
   for (std::size_t i = 0; i < static_cast<std::size_t>(Decision::kCount); ++i) {
     std::uint64_t sum = 0;

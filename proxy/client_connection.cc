@@ -10,6 +10,8 @@
 #include "proxy/http1_connection.h"
 #include "proxy/http2_connection.h"
 #include "proxy/log.h"
+#include "proxy/patience.h"
+#include "spillway/client_address.h"
 #include "spillway/proxy_header.h"
 
 namespace spillway {
@@ -60,7 +62,24 @@ void ClientConnection::Start() {
   }
 }
 
+// Its client is known, and may have one more. A trusted proxy's connections are many clients'.
+bool ClientConnection::Admit() {
+  const ClientConfig& clients = config();
+  const std::uint32_t most = clients.connections_per_client;
+  if (most == 0 || Contains(clients.trusted_proxies, peer_)) return true;
+  const IpAddress client = peer_.Unwrapped().Masked(32, clients.ipv6_prefix);
+  if (!worker_.places.TryTakeFor(client, most)) {
+    log::Debug("{}: more than {} connections", peer_.ToString(), most);
+    worker_.counters.connections_over_cap.Add();
+    Close(/*reset=*/true);
+    return false;
+  }
+  counted_bits_ = static_cast<std::uint8_t>(clients.ipv6_prefix);
+  return true;
+}
+
 void ClientConnection::StartStream() {
+  if (!Admit()) return;
   if (tls_) {
     stream_.StartTls(*tls_);
     mode_ = Mode::kHandshake;
@@ -142,7 +161,9 @@ void ClientConnection::Writable() {
     return;
   }
   if (output_.size() < before) {
-    write_deadline_ = worker_.loop.now() + config().timeouts.write;
+    const TimePoint now = worker_.loop.now();
+    write_deadline_ = now + Patience(write_deadline_ - now, before - output_.size(),
+                                     config().min_rate.answer, config().timeouts.write);
     ArmDeadline();
   }
 }
@@ -290,6 +311,7 @@ void ClientConnection::Close(bool reset) {
   if (mode_ == Mode::kClosed) return;
   mode_ = Mode::kClosed;
   if (protocol_) protocol_->OnClosed();
+  if (counted_bits_ != 0) worker_.places.FreeFor(peer_.Unwrapped().Masked(32, counted_bits_));
   if (reset) stream_.ResetOnClose();
   watch_.Stop();  // before the descriptor
   stream_.Close();

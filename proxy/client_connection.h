@@ -86,6 +86,7 @@ class ClientConnection {
   void Writable();
   void Expired();
   void ReadProxyHeader();
+  bool Admit();
   void StartStream();
   void Handshake();
   void ReadAndDiscard();
@@ -109,6 +110,7 @@ class ClientConnection {
   std::uint32_t requests_ = 0;
   std::uint32_t lingered_ = 0;
   Mode mode_ = Mode::kOpen;
+  std::uint8_t counted_bits_ = 0;  // of IPv6, by which its client is counted; 0: it is not
   bool waiting_ = true;
   bool in_event_ = false;
   const bool proxy_protocol_;

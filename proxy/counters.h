@@ -62,6 +62,7 @@ struct WorkerCounters {
   Counter connections_accepted, connections_open;
   Counter connections_given_up;  // idle ones, whose place another client wanted
   Counter connections_refused;   // without the PROXY header that the listener requires
+  Counter connections_over_cap;  // more than one client may have
   Counter accept_pauses;         // descriptors or memory had run out
   Counter bytes_in, bytes_out;   // bodies
   Counter client_aborts, timeouts_client;

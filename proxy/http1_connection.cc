@@ -190,6 +190,8 @@ void Http1Connection::BeginExchange() {
   carrier_->SetWaiting(false);
   request_ended_ = false;
   body_wanted_ = false;
+  answering_ = false;
+  patience_ = config().timeouts.body;
   body_from_ = parsed_;
   const RequestHead& head = parser_.head();
   awaits_continue_ = head.expect_continue && head.body != BodyKind::kNone;

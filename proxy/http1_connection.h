@@ -93,6 +93,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   ClientConnection* carrier_ = nullptr;  // null: forgotten
   InputBuffer in_;
   std::size_t parsed_ = 0;     // how much of in_ the parser has taken
+  Duration patience_{0};       // with a body that is not wanted just now
   std::size_t body_from_ = 0;  // where the body's window begins in in_: after the head
   RequestParser parser_;
   std::string response_head_;  // of the final response, until it is sent
@@ -100,6 +101,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   std::string peer_text_;      // of it
   State state_ = State::kHead;
   bool response_chunked_ = false;  // framed in chunks by us
+  bool answering_ = false;         // the final answer's head is written
   bool body_wanted_ = false;
   bool awaits_continue_ = false;
   bool keep_after_flush_ = false;

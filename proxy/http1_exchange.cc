@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "proxy/http1_connection.h"
+#include "proxy/patience.h"
 #include "proxy/reuse.h"
 
 namespace spillway {
@@ -14,11 +15,16 @@ namespace spillway {
 void Http1Connection::ReadDuringExchange() {
   // Bytes are read even when no body is wanted: a pipelined request may wait in the block, and an
   // end or a reset must be heard of. When the block is full, reading stops.
+  const std::size_t before = in_.end();
   const IoStatus status = ReadMore();
   if (status == IoStatus::kEnd || status == IoStatus::kBroken) return exchange_.OnClientGone();
   if (body_wanted_ && status == IoStatus::kOk) {
+    const Duration left = awaits_continue_ ? patience_ : carrier_->read_time_left();
     awaits_continue_ = false;
-    carrier_->SetReadDeadline(config().timeouts.body);
+    // Once the answer has begun the two take turns as they like: only silence counts.
+    const Bytes rate = answering_ ? Bytes{0} : config().min_rate.body;
+    patience_ = Patience(left, in_.end() - before, rate, config().timeouts.body);
+    carrier_->SetReadDeadline(patience_);
     return exchange_.OnClientReadable();
   }
   if (in_.room().empty()) carrier_->WantRead(false);
@@ -45,9 +51,10 @@ void Http1Connection::WantBody(bool want) {
   if (state_ == State::kOver) return;
   if (state_ == State::kTunnel) return carrier_->WantRead(want);
   if (want) {
-    if (!body_wanted_ && !awaits_continue_) carrier_->SetReadDeadline(config().timeouts.body);
+    if (!body_wanted_ && !awaits_continue_) carrier_->SetReadDeadline(patience_);
     carrier_->WantRead(true);
   } else if (body_wanted_) {
+    if (!awaits_continue_) patience_ = carrier_->read_time_left();
     carrier_->ClearReadDeadline();
   }
   body_wanted_ = want;
@@ -65,7 +72,7 @@ bool Http1Connection::SendInterim(const ResponseHead& head) {
   WriteResponseHead(head, ForwardResponse{}, &text);
   if (head.status == 100 && awaits_continue_) {
     awaits_continue_ = false;
-    if (body_wanted_) carrier_->SetReadDeadline(config().timeouts.body);
+    if (body_wanted_) carrier_->SetReadDeadline(patience_);
   }
   iovec vector = ToVector(text);
   return carrier_->Send({&vector, 1});
@@ -73,6 +80,7 @@ bool Http1Connection::SendInterim(const ResponseHead& head) {
 
 bool Http1Connection::BeginResponse(const ResponseHead& head, const ForwardResponse& forward,
                                     bool keep) {
+  answering_ = true;
   ForwardResponse mine = forward;
   mine.client_is_1_0 = parser_.head().minor == 0;
   mine.framing = {head.body, head.content_length};

@@ -8,6 +8,7 @@
 #include "proxy/client_connection.h"
 #include "proxy/fields.h"
 #include "proxy/http2_connection.h"
+#include "proxy/patience.h"
 
 namespace spillway {
 namespace {
@@ -31,6 +32,7 @@ Http2Stream::Http2Stream(Http2Connection& connection, std::int32_t id,
     : connection_(connection),
       id_(id),
       request_(std::move(request)),
+      patience_(connection.config().timeouts.body),
       awaits_continue_(request_->head.expect_continue && !request_->ended),
       ended_(request_->ended),
       read_deadline_(connection.carrier().worker().loop, this, &OnReadExpired),
@@ -68,7 +70,14 @@ void Http2Stream::TakeBody(std::string_view bytes) {
   in_.append(bytes);
   awaits_continue_ = false;
   if (!body_wanted_) return;
-  if (!tunnel_) read_deadline_.SetAfter(connection_.config().timeouts.body);
+  if (!tunnel_) {
+    const ClientConfig& config = connection_.config();
+    const Duration left = read_deadline_.armed() ? read_deadline_.left() : patience_;
+    // Once the answer has begun the two take turns as they like: only silence counts.
+    const Bytes rate = answering_ ? Bytes{0} : config.min_rate.body;
+    patience_ = Patience(left, bytes.size(), rate, config.timeouts.body);
+    read_deadline_.SetAfter(patience_);
+  }
   exchange_.OnClientReadable();
 }
 
@@ -118,8 +127,9 @@ void Http2Stream::WantBody(bool want) {
 // The body's silence counts from when the client may send it.
 void Http2Stream::ArmBody() {
   if (body_wanted_ && !awaits_continue_) {
-    read_deadline_.SetAfter(connection_.config().timeouts.body);
+    read_deadline_.SetAfter(patience_);
   } else {
+    if (read_deadline_.armed()) patience_ = read_deadline_.left();
     read_deadline_.Clear();
   }
 }
@@ -145,6 +155,7 @@ int Http2Stream::StatusFor(int status) const {
 
 bool Http2Stream::BeginResponse(const ResponseHead& head, const ForwardResponse& forward,
                                 bool keep) {
+  answering_ = true;
   ForwardResponse mine = forward;
   mine.framing = {head.body, head.content_length};
   std::vector<HeaderField> fields;
@@ -199,7 +210,9 @@ Http2Part Http2Stream::GiveBody(std::span<char> into, std::vector<HeaderField>* 
     sent_ = 0;
     write_deadline_.Clear();
   } else if (write_deadline_.armed()) {
-    write_deadline_.SetAfter(connection_.config().timeouts.write);  // it takes some
+    const ClientConfig& config = connection_.config();
+    write_deadline_.SetAfter(
+        Patience(write_deadline_.left(), size, config.min_rate.answer, config.timeouts.write));
   }
   const bool last = last_ && empty;
   if (last) {

@@ -96,6 +96,8 @@ class Http2Stream final : public ClientSide {
   std::string out_;  // of the answer's body, not yet taken by the session
   std::size_t sent_ = 0;
   std::vector<std::pair<std::string, std::string>> trailers_;  // of the answer
+  Duration patience_;  // with a body that is not wanted just now
+  bool answering_ = false;
   bool body_wanted_ = false;
   bool awaits_continue_;         // nothing of the body has come, and no 100 was sent
   bool ended_ = false;           // the request's last byte has come

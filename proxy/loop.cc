@@ -184,7 +184,7 @@ struct Loop::Timers {
     in_round = true;
     while (!heap.empty() && heap.front().at <= round_end) {
       Deadline* deadline = heap.front().deadline;
-      if (deadline->armed_ && deadline->when_ > round_end) {
+      if (deadline->armed_ && deadline->when_ > heap.front().at) {
         Sink(0, {deadline->when_, deadline});  // it had moved on
         continue;
       }

@@ -108,6 +108,7 @@ class Deadline {
   void SetAfter(Duration after) { Set(loop_.now() + after); }
   void Clear() { armed_ = false; }  // its place stays: it will be found to have nothing to do
   bool armed() const { return armed_; }
+  Duration left() const { return when_ - loop_.now(); }  // REQUIRES: armed
 
  private:
   friend struct Loop::Timers;

@@ -161,6 +161,9 @@ class Scrape {
     NewCounter("spillway_connections_refused_total",
                "Client connections closed for want of a PROXY header.")
         .Add(Sum(&WorkerCounters::connections_refused));
+    NewCounter("spillway_connections_over_client_cap_total",
+               "Client connections reset, because their client had as many as one may have.")
+        .Add(Sum(&WorkerCounters::connections_over_cap));
     NewCounter("spillway_connections_given_up_total",
                "Idle client connections closed early, because others wanted their place.")
         .Add(Sum(&WorkerCounters::connections_given_up));

@@ -100,7 +100,7 @@ struct Server::Impl {
   Listeners listeners;
   std::shared_ptr<const Generation> generation;
   std::unique_ptr<AccessLog> access_log;
-  ConnectionCount connections;
+  ConnectionPlaces places;
   std::vector<std::unique_ptr<Worker>> workers;  // destroyed before the log they write to
   std::unique_ptr<AdminServer> admin;
   std::vector<std::unique_ptr<AdminServer>> retired_admin;
@@ -316,9 +316,15 @@ Result<void> Server::Start() {
   auto prepared = impl.Prepare(std::move(*config));
   if (!prepared) return Fail(prepared.error().message);
 
+  impl.places.OnWanted([&impl](std::size_t asking) {
+    for (std::size_t i = 0; i < impl.workers.size(); ++i) {
+      if (i != asking) impl.workers[i]->GiveUpSome();
+    }
+  });
+  impl.workers.reserve(impl.constants.workers);
   for (std::size_t i = 0; i < impl.constants.workers; ++i) {
     const std::string name = "worker " + std::to_string(i);
-    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log, impl.connections,
+    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log, impl.places,
                                                     SeedFor(impl.options.seed, name),
                                                     SeedFor(impl.options.seed, name + " ids")));
     impl.workers.back()->Start();

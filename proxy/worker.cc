@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/worker.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -29,16 +31,23 @@ constexpr Duration kFullPause = 20ms;
 // A connection that waits for its client is left alone for so long, whoever wants its place.
 constexpr Duration kGiveUpAfter = 1s;
 
+// How many places a worker gives to another at a time; it asks again after its pause.
+constexpr int kGivenToOthers = 16;
+
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+// Whether a client is in the backlog: only then is anybody's place given up.
+bool SomebodyWaits(int listener) {
+  pollfd ready{listener, POLLIN, 0};
+  return poll(&ready, 1, 0) == 1;
+}
 
 }  // namespace
 
 struct Worker::Impl {
-  Impl(std::size_t index, AccessLog& access_log, ConnectionCount& all, std::uint64_t seed,
+  Impl(std::size_t index, AccessLog& access_log, ConnectionPlaces& places, std::uint64_t seed,
        std::uint64_t id_seed)
-      : context(index, access_log, seed, id_seed),
-        connections(all),
-        resume(context.loop, this, &OnResume) {
+      : context(index, access_log, places, seed, id_seed), resume(context.loop, this, &OnResume) {
     context.on_connection_gone = [this] { ConnectionGone(); };
   }
   ~Impl() { context.on_connection_gone = nullptr; }
@@ -75,7 +84,6 @@ struct Worker::Impl {
   static void OnResume(void* self) { static_cast<Impl*>(self)->AcceptAgain(); }
 
   WorkerContext context;
-  ConnectionCount& connections;  // of all workers
   std::vector<std::unique_ptr<Listener>> listeners;
   Deadline resume;    // armed: accepting pauses until then
   bool full = false;  // it pauses at the connection limit, not for want of descriptors
@@ -120,16 +128,19 @@ void Worker::Impl::CloseListener(Listener& listener) {
 
 void Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit) {
   for (int i = 0; i < most; ++i) {
-    if (!connections.TryAdd(limit)) {
+    if (!context.places.TryTake(limit)) {
+      if (!SomebodyWaits(listener.fd.get())) return;
       if (context.GiveUpOne(kGiveUpAfter)) continue;
       full = true;
+      context.places.AskOthers(context.index);
       return Pause(kFullPause);
     }
     std::optional<Accepted> accepted = Accept(listener.fd.get());
     if (!accepted) {
-      connections.Remove();
+      context.places.Free();
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      if (!SomebodyWaits(listener.fd.get())) return;  // the kernel takes the descriptor first
       if (context.GiveUpOne(kGiveUpAfter)) continue;
       // Out of descriptors or memory. Level-triggered readiness would spin here: pause instead.
       log::Warning("cannot accept: {}", std::strerror(errno));
@@ -158,7 +169,7 @@ void Worker::Impl::AcceptAgain() {
 }
 
 void Worker::Impl::ConnectionGone() {
-  connections.Remove();
+  context.places.Free();
   if (full) resume.Set(context.loop.now());
   CheckDrained();
 }
@@ -177,9 +188,9 @@ void Worker::Impl::CheckDrained() {
   std::exchange(drained, nullptr)();
 }
 
-Worker::Worker(std::size_t index, AccessLog& access_log, ConnectionCount& connections,
+Worker::Worker(std::size_t index, AccessLog& access_log, ConnectionPlaces& places,
                std::uint64_t seed, std::uint64_t id_seed)
-    : impl_(std::make_unique<Impl>(index, access_log, connections, seed, id_seed)) {}
+    : impl_(std::make_unique<Impl>(index, access_log, places, seed, id_seed)) {}
 
 Worker::~Worker() = default;
 
@@ -211,6 +222,13 @@ void Worker::SetToggle(std::uint64_t generation, std::uint32_t toggle, bool on) 
 void Worker::Drain(std::function<void()> drained) {
   impl_->context.loop.Post([impl = impl_.get(), drained = std::move(drained)]() mutable {
     impl->Drain(std::move(drained));
+  });
+}
+
+void Worker::GiveUpSome() {
+  impl_->context.loop.Post([&context = impl_->context] {
+    for (int i = 0; i < kGivenToOthers && context.GiveUpOne(kGiveUpAfter); ++i) {
+    }
   });
 }
 

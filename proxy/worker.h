@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A worker: one thread, one event loop, its own listening sockets, client connections and kept
-// upstream connections. Workers share nothing but what a Generation points to, and the count of
+// upstream connections. Workers share nothing but what a Generation points to, and the places for
 // connections.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "proxy/access_log.h"
-#include "proxy/connection_count.h"
+#include "proxy/connection_places.h"
 #include "proxy/counters.h"
 #include "proxy/generation.h"
 #include "proxy/listener_id.h"
@@ -28,9 +28,9 @@ struct WorkerListener {
 
 class Worker {
  public:
-  // REQUIRES: access_log and connections, which all workers share, outlive the worker. `seed`
+  // REQUIRES: access_log and places, which all workers share, outlive the worker. `seed`
   // starts its random numbers, `id_seed` its request ids; the two must tell nothing of one another.
-  Worker(std::size_t index, AccessLog& access_log, ConnectionCount& connections, std::uint64_t seed,
+  Worker(std::size_t index, AccessLog& access_log, ConnectionPlaces& places, std::uint64_t seed,
          std::uint64_t id_seed);
   ~Worker();  // Stop first
   Worker(const Worker&) = delete;
@@ -49,6 +49,8 @@ class Worker {
   // Readiness has failed already: stop accepting, close idle connections, finish what is under way,
   // then call `drained` (on the worker's thread).
   void Drain(std::function<void()> drained);
+  // Another worker wants a place: ends a few connections that wait for their clients.
+  void GiveUpSome();
   void Stop();  // at once, cutting what is left
 
   const WorkerCounters& counters() const;

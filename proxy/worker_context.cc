@@ -23,10 +23,11 @@ LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
     rule_counters.push_back(counters.get());
 }
 
-WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t seed,
-                             std::uint64_t id_seed)
+WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlaces& all,
+                             std::uint64_t seed, std::uint64_t id_seed)
     : index(worker),
       access_log(log),
+      places(all),
       upstreams(loop, blocks),
       chance(seed),
       ids(id_seed),

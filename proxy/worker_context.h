@@ -15,6 +15,7 @@
 
 #include "proxy/access_log.h"
 #include "proxy/buffer.h"
+#include "proxy/connection_places.h"
 #include "proxy/counters.h"
 #include "proxy/generation.h"
 #include "proxy/http_date.h"
@@ -67,11 +68,13 @@ class ConnectionList {
 };
 
 struct WorkerContext {
-  WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t seed, std::uint64_t id_seed);
+  WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlaces& places, std::uint64_t seed,
+                std::uint64_t id_seed);
   ~WorkerContext();
 
   const std::size_t index;
   AccessLog& access_log;
+  ConnectionPlaces& places;  // of all workers
   Loop loop;
   BlockPool blocks;
   UpstreamCache upstreams;

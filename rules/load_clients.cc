@@ -37,6 +37,16 @@ constexpr KeyRow<Sizes> kSizeRows[] = {
     {"body", "size 0B..1TiB", "0B", "a request's body; 0B: any size", &Set<&Sizes::body>},
 };
 
+constexpr KeyRow<ClientConfig::MinRate> kMinRateRows[] = {
+    {"body", "size 0B..1GiB", "250B",
+     "a request's body, in bytes a second; each earns the time it may take, up to timeouts.body; "
+     "0B: only silence counts, as it does once the answer has begun",
+     &Set<&ClientConfig::MinRate::body>},
+    {"answer", "size 0B..1GiB", "250B",
+     "how fast a client must take what it is sent, in the same way, up to timeouts.write",
+     &Set<&ClientConfig::MinRate::answer>},
+};
+
 constexpr KeyRow<ClientConfig::Http2> kHttp2Rows[] = {
     {"streams", "integer 1..1000", "100", "requests under way at once on one connection",
      &Set<&ClientConfig::Http2::streams>},
@@ -76,8 +86,14 @@ constexpr KeyRow<ClientConfig> kClientRows[] = {
      &Section<&ClientConfig::timeouts, kTimeoutRows>, &ListSection<kTimeoutRows>},
     {"sizes", "map", "", "how much of a request is accepted",
      &Section<&ClientConfig::sizes, kSizeRows>, &ListSection<kSizeRows>},
+    {"min_rate", "map", "", "how slowly a client may send and take, in bytes a second",
+     &Section<&ClientConfig::min_rate, kMinRateRows>, &ListSection<kMinRateRows>},
     {"http2", "map", "", "what clients of HTTP/2 may do",
      &Section<&ClientConfig::http2, kHttp2Rows>, &ListSection<kHttp2Rows>},
+    {"connections_per_client", "integer 0..1000000", "0",
+     "connections at once from one address (IPv6: one prefix) over all workers, more are reset; "
+     "0: any number; trusted proxies are not counted",
+     &Set<&ClientConfig::connections_per_client>},
     {"max_connections", "integer 0..10000000", "0",
      "connections at once over all workers, others wait; 0: what the descriptor limit allows",
      &Set<&ClientConfig::max_connections>},

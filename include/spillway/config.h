@@ -81,9 +81,14 @@ struct ClientConfig {
     Bytes target{8 * 1024};
     Bytes body{0};  // 0: any size (bodies are streamed)
   } sizes;
+  struct MinRate {  // bytes a second, on average, beyond what the timeouts forgive; 0: any
+    Bytes body{250};
+    Bytes answer{250};
+  } min_rate;
   struct Http2 {
     std::uint32_t streams = 100;  // requests under way at once on one connection
   } http2;
+  std::uint32_t connections_per_client = 0;  // at once over all workers; 0: any number
   std::uint32_t max_connections = 0;   // over all workers; 0: what the descriptor limit allows
   std::uint32_t max_requests = 10000;  // on one kept connection; then it is closed gracefully
 };

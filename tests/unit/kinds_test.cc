@@ -33,7 +33,8 @@ class Dump {
     Put("clients", clients.address_header, clients.ipv6_prefix, clients.timeouts.handshake,
         clients.timeouts.head, clients.timeouts.body, clients.timeouts.write, clients.timeouts.idle,
         clients.timeouts.tunnel, clients.sizes.head, clients.sizes.headers, clients.sizes.target,
-        clients.sizes.body, clients.http2.streams, clients.max_connections, clients.max_requests);
+        clients.sizes.body, clients.min_rate.body, clients.min_rate.answer, clients.http2.streams,
+        clients.connections_per_client, clients.max_connections, clients.max_requests);
     for (const PoolConfig& pool : c.pools) PutPool(pool);
     for (const ToggleConfig& toggle : c.toggles) {
       Put("toggle", toggle.name, toggle.description, toggle.initial, toggle.signal, toggle.file,
@@ -111,6 +112,7 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"clients.sizes.target", "clients: { sizes: { head: 1MiB, $ } }"},
       {"clients.sizes.head", "clients: { sizes: { $, target: 1KiB } }"},
       {"clients.sizes.", "clients: { sizes: { $ } }"},
+      {"clients.min_rate.", "clients: { min_rate: { $ } }"},
       {"clients.http2.", "clients: { http2: { $ } }"},
       {"clients.", "clients: { $ }"},
       {"access_log.", "access_log: { $ }"},
