@@ -5,6 +5,7 @@ from treachery import SMUGGLED, Row, broken, passed, post, saw, waits
 
 CHUNK, EXTENSION, TRAILER = "RFC 9112 7.1", "RFC 9112 7.1.1", "RFC 9112 7.1.2"
 FUNKY = "Weikop 2025: funky chunks"
+TRAILING = "sebsrt 2025: trailing danger"  # trailers that are merged into the head
 END = b"0\r\n\r\n"
 REST = b"\r\nhello\r\n" + END  # what follows a size of five
 
@@ -118,7 +119,7 @@ def trailer(name, lines, source=TRAILER):
     return broken(f"trailer: {name}", source, b"5\r\nhello\r\n0\r\n" + lines + b"\r\n\r\n")
 
 
-def dropped(name, lines, source="trailers that are merged into the head"):
+def dropped(name, lines, source=TRAILING):
     return whole(f"trailer {name} goes no further", source, b"5\r\nhello\r\n0\r\nX: y\r\n" + lines + b"\r\n\r\n", trailers=["X: y"])
 
 

@@ -113,7 +113,7 @@ BOTHS = [
 ]
 
 CODINGS = [
-    coding("in 1.0", b"", source=CODING)._replace(data=post(b"Transfer-Encoding: chunked\r\n", END, version=b"HTTP/1.0")),
+    refused("coding: in 1.0", CODING, post(b"Transfer-Encoding: chunked\r\n", END, version=b"HTTP/1.0")),
     coding("xchunked", b"Transfer-Encoding: xchunked", 501),
     coding("chunked and a letter", b"Transfer-Encoding: chunkedx", 501),
     coding("chunked but for a letter", b"Transfer-Encoding: chunke", 501),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Requests and responses that want to be read in two ways, each with what must come of it, however it is cut.
 
-The rows are in treachery_lines.py, treachery_fields.py, treachery_framing.py, treachery_chunks.py,
-treachery_paths.py and treachery_responses.py, each with the rule or the research it is from; treachery.py says what a row is, treachery_stage.py how it is played.
+The rows are in treachery_lines.py, _fields.py, _framing.py, _chunks.py, _paths.py and _responses.py, each with the rule or
+the research it is from; treachery.py says what a row is, treachery_stage.py how it is played.
 """
 
 import unittest
