@@ -176,6 +176,10 @@ void IoWatch::WantWrite(bool want) {
   want ? event_add(write_, nullptr) : event_del(write_);
 }
 
+bool IoWatch::read_is_due() const {
+  return (read_->ev_evcallback.evcb_flags & EVLIST_ACTIVE) != 0;
+}
+
 void IoWatch::Rebind(void* self, Callback readable, Callback writable) {
   self_ = self;
   readable_ = readable;

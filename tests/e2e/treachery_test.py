@@ -7,7 +7,7 @@ the research it is from; treachery.py says what a row is, treachery_stage.py how
 
 import unittest
 
-from harness import Case, main
+from harness import Case, config, connect, main
 from treachery import BAD, CUT, NEXT, cuts, rounds, saw
 from treachery_chunks import CHUNKS
 from treachery_fields import FIELDS
@@ -175,6 +175,28 @@ class Responses(Rows):
             return f"not the proxy's own words: {own}"
         got = tuple(line for line in lines if line not in own), body, *([trailers] if trailers else [])
         return None if got == row.got else f"got {got}, not {row.got}"
+
+
+class Unasked(Case):
+    def test_what_a_server_says_unasked_is_nobodys_answer(self):
+        """It comes over a kept connection, at the same instant as the request that would use that connection."""
+
+        def play(conversation, _):
+            links.append(conversation)
+            while True:
+                target = conversation.read_request().target
+                conversation.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(target)}\r\n\r\n{target}")
+
+        links = []
+        proxy = self.spillway(config(self.raw_origin(play), workers=1))
+        with connect(proxy.port) as client:
+            for _ in range(10):
+                self.assertEqual(client.ask(target="/one").body, b"/one")
+                proxy.stop()
+                client.send("GET /two HTTP/1.1\r\nHost: a\r\n\r\n")
+                links[-1].send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+                proxy.go_on()
+                self.assertEqual(client.read_response().body, b"/two")
 
 
 class Table(unittest.TestCase):
