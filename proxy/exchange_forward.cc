@@ -188,7 +188,9 @@ void Exchange::PumpRequestBody() {
       state_.request_done = true;
       state_.asked = worker_.loop.now();
       if (chunked) {
-        WriteLastChunk(client_.trailers(), &last_chunk);
+        WriteLastChunkOfRequest(client_.trailers(),
+                                state_.generation->shared->config.clients.address_header,
+                                &last_chunk);
         vectors_.push_back(ToVector(last_chunk));
       }
     }

@@ -129,7 +129,8 @@ ParseStep HeadReader::Impl::FailAsParserSays(const char* start, std::size_t skip
   }
   if (error == HPE_INVALID_METHOD) {
     const char* at = llhttp_get_error_pos(&parser);
-    const bool token = std::all_of(start + skip, at + 1, IsTokenChar);
+    // It stops at the first byte that no method of its own has: within a token, or right behind it.
+    const bool token = std::all_of(start + skip, at + (*at == ' ' ? 0 : 1), IsTokenChar);
     return token ? Fail(501, "unknown method") : Fail(400, "malformed method");
   }
   return Fail(400, reason == nullptr ? "malformed head" : reason);

@@ -220,6 +220,10 @@ void FrameChunk(std::size_t first, std::vector<iovec>* pieces, char* head);
 bool MayBeTrailer(std::string_view name);
 // Replaces *out with "0\r\n", the trailers that may be passed on, and the empty line.
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out);
+// The same for a request, whose trailers some servers add to its head: what a stranger may not say
+// there, nobody may say here.
+void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, std::string_view address_header,
+                             std::string* out);
 
 // Is this a method that we know how to treat? Exact case.
 bool IsKnownMethod(std::string_view method);

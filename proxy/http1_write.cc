@@ -135,6 +135,12 @@ bool IsOnlyFromProxies(std::string_view name, std::string_view address_header) {
                      [&](std::string_view each) { return EqualsLower(name, each); });
 }
 
+// CGI hands it to scripts as HTTP_PROXY, where many a library looks for the proxy to use (httpoxy).
+// No standard has such a field, so nobody misses it.
+bool IsProxy(std::string_view name) {
+  return EqualsLower(name, "proxy");
+}
+
 void AppendFraming(const Framing& framing, std::string* out) {
   if (framing.body == BodyKind::kChunked) out->append("Transfer-Encoding: chunked\r\n");
   if (framing.body != BodyKind::kLength) return;
@@ -175,7 +181,7 @@ class RequestWriter {
   }
 
   bool Passes(const HeaderField& header, Field field) const {
-    if (IsHopByHop(field) || HasUnderscore(header.name)) return false;
+    if (IsHopByHop(field) || HasUnderscore(header.name) || IsProxy(header.name)) return false;
     if (IsSet(forward_.set_headers, header.name)) return false;
     switch (field) {
       case Field::kHost:
@@ -394,6 +400,18 @@ void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out) {
   out->assign("0\r\n");
   for (const HeaderField& trailer : trailers) {
     if (MayBeTrailer(trailer.name)) AppendParsed(trailer, out);
+  }
+  out->append("\r\n");
+}
+
+void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, std::string_view address_header,
+                             std::string* out) {
+  out->assign("0\r\n");
+  for (const HeaderField& trailer : trailers) {
+    const std::string_view name = trailer.name;
+    const bool passes = MayBeTrailer(name) && !HasUnderscore(name) && !IsProxy(name) &&
+                        !IsOnlyFromProxies(name, address_header);
+    if (passes) AppendParsed(trailer, out);
   }
   out->append("\r\n");
 }

@@ -284,6 +284,11 @@ void IoWatch::WantWrite(bool want) {
   want ? event_add(write_, nullptr) : event_del(write_);
 }
 
+bool IoWatch::read_is_due() const {
+  return (reinterpret_cast<const event*>(read_room_.bytes)->ev_evcallback.evcb_flags &
+          EVLIST_ACTIVE) != 0;
+}
+
 // Nothing is touched after the callback: it may have destroyed the watch.
 void IoWatch::OnRead(int, short, void* self) {
   auto* watch = static_cast<IoWatch*>(self);

@@ -77,6 +77,9 @@ class IoWatch {
   void WantWrite(bool want);
   bool wants_read() const { return wants_read_; }
   bool wants_write() const { return wants_write_; }
+  // The loop has found it readable, and the callback comes later in this turn. Costs no system
+  // call.
+  bool read_is_due() const;
 
  private:
   static void OnRead(int fd, short what, void* self);

@@ -52,13 +52,18 @@ void UpstreamConnection::OnExpired(void* self) {
 
 std::unique_ptr<UpstreamConnection> UpstreamCache::Take(const Endpoint& endpoint) {
   const auto found = idle_.find(&endpoint);
-  if (found == idle_.end() || found->second.empty()) return nullptr;
-  std::unique_ptr<UpstreamConnection> connection = std::move(found->second.back());
-  found->second.pop_back();
-  size_.store(size() - 1, std::memory_order_relaxed);
-  connection->deadline.Clear();
-  connection->reused = true;
-  return connection;
+  if (found == idle_.end()) return nullptr;
+  while (!found->second.empty()) {
+    std::unique_ptr<UpstreamConnection> connection = std::move(found->second.back());
+    found->second.pop_back();
+    size_.store(size() - 1, std::memory_order_relaxed);
+    // Closed, or bytes that no request asked for: taken now, they would be this request's answer.
+    if (connection->watch.read_is_due()) continue;
+    connection->deadline.Clear();
+    connection->reused = true;
+    return connection;
+  }
+  return nullptr;
 }
 
 tl::expected<std::unique_ptr<UpstreamConnection>, int> UpstreamCache::Connect(

@@ -31,6 +31,7 @@ const Refused kRefused[] = {
     {"unknown method", "FOO / HTTP/1.1\r\nHost: h\r\n\r\n", 501},
     {"method in lower case", "get / HTTP/1.1\r\nHost: h\r\n\r\n", 501},
     {"longer than a method", "GETX / HTTP/1.1\r\nHost: h\r\n\r\n", 501},
+    {"the beginning of a method", "GE / HTTP/1.1\r\nHost: h\r\n\r\n", 501},
     {"method with a separator", "G@T / HTTP/1.1\r\nHost: h\r\n\r\n"},
     {"CONNECT", "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", 501},
     {"CONNECT with a path", "CONNECT /a HTTP/1.1\r\nHost: h\r\n\r\n", 501},

@@ -118,6 +118,15 @@ TEST(WriteRequestHead, BelievesNothingThatAnUntrustedPeerForwards) {
   EXPECT_THAT(out, HasSubstr("X-Forwarded-Host: shop.example\r\n"));
 }
 
+TEST(WriteRequestHead, PassesNoProxyFieldWhoeverSentIt) {
+  Hop hop("pROXY: http://evil.example/\r\nProxy-Status: fine\r\n");
+  for (bool trusted : {false, true}) {
+    hop.forward.peer_trusted = trusted;
+    EXPECT_THAT(hop.Write(), Not(HasSubstr("evil")));
+    EXPECT_THAT(hop.Write(), HasSubstr("\r\nProxy-Status: fine\r\n"));
+  }
+}
+
 TEST(WriteRequestHead, ExtendsWhatATrustedPeerForwards) {
   Hop hop(
       "X-Forwarded-For: 1.1.1.1\r\nx-forwarded-for: 2.2.2.2, 3.3.3.3\r\nX-Forwarded-Proto: http\r\n"
@@ -366,6 +375,20 @@ TEST(WriteLastChunk, PassesOnlyTrailersThatMeanNothingToAProxy) {
   EXPECT_EQ(out, "0\r\nX-Sum: 1\r\ngrpc-status: 0\r\n\r\n");
   WriteLastChunk({}, &out);
   EXPECT_EQ(out, "0\r\n\r\n");
+}
+
+TEST(WriteLastChunkOfRequest, PassesNoTrailerThatAHeadMayNotHaveFromAStranger) {
+  const HeaderField trailers[] = {{"X-Sum", "1"},
+                                  {"X-Forwarded-Prefix", "/x"},
+                                  {"X-Original-URL", "/x"},
+                                  {"CF-Connecting-IP", ""},
+                                  {"Fastly-Client-IP", "1.1.1.1"},
+                                  {"X_User", "root"},
+                                  {"Proxy", "http://x"},
+                                  {"Cookie", "a=b"}};
+  std::string out = "left over";
+  WriteLastChunkOfRequest(trailers, "fastly-client-ip", &out);
+  EXPECT_EQ(out, "0\r\nX-Sum: 1\r\n\r\n");
 }
 
 }  // namespace

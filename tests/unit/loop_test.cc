@@ -110,6 +110,26 @@ TEST(IoWatch, DestroyedByAnotherReadyWatchIsNotCalled) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(IoWatch, TellsInTheSameTurnThatItsCallbackIsStillToCome) {
+  Loop loop;
+  Pair one, two;
+  Watched a(loop, one.ours.get()), b(loop, two.ours.get());
+  std::vector<bool> due;
+  const auto ready = [&] {
+    due.push_back(a.watch->read_is_due() || b.watch->read_is_due());
+    if (due.size() == 2) loop.Stop();
+  };
+  a.read = [&] { ready(), a.watch->WantRead(false); };
+  b.read = [&] { ready(), b.watch->WantRead(false); };
+  one.Send('a');
+  two.Send('b');
+  a.watch->WantRead(true);
+  b.watch->WantRead(true);
+  EXPECT_FALSE(a.watch->read_is_due());
+  loop.Run();
+  EXPECT_EQ(due, (std::vector<bool>{true, false}));
+}
+
 struct Alarm {
   explicit Alarm(Loop& owner) : loop(owner), deadline(std::in_place, owner, this, &OnExpired) {}
   static void OnExpired(void* self) {
