@@ -5,8 +5,11 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "proxy/files.h"
@@ -128,7 +131,8 @@ struct AdminServer::Impl {
   evhttp* http = nullptr;
   evhttp_bound_socket* socket = nullptr;  // null: listens no more
   std::string address;
-  std::string unix_path;  // removed at the end
+  std::string unix_path;   // removed at the end
+  std::string given_path;  // will be unix_path
 };
 
 AdminServer::AdminServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -140,6 +144,22 @@ const std::string& AdminServer::address() const {
 
 void AdminServer::StopListening() {
   impl_->StopListening();
+}
+
+void AdminServer::LeaveListening() {
+  impl_->unix_path.clear();
+  impl_->StopListening();
+}
+
+void AdminServer::OwnPath() {
+  if (!impl_->given_path.empty()) impl_->unix_path = std::exchange(impl_->given_path, {});
+}
+
+Result<Fd> AdminServer::DuplicateSocket() const {
+  if (impl_->socket == nullptr) return Fail("the admin side listens no more");
+  Fd copy(::fcntl(evhttp_bound_socket_get_fd(impl_->socket), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return Fail(std::string("admin: ") + std::strerror(errno));
+  return copy;
 }
 
 void AdminServer::SetGuard(AdminGuard guard) {
@@ -164,14 +184,16 @@ Result<AdminGuard> MakeAdminGuard(const AdminConfig& config) {
 
 Result<std::unique_ptr<AdminServer>> AdminServer::Open(Loop& loop, AdminControls& controls,
                                                        const SocketAddress& address,
-                                                       AdminGuard guard) {
+                                                       AdminGuard guard, Fd listening) {
   const Result<Place> place = FindPlace(address);
   if (!place) return Fail("admin: " + place.error().message);
-  Result<Fd> listener = Listen(place->address, false, 128);
+  const bool given = static_cast<bool>(listening);
+  Result<Fd> listener =
+      given ? Result<Fd>(std::move(listening)) : Listen(place->address, false, 128);
   if (!listener) return Fail("admin: " + listener.error().message);
 
   auto impl = std::make_unique<Impl>(controls, std::move(guard));
-  if (place->kind == AdminPlace::kUnix) impl->unix_path = address.name;
+  if (place->kind == AdminPlace::kUnix) (given ? impl->given_path : impl->unix_path) = address.name;
   impl->address = LocalAddress(listener->get()).ToString();
   impl->http = evhttp_new(loop.base());
   if (impl->http == nullptr) return Fail("admin: out of memory");

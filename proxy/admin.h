@@ -11,6 +11,7 @@
 
 #include "proxy/admin_api.h"
 #include "proxy/loop.h"
+#include "proxy/socket.h"
 #include "spillway/config.h"
 #include "spillway/result.h"
 
@@ -24,14 +25,21 @@ Result<AdminGuard> MakeAdminGuard(const AdminConfig& config);
 // that.
 class AdminServer {
  public:
-  // Listens. REQUIRES: loop and controls outlive it.
+  // Listens, or goes on with `listening` if that is a socket. REQUIRES: loop and controls outlive
+  // it.
   static Result<std::unique_ptr<AdminServer>> Open(Loop& loop, AdminControls& controls,
-                                                   const SocketAddress& address, AdminGuard guard);
+                                                   const SocketAddress& address, AdminGuard guard,
+                                                   Fd listening = {});
   ~AdminServer();
 
   void SetGuard(AdminGuard guard);  // a new token for the same address
   // Takes no new connections; answers that are on their way still go out.
   void StopListening();
+  // The same, where another process goes on with the socket, and its path.
+  void LeaveListening();
+  Result<Fd> DuplicateSocket() const;
+  // The path of a socket that it was given is its to remove.
+  void OwnPath();
   const std::string& address() const;  // the real one: "127.0.0.1:9901", "unix:/run/..."
 
  private:

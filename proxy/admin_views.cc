@@ -257,6 +257,7 @@ Json ViewConfig(const AdminControls& server) {
                         {"path", config.access_log.path},
                         {"query", config.access_log.query}};
   json["state_file"] = config.state_file;
+  json["takeover_socket"] = config.takeover_socket;
   json["shutdown"] = {{"delay", FormatDuration(config.shutdown.delay)},
                       {"timeout", FormatDuration(config.shutdown.timeout)}};
   json["listeners"] = Json::array();

@@ -59,7 +59,7 @@ int Run(const Options& options, const CliWorld& world) {
   log::Init(log::Level::kInfo);
   Loop loop;
   const std::string path = options.run_file.empty() ? ConfigPath(options, world) : options.run_file;
-  Server server(loop, {path, world.environment, world.seed});
+  Server server(loop, {path, world.environment, world.seed, world.manager});
   if (const Result<void> started = server.Start(); !started) {
     const std::string& why = started.error().message;
     world.err << (why.find('\n') == std::string::npos ? "spillway: " + why + "\n" : why);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/service_manager.h"
 #include "spillway/config.h"
 
 namespace spillway {
@@ -21,6 +22,7 @@ struct CliWorld {
   std::ostream& out;
   std::ostream& err;
   std::string default_config = "/etc/spillway/spillway.yaml";
+  ServiceManager manager = {};
 };
 
 // `arguments` without the program's name. `run` returns when the server has ended.

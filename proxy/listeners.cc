@@ -7,24 +7,42 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 namespace spillway {
 namespace {
 
-Result<OpenedListener> OpenUnix(const ListenerId& id, const SocketAddress& address,
-                                std::size_t workers) {
+Result<Fd> Copy(const Fd& of) {
+  Fd copy(::fcntl(of.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return Fail(std::strerror(errno));
+  return copy;
+}
+
+// Real ones may be more than the configuration can say: ":8080" is "[::]:8080".
+std::string RealAddress(const SocketAddress& address) {
+  if (address.form == SocketAddress::Form::kUnix) return "unix:" + address.name;
+  return KernelAddress::FromIp(address.ip, address.port).ToString();
+}
+
+// A worker may have several of them, and several workers the same one.
+Result<void> Spread(OpenedListener* opened, std::size_t workers) {
+  const std::size_t count = std::max(workers, opened->sockets.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    Result<Fd> copy = Copy(opened->sockets[i % opened->sockets.size()]);
+    if (!copy) return Fail(opened->address + ": " + copy.error().message);
+    opened->for_workers.push_back({std::move(*copy), opened->id});
+  }
+  return {};
+}
+
+Result<OpenedListener> OpenUnix(const ListenerId& id, const SocketAddress& address) {
   const Result<KernelAddress> path = KernelAddress::FromUnixPath(address.name);
   if (!path) return Fail(address.text + ": " + path.error().message);
-  Result<Fd> first = Listen(*path, false);
-  if (!first) return Fail(first.error().message);
-  OpenedListener opened{id, path->ToString(), SocketPath(address.name), {}};
-  for (std::size_t i = 1; i < workers; ++i) {
-    Fd copy(::fcntl(first->get(), F_DUPFD_CLOEXEC, 0));
-    if (!copy) return Fail(address.text + ": " + std::strerror(errno));
-    opened.for_workers.push_back({std::move(copy), id});
-  }
-  opened.for_workers.push_back({std::move(*first), id});
+  Result<Fd> socket = Listen(*path, false);
+  if (!socket) return Fail(socket.error().message);
+  OpenedListener opened{id, path->ToString(), SocketPath(address.name), {}, {}, {}};
+  opened.sockets.push_back(std::move(*socket));
   return opened;
 }
 
@@ -32,7 +50,7 @@ Result<OpenedListener> OpenUnix(const ListenerId& id, const SocketAddress& addre
 Result<OpenedListener> OpenTcp(const ListenerId& id, const SocketAddress& address,
                                std::size_t workers) {
   KernelAddress kernel = KernelAddress::FromIp(address.ip, address.port);
-  OpenedListener opened{id, "", {}, {}};
+  OpenedListener opened{id, "", {}, {}, {}, {}};
   for (std::size_t i = 0; i < workers; ++i) {
     Result<Fd> fd = Listen(kernel, true);
     if (!fd) return Fail(fd.error().message);
@@ -40,8 +58,28 @@ Result<OpenedListener> OpenTcp(const ListenerId& id, const SocketAddress& addres
       kernel = LocalAddress(fd->get());
       opened.address = kernel.ToString();
     }
-    opened.for_workers.push_back({std::move(*fd), id});
+    opened.sockets.push_back(std::move(*fd));
   }
+  return opened;
+}
+
+// What is offered for this listener, if anything is.
+std::optional<OpenedListener> FromOffer(const ListenerId& id, const SocketAddress& address,
+                                        OfferedSockets* offered) {
+  if (offered == nullptr) return std::nullopt;
+  OpenedListener opened{id, "", {}, {}, {}, {}};
+  if (const auto found = offered->by_id.find(id); found != offered->by_id.end()) {
+    opened.sockets = std::move(found->second);
+    offered->by_id.erase(found);
+    // Ours to remove now. What systemd listens on stays systemd's.
+    if (address.form == SocketAddress::Form::kUnix) opened.inherited_path = address.name;
+  } else if (const auto given = offered->by_address.find(RealAddress(address));
+             given != offered->by_address.end()) {
+    opened.sockets.push_back(std::move(given->second));
+    offered->by_address.erase(given);
+  }
+  if (opened.sockets.empty()) return std::nullopt;
+  opened.address = LocalAddress(opened.sockets.front().get()).ToString();
   return opened;
 }
 
@@ -51,7 +89,7 @@ Result<OpenedListener> Open(const ListenerId& id, const SocketAddress& address,
     case SocketAddress::Form::kIp:
       return OpenTcp(id, address, workers);
     case SocketAddress::Form::kUnix:
-      return OpenUnix(id, address, workers);
+      return OpenUnix(id, address);
     case SocketAddress::Form::kName:
       break;
   }
@@ -70,14 +108,22 @@ SocketPath& SocketPath::operator=(SocketPath&& other) noexcept {
 }
 
 Result<std::vector<OpenedListener>> Listeners::OpenNew(std::span<const ListenerConfig> configs,
-                                                       std::size_t workers) const {
+                                                       std::size_t workers,
+                                                       OfferedSockets* offered) const {
   std::vector<OpenedListener> all;
   const std::vector<ListenerId> ids = ListenerIds(configs);
   for (std::size_t i = 0; i < configs.size(); ++i) {
     if (known_.count(ids[i]) != 0) continue;
-    Result<OpenedListener> opened = Open(ids[i], configs[i].address, workers);
-    if (!opened) return Fail(opened.error().message);
-    all.push_back(std::move(*opened));
+    std::optional<OpenedListener> listener = FromOffer(ids[i], configs[i].address, offered);
+    if (!listener) {
+      Result<OpenedListener> opened = Open(ids[i], configs[i].address, workers);
+      if (!opened) return Fail(opened.error().message);
+      listener = std::move(*opened);
+    }
+    if (Result<void> spread = Spread(&*listener, workers); !spread) {
+      return Fail(spread.error().message);
+    }
+    all.push_back(std::move(*listener));
   }
   return all;
 }
@@ -87,9 +133,11 @@ std::vector<std::vector<WorkerListener>> Listeners::Adopt(std::vector<OpenedList
                                                           std::size_t workers) {
   std::vector<std::vector<WorkerListener>> added(workers);
   for (OpenedListener& listener : opened) {
-    known_[listener.id] = {listener.address, std::move(listener.unix_path)};
-    for (std::size_t i = 0; i < workers; ++i) {
-      added[i].push_back(std::move(listener.for_workers[i]));
+    if (!listener.inherited_path.empty()) listener.unix_path = SocketPath(listener.inherited_path);
+    known_[listener.id] = {listener.address, std::move(listener.unix_path),
+                           std::move(listener.sockets)};
+    for (std::size_t i = 0; i < listener.for_workers.size(); ++i) {
+      added[i % workers].push_back(std::move(listener.for_workers[i]));
     }
   }
   order_ = ListenerIds(configs);
@@ -97,6 +145,27 @@ std::vector<std::vector<WorkerListener>> Listeners::Adopt(std::vector<OpenedList
     return std::find(order_.begin(), order_.end(), entry.first) == order_.end();
   });
   return added;
+}
+
+Result<std::vector<HandedListener>> Listeners::Duplicate() const {
+  std::vector<HandedListener> all;
+  for (const auto& [id, known] : known_) {
+    HandedListener listener{id, {}};
+    for (const Fd& socket : known.sockets) {
+      Result<Fd> copy = Copy(socket);
+      if (!copy) return Fail(known.address + ": " + copy.error().message);
+      listener.sockets.push_back(std::move(*copy));
+    }
+    all.push_back(std::move(listener));
+  }
+  return all;
+}
+
+void Listeners::LetGo(bool inherited) {
+  for (auto& [id, known] : known_) {
+    known.sockets.clear();
+    if (inherited) known.unix_path.LetGo();
+  }
 }
 
 std::vector<std::string> Listeners::addresses() const {

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <iostream>
@@ -25,6 +26,11 @@ void BlockSignals() {
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) sigaddset(&set, signal);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+}
+
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
 }
 
 spillway::Environment ReadEnvironment() {
@@ -50,7 +56,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   try {
-    return spillway::RunCli(arguments, {ReadEnvironment(), seed, std::cout, std::cerr});
+    spillway::CliWorld world{ReadEnvironment(), seed, std::cout, std::cerr};
+    world.manager = {Variable("LISTEN_PID"), Variable("LISTEN_FDS"), Variable("NOTIFY_SOCKET")};
+    return spillway::RunCli(arguments, world);
   } catch (const std::exception& error) {
     std::cerr << "spillway: " << error.what() << "\n";
     return 1;

@@ -15,6 +15,7 @@
 
 #include "proxy/admin_controls.h"
 #include "proxy/loop.h"
+#include "proxy/service_manager.h"
 #include "spillway/config.h"
 #include "spillway/result.h"
 
@@ -29,6 +30,7 @@ class Server : public AdminControls {
     std::string config_path;  // empty: environment alone
     Environment environment;
     std::uint64_t seed = 0;  // from the system's randomness, read in main.cc
+    ServiceManager manager = {};
   };
   Server(Loop& loop, Options options);
   ~Server() override;  // cuts what is under way

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "proxy/log.h"
-#include "proxy/state_file.h"
 #include "proxy/wall_time.h"
 
 namespace spillway {
@@ -38,10 +37,12 @@ ToggleKeeper::ToggleKeeper(Loop& loop, Changed changed)
       file_timer_(loop, this, [](void* self) { static_cast<ToggleKeeper*>(self)->OnFileTimer(); }) {
 }
 
-void ToggleKeeper::Configure(const Config& config) {
+void ToggleKeeper::Configure(const Config& config, std::optional<State> handed) {
   State state;
   bool readable = true;
-  if (!configured_ && !config.state_file.empty()) {
+  if (handed) {
+    state = std::move(*handed);
+  } else if (!configured_ && !config.state_file.empty()) {
     Result<State> read = ReadStateFile(config.state_file);
     readable = read.has_value();
     if (readable) {
@@ -120,6 +121,12 @@ void ToggleKeeper::ArmExpiry() {
   if (!next) return expiry_.Clear();
   // At least a little, so that a clock that disagrees with itself cannot make the loop spin.
   expiry_.SetAfter(std::max<Duration>(*next - loop_.wall_now(), std::chrono::milliseconds(1)));
+}
+
+void ToggleKeeper::LetGo() {
+  state_file_.clear();
+  expiry_.Clear();
+  file_timer_.Clear();
 }
 
 void ToggleKeeper::Save() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/loop.h"
+#include "proxy/state_file.h"
 #include "proxy/toggles.h"
 #include "spillway/config.h"
 #include "spillway/result.h"
@@ -24,8 +25,12 @@ class ToggleKeeper {
   ToggleKeeper(Loop& loop, Changed changed);
 
   // The toggles of a configuration that is put in force; its caller takes the states from toggles()
-  // afterwards. The first time the state file is read; a bad one is a warning.
-  void Configure(const Config& config);
+  // afterwards. The first time the state file is read, a bad one is a warning; unless the process
+  // before this one has `handed` its state.
+  void Configure(const Config& config, std::optional<State> handed = std::nullopt);
+  // Another process goes on with the state: it is written no more.
+  void LetGo();
+  State Saved() const { return {toggles_.Saved()}; }
 
   Result<void> Set(std::string_view name, bool on, std::optional<Duration> hold,
                    std::string_view cause, std::string_view reason);

@@ -24,6 +24,10 @@ void ReadStateFile(const Slot& slot, Draft* draft) {
   SetPath<&Config::state_file>(slot, &draft->config);
 }
 
+void ReadTakeoverSocket(const Slot& slot, Draft* draft) {
+  SetPath<&Config::takeover_socket>(slot, &draft->config);
+}
+
 constexpr KeyRow<Draft> kRows[] = {
     {"version", "1", "", "the version of this language", &Nothing},
     {"workers", "auto | integer 1..256", "auto",
@@ -32,6 +36,9 @@ constexpr KeyRow<Draft> kRows[] = {
      &ListAccessLogKeys},
     {"log", "map", "", "what spillway says about itself", &ReadLog, &ListLogKeys},
     {"state_file", "path", "", "where the toggles' state outlives a restart", &ReadStateFile},
+    {"takeover_socket", "path", "",
+     "a unix socket at which the next process asks this one for its listeners; empty: none may",
+     &ReadTakeoverSocket},
     {"shutdown", "map", "", "how the process ends", &ReadShutdown, &ListShutdownKeys},
     {"listeners", "list of maps", "", "where clients connect", &ReadListeners, &ListListenerKeys},
     {"admin", "map | off", "", "the listener for operators", &ReadAdmin, &ListAdminKeys},

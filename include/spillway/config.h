@@ -185,6 +185,7 @@ struct Config {
   AccessLogConfig access_log;
   LogLevel log_level = LogLevel::kInfo;
   std::string state_file;
+  std::string takeover_socket;  // a path; empty: nobody may take over
   ShutdownConfig shutdown;
   std::vector<ListenerConfig> listeners;  // at least one; default ":8080"
   AdminConfig admin;

@@ -119,7 +119,7 @@ def address(server):
 class Spillway:
     """A running spillway. `settings` is a dictionary (written as JSON, which is YAML) or the text of a file."""
 
-    def __init__(self, settings=None, files=None, env=None, args=None, directory=None, stdout=None, prefix=()):
+    def __init__(self, settings=None, files=None, env=None, args=None, directory=None, stdout=None, prefix=(), pass_fds=()):
         self.directory = directory or tempfile.mkdtemp(prefix="spillway-test-")
         self._owns_directory = directory is None
         for name, text in (files or {}).items():
@@ -132,7 +132,7 @@ class Spillway:
         environment = dict(os.environ)
         environment.update(env or {})
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
-                                        stderr=subprocess.PIPE, cwd=self.directory, env=environment)
+                                        stderr=subprocess.PIPE, cwd=self.directory, env=environment, pass_fds=pass_fds)
         self.pid = self.process.pid
         self.log = Lines(self.process.stderr)
         self.access = Lines(self.process.stdout) if stdout is None else None

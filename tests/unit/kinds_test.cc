@@ -20,7 +20,8 @@ class Dump {
  public:
   explicit Dump(const Config& c) {
     Put(c.workers, static_cast<int>(c.access_log.format), c.access_log.path, c.access_log.query,
-        static_cast<int>(c.log_level), c.state_file, c.shutdown.delay, c.shutdown.timeout);
+        static_cast<int>(c.log_level), c.state_file, c.takeover_socket, c.shutdown.delay,
+        c.shutdown.timeout);
     for (const ListenerConfig& listener : c.listeners) {
       Put("listener", listener.address, listener.proxy_protocol, listener.tls.has_value());
       if (!listener.tls) continue;
