@@ -7,6 +7,7 @@ and the spread. The rows are in rows.py, docs/performance.md says more."""
 
 import argparse
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -20,10 +21,22 @@ import load  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
 from harness import ROOT  # noqa: E402
+from report import Result  # noqa: E402
 from rows import ROWS, Idle, with_what_they_are_compared_with  # noqa: E402
 
 DOCUMENT = os.path.join(ROOT, "docs", "performance.md")
 IDLE_ROUNDS = 3  # memory hardly differs from one time to the next
+
+
+def raise_descriptor_limit(wanted=40_000):
+    """For this process and all that it starts; as far as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in ((max(wanted, hard),) * 2, (min(wanted, hard), hard)):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            return
+        except (ValueError, PermissionError):
+            pass
 
 
 class Bench:
@@ -58,14 +71,13 @@ class Bench:
             for proxy in proxies:
                 if isinstance(ROWS[name], Idle):
                     if kept and len(self.results[name][proxy]) < IDLE_ROUNDS:
-                        self.results[name][proxy].append((self.idle(ROWS[name], proxy), 0))
+                        self.results[name][proxy].append(Result(self.idle(ROWS[name], proxy)))
                     continue
                 result = self.busy(ROWS[name], proxy, self.seconds if kept else 1)
                 if kept:
                     self.results[name][proxy].append(result)
 
     def busy(self, row, proxy, seconds):
-        """(CPU microseconds per request, requests per second)."""
         server = self.running[proxy, row.setup]
         before = cost.settled_cpu_seconds(server.pid)
         try:
@@ -73,11 +85,13 @@ class Bench:
         except load.Wrong as wrong:
             raise SystemExit(f"{row.name}, {proxy}: {wrong}") from None
         used = cost.settled_cpu_seconds(server.pid) - before
-        return used / outcome.requests * 1e6, outcome.requests / outcome.seconds
+        return Result(used / outcome.requests * 1e6, outcome.requests / outcome.seconds, outcome.bytes / outcome.requests)
 
     def idle(self, row, proxy):
         """Bytes for each connection."""
         count = row.count // 50 if self.small else row.count
+        # A proxy may need two descriptors for each client.
+        count = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 1000)
         server = servers.start(proxy, self.site, row.setup)
         try:
             load.visitor(server, self.files, "visits", "0.2", *(["tls"] if row.setup == "tls" else []))
@@ -124,6 +138,7 @@ def main():
     rows = with_what_they_are_compared_with(set(ROWS) if chosen.rows == "all" else set(chosen.rows.split(",")))
     rows = {name: [proxy for proxy in of if proxy in proxies and servers.installed(proxy)] for name, of in rows.items()}
 
+    raise_descriptor_limit()
     rounds = 1 if chosen.quick else chosen.rounds
     bench = Bench(rows, chosen.programs, 0.3 if chosen.quick else chosen.seconds, chosen.quick)
     try:

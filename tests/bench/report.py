@@ -7,10 +7,20 @@ import re
 import statistics
 import subprocess
 import time
+from dataclasses import dataclass
 
 from harness import ROOT
 from rows import ROWS, TARGETS
 from servers import SERVERS, installed
+
+
+@dataclass
+class Result:
+    """Of one proxy in one row of one round."""
+
+    value: float  # CPU microseconds per request, or bytes per connection
+    per_second: float = 0
+    answer_bytes: float = 0
 
 
 class Figures:
@@ -19,7 +29,7 @@ class Figures:
 
     def median(self, row, proxy):
         values = self.results.get(row, {}).get(proxy)
-        return statistics.median(value for value, _ in values) if values else None
+        return statistics.median(result.value for result in values) if values else None
 
     def ratios(self):
         """(target, with what, ratio or figure, allowed) of each target whose figures are there."""
@@ -49,7 +59,7 @@ class Figures:
                 cell = ""
                 if name in of:
                     cell = self.cell(row, name)
-                    rate = statistics.median(rate for _, rate in of[name])
+                    rate = statistics.median(result.per_second for result in of[name])
                     cell += f"; {rate:,.0f}/s" if rate else ""
                 cells += f"{cell:>30}"
             lines.append(f"{row:18}{cells}")
@@ -59,7 +69,7 @@ class Figures:
         return "\n".join(lines)
 
     def cell(self, row, proxy):
-        values = [value for value, _ in self.results[row][proxy]]
+        values = [result.value for result in self.results[row][proxy]]
         return f"{number(statistics.median(values))} ({number(min(values))}..{number(max(values))})"
 
     @staticmethod
@@ -73,8 +83,8 @@ class Figures:
     def write_json(self, path):
         with open(path, "w") as out:
             json.dump({"versions": versions(), "rows": {
-                row: {proxy: {"unit": ROWS[row].unit, "values": [value for value, _ in values], "per_second": [rate for _, rate in values]}
-                      for proxy, values in of.items()} for row, of in self.results.items()},
+                row: {proxy: {"unit": ROWS[row].unit, "rounds": [vars(result) for result in values]} for proxy, values in of.items()}
+                for row, of in self.results.items()},
                 "ratios": [{"row": target.row, "to": what, "ratio": ratio, "at_most": allowed} for target, what, ratio, allowed in self.ratios()]},
                 out, indent=1)
             out.write("\n")

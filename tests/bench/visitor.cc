@@ -203,8 +203,7 @@ int main(int argc, char** argv) {
   for (int i = 0; i < kThreads; ++i) {
     if (hold) {
       const int share = (static_cast<int>(amount) + i) / kThreads;
-      threads.emplace_back(Hold, port, share, context, &totals,
-                           &held[static_cast<std::size_t>(i)]);
+      threads.emplace_back(Hold, port, share, context, &totals, &held[static_cast<std::size_t>(i)]);
     } else {
       threads.emplace_back(Visit, port, end, tls, context, &totals);
     }
