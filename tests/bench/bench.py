@@ -82,6 +82,10 @@ class Bench:
         before = cost.settled_cpu_seconds(server.pid)
         try:
             outcome = row.load.run(server, self.files, seconds)
+        except load.Nothing as nothing:
+            if seconds > 16:
+                raise SystemExit(f"{row.name}, {proxy}: {nothing}") from None
+            return self.busy(row, proxy, 2 * seconds + 1)  # a busy machine, and large bodies
         except load.Wrong as wrong:
             raise SystemExit(f"{row.name}, {proxy}: {wrong}") from None
         used = cost.settled_cpu_seconds(server.pid) - before

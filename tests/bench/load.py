@@ -32,6 +32,10 @@ class Wrong(Exception):
     """A run that gave something else than was asked for."""
 
 
+class Nothing(Wrong):
+    """Nothing wrong, but not one answer was whole when the time was over."""
+
+
 @dataclass
 class Outcome:
     requests: int
@@ -126,7 +130,9 @@ class WrkLoad:
         report = wrk.stop() if seconds < 1 else wrk.result()
         refused = report["requests"] if self.status >= 400 else 0
         broken = [kind for kind in ("connect", "read", "write", "timeout") if report[kind]]
-        if broken or not report["requests"] or not refused - self.stragglers <= report["status"] <= refused:
+        if not report["requests"] and not broken:
+            raise Nothing("wrk: no answer in time")
+        if broken or not refused - self.stragglers <= report["status"] <= refused:
             raise Wrong(f"wrk: not {self.status} for each request: {report}")
         size = SIZES.get(self.target, 0) if not self.upload and self.status == 200 else 0
         if report["bytes"] < report["requests"] * size:
@@ -147,7 +153,9 @@ class VisitorLoad:
     def run(self, server, files, seconds):
         words = {None: [], "full": ["tls"], "resumed": ["resumed"]}[self.tls]
         report = visitor(server, files, "visits", str(seconds), *words)
-        if report["wrong"] or not report["visits"] or report["resumed"] != (report["visits"] if self.tls == "resumed" else 0):
+        if not report["visits"] and not report["wrong"]:
+            raise Nothing("visitor: no answer in time")
+        if report["wrong"] or report["resumed"] != (report["visits"] if self.tls == "resumed" else 0):
             raise Wrong(f"visitor: {report}")
         if self.tls and report["cipher"] != "TLS_AES_256_GCM_SHA384":
             raise Wrong(f"another cipher: {report}")
@@ -180,7 +188,9 @@ class H2Load:
         if not counts or "Application protocol: h2" not in done.stdout:
             raise Wrong(f"h2load: {done.stdout} {done.stderr}")
         finished, succeeded, *bad = map(int, counts.groups())
-        if any(bad) or not finished == succeeded == int(statuses.group(1)) or not finished:
+        if not finished and not any(bad):
+            raise Nothing("h2load: no answer in time")
+        if any(bad) or not finished == succeeded == int(statuses.group(1)):
             raise Wrong(f"h2load: {counts.group()}; {statuses.group()}")
         size = int(re.search(r"\((\d+)\) data", done.stdout).group(1))
         if size < finished * SIZES["/"]:
