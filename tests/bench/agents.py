@@ -2,6 +2,7 @@
 """User agents and patterns for measurements, made from templates: the same ones each time, none of a real person."""
 
 import random
+import re
 
 BOT_FIRST = ["Acorn", "Amber", "Anchor", "Apex", "Arbor", "Atlas", "Aura", "Beacon", "Birch", "Bolt", "Brisk", "Cedar", "Cinder", "Cobalt",
              "Comet", "Coral", "Crest", "Dapple", "Delta", "Dusk", "Ember", "Fable", "Falcon", "Fern", "Flint", "Gale", "Garnet", "Glade",
@@ -28,6 +29,14 @@ def patterns(count=500):
         shapes = expressions if i % 10 == 9 else texts
         found[i % 10 == 9].append(shapes[i // 10 % len(shapes)](name))
     return found
+
+
+def grouped(count=500, size=25):
+    """The same patterns as a few expressions, each with many alternatives. nginx and HAProxy try one expression after the other: so they
+    need half the time, or less, that they need with one for each pattern."""
+    texts, expressions = patterns(count)
+    single = [re.escape(text) for text in texts] + expressions
+    return ["(?:" + "|".join(single[i:i + size]) + ")" for i in range(0, len(single), size)]
 
 
 def browsers(count=20_000, seed=7):
