@@ -9,6 +9,7 @@ demo_packages=(python3 curl ca-certificates)
 unit_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3)
 e2e_packages=(python3 python3-selenium python3-websockets python3-yaml python3-h2
   curl wrk apache2-utils nghttp2-client openssl procps chromium chromium-driver haproxy)
+bench_packages=(nghttp2-proxy util-linux)
 lint_packages=(clang-format clang-tidy)
 fuzz_packages=(clang libclang-rt-14-dev)
 # These come in several packages, or from elsewhere: whoever has the program has it.

@@ -1,231 +1,170 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""What a request costs spillway, nginx and HAProxy: CPU microseconds (user and system, of all the proxy's processes)
-over completed requests. Each proxy has one worker pinned to CPU 0; load and origin share CPU 1. Rounds go from one
-proxy to the next, so that whatever else the machine does falls on all alike; medians are told, and the spread.
-
-  keep-alive   1 KB from the origin over kept connections on both sides
-  500 rules    the same, with 500 user-agent patterns (none matches) and a per-client limit (none is over),
-               20,000 user agents and as many client addresses in turn
-  refusal      the same rules; every user agent meets a pattern and gets 403
-"""
+"""What a request costs spillway and its peers: CPU microseconds (user and system, of all the proxy's processes) over
+completed requests, and the memory of idle connections. Each proxy has one worker pinned to CPU 0; load and origin share
+CPU 1. Rounds go from one proxy to the next, so that whatever else the machine does falls on all alike; medians are told,
+and the spread. The rows are in rows.py, docs/performance.md says more."""
 
 import argparse
 import os
+import resource
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import textwrap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 
 import agents  # noqa: E402
-from harness import Nginx, Spillway, Wrk, config, connect, eventually, free_port  # noqa: E402
+import cost  # noqa: E402
+import load  # noqa: E402
+import report  # noqa: E402
+import servers  # noqa: E402
+from harness import ROOT  # noqa: E402
+from report import Result  # noqa: E402
+from rows import ROWS, Idle, with_what_they_are_compared_with  # noqa: E402
 
-PROXY, LOAD = "0", "1"
-ROWS = ("keep-alive", "500 rules", "refusal")
-
-
-def pinned(cpu):
-    return ("taskset", "-c", cpu)
-
-
-def family(pid):
-    """A process and its children."""
-    pids = [pid]
-    for each in pids:
-        for task in os.listdir(f"/proc/{each}/task"):
-            with open(f"/proc/{each}/task/{task}/children") as children:
-                pids += [int(child) for child in children.read().split()]
-    return pids
+DOCUMENT = os.path.join(ROOT, "docs", "performance.md")
+IDLE_ROUNDS = 3  # memory hardly differs from one time to the next
 
 
-def cpu_seconds(pid):
-    ticks = 0
-    for each in family(pid):
-        with open(f"/proc/{each}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+def raise_descriptor_limit(wanted=40_000):
+    """For this process and all that it starts; as far as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in ((max(wanted, hard),) * 2, (min(wanted, hard), hard)):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            return
+        except (ValueError, PermissionError):
+            pass
 
 
-class SpillwayProxy:
-    def __init__(self, origin, rules):
-        more = {"workers": 1, "access_log": "off", "clients": {"max_requests": 1_000_000_000, "trusted_proxies": ["127.0.0.0/8"]}}
-        if rules:
-            more.update(lists={"bots": agents.patterns()}, limits={"per-client": {"key": "client.address", "rate": "1000000/s", "burst": 1000000}},
-                        rules=[{"name": "bots", "match": {"user_agent": {"regex": "$bots"}}, "action": "deny"},
-                               {"name": "clients", "action": {"limit": "per-client"}}])
-        self.server = Spillway(config(origin, **more), prefix=pinned(PROXY))
-        self.port, self.pid = self.server.port, self.server.pid
+class Bench:
+    def __init__(self, chosen, programs, seconds, small):
+        self.chosen, self.seconds, self.small = chosen, seconds, small
+        self.results = {name: {proxy: [] for proxy in proxies} for name, proxies in chosen.items()}
+        few = 200 if small else 20_000
+        self.site = servers.Site(programs)
+        self.files = load.Files({"browsers": agents.browsers(few), "bots": agents.bots(few)}, programs)
+        self.running = {}
 
     def close(self):
-        self.server.close()
+        for thing in (*self.running.values(), self.site, self.files):
+            thing.close()
+
+    def start(self):
+        for name, proxies in self.chosen.items():
+            row = ROWS[name]
+            if isinstance(row, Idle):
+                continue
+            for proxy in proxies:
+                if (proxy, row.setup) not in self.running:
+                    self.running[proxy, row.setup] = servers.start(proxy, self.site, row.setup)
+            if name == "million-addresses":
+                if self.small:
+                    row.load.addresses = 20_000
+                load.fill(self.running["spillway", row.setup], self.files, row.load.addresses)
+
+    def round(self, kept=True):
+        """Each row with each proxy; `kept` is false when it only warms up."""
+        for name, proxies in self.chosen.items():
+            for proxy in proxies:
+                if isinstance(ROWS[name], Idle):
+                    if kept and len(self.results[name][proxy]) < IDLE_ROUNDS:
+                        self.results[name][proxy].append(Result(self.idle(ROWS[name], proxy)))
+                    continue
+                result = self.busy(ROWS[name], proxy, self.seconds if kept else 1)
+                if kept:
+                    self.results[name][proxy].append(result)
+
+    def busy(self, row, proxy, seconds):
+        server = self.running[proxy, row.setup]
+        before = cost.settled_cpu_seconds(server.pid)
+        try:
+            outcome = row.load.run(server, self.files, seconds)
+        except load.Nothing as nothing:
+            if seconds > 16:
+                raise SystemExit(f"{row.name}, {proxy}: {nothing}") from None
+            return self.busy(row, proxy, 2 * seconds + 1)  # a busy machine, and large bodies
+        except load.Wrong as wrong:
+            raise SystemExit(f"{row.name}, {proxy}: {wrong}") from None
+        used = cost.settled_cpu_seconds(server.pid) - before
+        return Result(used / outcome.requests * 1e6, outcome.requests / outcome.seconds, outcome.bytes / outcome.requests)
+
+    def idle(self, row, proxy):
+        """Bytes for each connection."""
+        count = row.count // 50 if self.small else row.count
+        # A proxy may need two descriptors for each client.
+        count = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 1000)
+        server = servers.start(proxy, self.site, row.setup)
+        try:
+            load.visitor(server, self.files, "visits", "0.2", *(["tls"] if row.setup == "tls" else []))
+            cost.settled_cpu_seconds(server.pid)
+            before = cost.memory_bytes(server.pid)
+            held = load.Held(server, self.files, count, row.setup == "tls")
+            try:
+                cost.settled_cpu_seconds(server.pid)
+                return (cost.memory_bytes(server.pid) - before) / count
+            finally:
+                held.close()
+        except load.Wrong as wrong:
+            raise SystemExit(f"{row.name}, {proxy}: {wrong}") from None
+        finally:
+            server.close()
 
 
-class NginxProxy:
-    def __init__(self, origin, rules):
-        http = f"upstream app {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}"
-        directives = "proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host $host; " \
-                     "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; " \
-                     "proxy_set_header X-Request-Id $request_id;"
-        if rules:
-            entries = "".join(f'"~*{pattern}" 1;' for pattern in agents.patterns())
-            http += f"""
-                map $http_user_agent $bot {{ default 0; {entries} }}
-                limit_req_zone $binary_remote_addr zone=clients:32m rate=1000000r/s;
-                set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For;"""
-            directives = f"if ($bot) {{ return 403; }} limit_req zone=clients burst=1000000 nodelay; {directives}"
-        self.server = Nginx(f"location / {{ {directives} }}", http=http, main="pcre_jit on;", prefix=pinned(PROXY))
-        self.port, self.pid = self.server.port, self.server.process.pid
-
-    def close(self):
-        self.server.close()
-
-
-class HaproxyProxy:
-    def __init__(self, origin, rules):
-        self.directory = tempfile.mkdtemp(prefix="spillway-haproxy-")
-        holder, self.port = free_port()
-        holder.close()
-        checks = ""
-        if rules:
-            with open(os.path.join(self.directory, "patterns"), "w") as out:
-                out.write("\n".join(agents.patterns()) + "\n")
-            checks = f"""
-              stick-table type ip size 1m expire 60s store http_req_rate(10s)
-              acl bot req.hdr(user-agent) -m reg -i -f {self.directory}/patterns
-              http-request deny deny_status 403 if bot
-              http-request track-sc0 req.hdr_ip(x-forwarded-for)
-              http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 10000000 }}"""
-        with open(os.path.join(self.directory, "haproxy.cfg"), "w") as out:
-            out.write(textwrap.dedent(f"""
-            global
-              nbthread 1
-              maxconn 4096
-            defaults
-              mode http
-              timeout client 60s
-              timeout server 60s
-              timeout connect 5s
-              option forwardfor
-            frontend in
-              bind 127.0.0.1:{self.port}
-              unique-id-format %{{+X}}o%ci%cp%Ts%rt%pid
-              unique-id-header X-Request-Id
-              http-request set-header X-Forwarded-Proto http{checks}
-              default_backend app
-            backend app
-              http-reuse always
-              server app 127.0.0.1:{origin}
-            """))
-        self.process = subprocess.Popen([*pinned(PROXY), "haproxy", "-db", "-f", os.path.join(self.directory, "haproxy.cfg")],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.pid = self.process.pid
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
-PROXIES = {"spillway": SpillwayProxy, "nginx": NginxProxy, "HAProxy": HaproxyProxy}
-
-
-def lua(user_agents):
-    """Requests in turn, each with the next user agent and the next client address."""
-    directory = tempfile.mkdtemp(prefix="spillway-agents-")
-    path = os.path.join(directory, "agents")
-    with open(path, "w") as out:
-        out.write("\n".join(user_agents) + "\n")
-    return directory, f"""
-requests, at = {{}}, 0
-init = function(args)
-  for line in io.lines("{path}") do
-    local i = #requests
-    local address = string.format("10.%d.%d.%d", math.floor(i / 40000), math.floor(i / 200) % 200, i % 200 + 1)
-    requests[i + 1] = wrk.format("GET", "/", {{["User-Agent"] = line, ["Accept"] = "text/html", ["X-Forwarded-For"] = address}})
-  end
-end
-request = function()
-  at = at % #requests + 1
-  return requests[at]
-end
-"""
-
-
-def answers(port):
-    try:
-        with connect(port, timeout=2) as client:
-            return client.ask(headers={"User-Agent": "check", "X-Forwarded-For": "10.9.9.9"}).status == 200
-    except (OSError, EOFError):
-        return False
-
-
-def measure(proxy, row, scripts, seconds, connections):
-    before = cpu_seconds(proxy.pid)
-    wrk = Wrk(proxy.port, seconds, connections=connections, script=scripts[row], prefix=pinned(LOAD))
-    report = wrk.result()
-    used = cpu_seconds(proxy.pid) - before
-    refused = report["requests"] if row == "refusal" else 0
-    wrong = [report[kind] for kind in ("connect", "read", "write", "timeout")]
-    if any(wrong) or report["status"] != refused:
-        raise SystemExit(f"{row}: not what was asked for: {report}")
-    return used / report["requests"] * 1e6, report["requests"] / report["seconds"]
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2, help="of load, for each proxy of each row in each round")
+    parser.add_argument("--rows", default="all", help="some of: " + ",".join(ROWS))
+    parser.add_argument("--proxies", default="all", help="some of: " + ",".join(servers.SERVERS))
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
+    parser.add_argument("--json", metavar="FILE", help="put all figures there")
+    parser.add_argument("--quick", action="store_true", help="every row once and small, to see that it works; its figures say nothing")
+    parser.add_argument("--programs", default=os.path.join(ROOT, "build/release/tests"), help="where bench_relay and bench_visitor are")
+    chosen = parser.parse_args()
+    for given, known in ((chosen.rows, ROWS), (chosen.proxies, servers.SERVERS)):
+        for name in given.split(","):
+            if name != "all" and name not in known:
+                parser.error(f"unknown '{name}'; expected some of {', '.join(known)}")
+    if chosen.write and (chosen.quick or chosen.proxies != "all"):
+        parser.error("--write is for whole rows of real length")
+    return chosen
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--proxies", default=",".join(PROXIES))
-    parser.add_argument("--rows", default=",".join(ROWS))
-    options = parser.parse_args()
-    names, rows = options.proxies.split(","), options.rows.split(",")
+    chosen = options()
+    proxies = [name for name in servers.SERVERS if chosen.proxies == "all" or name in chosen.proxies.split(",")]
+    for name in proxies:
+        if not servers.installed(name):
+            print(f"{name} is not installed: left out", file=sys.stderr)
+    rows = with_what_they_are_compared_with(set(ROWS) if chosen.rows == "all" else set(chosen.rows.split(",")))
+    rows = {name: [proxy for proxy in of if proxy in proxies and servers.installed(proxy)] for name, of in rows.items()}
 
-    origin = Nginx('location / { return 200 "' + "x" * 1023 + '\\n"; }', prefix=pinned(LOAD))
-    browsers, bots = lua(agents.browsers()), lua(agents.bots())
-    scripts = {"keep-alive": "", "500 rules": browsers[1], "refusal": bots[1]}
-    results = {(name, row): [] for name in names for row in rows}
-    running = {}
+    raise_descriptor_limit()
+    rounds = 1 if chosen.quick else chosen.rounds
+    bench = Bench(rows, chosen.programs, 0.3 if chosen.quick else chosen.seconds, chosen.quick)
     try:
-        for name in names:
-            for rules in {row != "keep-alive" for row in rows}:
-                proxy = running[name, rules] = PROXIES[name](origin.port, rules)
-                eventually(lambda: answers(proxy.port), f"{name} to answer")
-        for turn in range(-1, options.rounds):  # the first one warms up
-            for row in rows:
-                for name in names:
-                    result = measure(running[name, row != "keep-alive"], row, scripts, options.seconds if turn >= 0 else 1, options.connections)
-                    if turn >= 0:
-                        results[name, row].append(result)
-            print(f"round {turn + 1} of {options.rounds}", file=sys.stderr, flush=True)
+        bench.start()
+        if not chosen.quick:
+            bench.round(kept=False)
+        for turn in range(rounds):
+            bench.round()
+            print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
     finally:
-        for proxy in running.values():
-            proxy.close()
-        origin.close()
-        for directory in (browsers[0], bots[0]):
-            shutil.rmtree(directory, ignore_errors=True)
+        bench.close()
 
-    print(f"CPU microseconds per request, median (lowest..highest) of {options.rounds} rounds of {options.seconds} s; requests/s\n")
-    print(f"| {'':10} |" + "".join(f" {name:>32} |" for name in names))
-    print(f"|{'-' * 12}|" + f"{'-' * 33}:|" * len(names))
-    for row in rows:
-        cells = ""
-        for name in names:
-            costs, rates = zip(*results[name, row])
-            cells += f" {f'{statistics.median(costs):.1f} ({min(costs):.1f}..{max(costs):.1f}); {statistics.median(rates):,.0f}/s':>32} |"
-        print(f"| {row:10} |{cells}")
-    if "spillway" in names and "nginx" in names:
-        for row in rows:
-            ratio = statistics.median(cost for cost, _ in results["spillway", row]) / statistics.median(cost for cost, _ in results["nginx", row])
-            print(f"\n{row}: spillway uses {ratio:.2f} of nginx's CPU", end="")
-        print()
+    figures = report.Figures(bench.results)
+    print(figures.text())
+    if chosen.json:
+        figures.write_json(chosen.json)
+    if chosen.write:
+        figures.write_document(DOCUMENT)
+    if chosen.quick:  # that it could be written, too
+        directory = tempfile.mkdtemp(prefix="spillway-bench-")
+        figures.write_document(shutil.copy(DOCUMENT, directory))
+        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Snippets(Case):
         self.assertEqual(told, ["accept", *names])
 
     def test_links_lead_somewhere(self):
-        for path in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/reference.md", "docs/challenge.md", "rules/README.md"):
+        for path in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/reference.md", "docs/challenge.md", "docs/performance.md", "rules/README.md"):
             for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document(path)):
                 if "://" not in link:
                     self.assertTrue(os.path.exists(os.path.join(ROOT, os.path.dirname(path), link)), f"{path}: {link}")

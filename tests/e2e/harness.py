@@ -703,7 +703,7 @@ class HttpOrigin:
 class Nginx:
     """nginx with one server block of these directives, in the foreground, as whoever runs the tests."""
 
-    def __init__(self, directives, workers=1, root=None, http="", main="", prefix=()):
+    def __init__(self, directives, workers=1, root=None, http="", main="", prefix=(), listen="", connections=4096):
         self.directory = tempfile.mkdtemp(prefix="spillway-nginx-")
         os.chmod(self.directory, 0o755)
         self.root = root or os.path.join(self.directory, "html")
@@ -715,14 +715,14 @@ class Nginx:
             text = f"""
                 daemon off; worker_processes {workers}; pid {self.directory}/pid; error_log {self.directory}/error warn;
                 {'user root;' if os.geteuid() == 0 else ''}
-                worker_rlimit_nofile 8192; {main}
-                events {{ worker_connections 4096; }}
+                worker_rlimit_nofile {2 * connections}; {main}
+                events {{ worker_connections {connections}; }}
                 http {{
                   access_log off; keepalive_requests 1000000; default_type text/html; client_max_body_size 0;
                   client_body_temp_path {self.directory}/b; proxy_temp_path {self.directory}/p;
                   fastcgi_temp_path {self.directory}/f; uwsgi_temp_path {self.directory}/u; scgi_temp_path {self.directory}/s;
                   {http}
-                  server {{ listen 127.0.0.1:{self.port} reuseport backlog=4096; root {self.root};
+                  server {{ listen 127.0.0.1:{self.port} reuseport backlog=4096 {listen}; root {self.root};
                     {directives} }}
                 }}"""
             with open(os.path.join(self.directory, "nginx.conf"), "w") as out:
@@ -785,7 +785,7 @@ class Wrk:
     """wrk in the background. result() waits for its end: requests, status (answers of 400 and above),
     connect, read, write, timeout."""
 
-    def __init__(self, port, seconds, connections=16, threads=1, target="/", script="", prefix=(), headers=()):
+    def __init__(self, port, seconds, connections=16, threads=1, target="/", script="", prefix=(), headers=(), scheme="http"):
         self.directory = tempfile.mkdtemp(prefix="spillway-wrk-")
         path = os.path.join(self.directory, "wrk.lua")
         with open(path, "w") as out:
@@ -794,7 +794,7 @@ class Wrk:
                    "-s", path]
         for header in headers:
             command += ["-H", header]
-        self.process = subprocess.Popen([*command, f"http://127.0.0.1:{port}{target}"], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*command, f"{scheme}://127.0.0.1:{port}{target}"], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def running(self):
