@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace spillway {
 namespace {
@@ -72,8 +73,14 @@ static_assert(std::is_sorted(std::begin(kKnown), std::end(kKnown),
                              }));
 static_assert(kKnown[std::size(kKnown) - 1].name.size() == kLongest);
 
-char Lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+// Whether any of eight bytes is a control character (but for tab, which the caller looks at) or
+// DEL. May say yes where there is none, never no where there is one.
+bool MayHaveControl(std::uint64_t bytes) {
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  const std::uint64_t below_space = (bytes - 0x20 * kEach) & ~bytes;
+  const std::uint64_t no_del = bytes ^ (0x7f * kEach);
+  const std::uint64_t del = (no_del - kEach) & ~no_del;
+  return ((below_space | del) & (0x80 * kEach)) != 0;
 }
 
 }  // namespace
@@ -86,24 +93,14 @@ bool IsValueChar(char c) {
 void AppendValue(std::string_view text, std::string* out) {
   const auto start = static_cast<std::ptrdiff_t>(out->size());
   out->append(text);
+  bool plain = true;
+  std::size_t i = 0;
+  for (; plain && i + 8 <= text.size(); i += 8)
+    plain = !MayHaveControl(LoadBytes<8>(text.data() + i));
+  for (; plain && i < text.size(); ++i) plain = IsValueChar(text[i]);
+  if (plain) return;
   std::replace_if(
       out->begin() + start, out->end(), [](char c) { return !IsValueChar(c); }, ' ');
-}
-
-bool EqualsLower(std::string_view text, std::string_view lower) {
-  if (text.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (Lower(text[i]) != lower[i]) return false;
-  }
-  return true;
-}
-
-bool SameName(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (Lower(a[i]) != Lower(b[i])) return false;
-  }
-  return true;
 }
 
 std::optional<std::string_view> NextItem(std::string_view* list) {
@@ -134,7 +131,7 @@ bool ConnectionLists(std::span<const HeaderField> headers, std::span<const Field
     if (fields[i] != Field::kConnection) continue;
     std::string_view rest = headers[i].value;
     while (const auto item = NextItem(&rest)) {
-      if (SameName(*item, name)) return true;
+      if (EqualsIgnoreCase(*item, name)) return true;
     }
   }
   return false;
@@ -143,7 +140,7 @@ bool ConnectionLists(std::span<const HeaderField> headers, std::span<const Field
 Field ClassifyField(std::string_view name) {
   if (name.size() > kLongest) return Field::kOther;
   for (std::size_t i = kStart[name.size()]; i < kStart[name.size() + 1]; ++i) {
-    if (EqualsLower(name, kKnown[i].name)) return kKnown[i].field;
+    if (EqualsIgnoreCase(name, kKnown[i].name)) return kKnown[i].field;
   }
   return Field::kOther;
 }

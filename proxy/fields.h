@@ -23,10 +23,6 @@ bool IsValueChar(char c);
 // becomes a space, so that it never ends the line early.
 void AppendValue(std::string_view text, std::string* out);
 
-// ASCII comparison. REQUIRES: `lower` holds no upper-case letter.
-bool EqualsLower(std::string_view text, std::string_view lower);
-bool SameName(std::string_view a, std::string_view b);
-
 // Takes the next item off a comma list, without its white space; nullopt at the list's end. Empty
 // items are skipped. Quotes have no meaning here: no list that is read so has quoted items that
 // matter.

@@ -9,6 +9,11 @@
 #include "proxy/reuse.h"
 
 namespace spillway {
+namespace {
+
+constexpr std::size_t kSmallBody = 2048;
+
+}  // namespace
 
 // ---- the request's body
 
@@ -106,7 +111,16 @@ bool Http1Connection::SendBody(std::vector<iovec>* pieces, bool last,
       pieces->push_back(ToVector(last_chunk));
     }
   }
-  if (!response_head_.empty()) pieces->insert(pieces->begin(), ToVector(response_head_));
+  if (!response_head_.empty()) {
+    // A small body is cheaper to copy behind the head than to be a vector of its own.
+    if (pieces->size() == 1 && pieces->front().iov_len <= kSmallBody) {
+      const iovec& body = pieces->front();
+      response_head_.append(static_cast<const char*>(body.iov_base), body.iov_len);
+      pieces->front() = ToVector(response_head_);
+    } else {
+      pieces->insert(pieces->begin(), ToVector(response_head_));
+    }
+  }
   const bool sent = pieces->empty() || carrier_->Send(*pieces);
   ClearForReuse(&response_head_);
   return sent;

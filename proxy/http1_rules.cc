@@ -21,9 +21,9 @@ struct Findings {
 void ReadConnection(std::string_view value, Findings* found) {
   while (const auto option = NextItem(&value)) {
     ++found->options;
-    if (EqualsLower(*option, "close")) found->close = true;
-    if (EqualsLower(*option, "keep-alive")) found->kept = true;
-    if (EqualsLower(*option, "upgrade")) found->upgrading = true;
+    if (EqualsIgnoreCase(*option, "close")) found->close = true;
+    if (EqualsIgnoreCase(*option, "keep-alive")) found->kept = true;
+    if (EqualsIgnoreCase(*option, "upgrade")) found->upgrading = true;
   }
 }
 
@@ -48,7 +48,7 @@ Findings Survey(const std::vector<HeaderField>& headers, const std::vector<Field
         ReadConnection(value, &found);
         break;
       case Field::kExpect:
-        (EqualsLower(value, "100-continue") ? found.expects : found.unmet) = true;
+        (EqualsIgnoreCase(value, "100-continue") ? found.expects : found.unmet) = true;
         break;
       default:
         break;
@@ -60,11 +60,11 @@ Findings Survey(const std::vector<HeaderField>& headers, const std::vector<Field
 // Any Transfer-Encoding but one plain `chunked`: a coding that we don't know is 501, nonsense is
 // 400.
 Refusal JudgeEncoding(std::string_view value) {
-  if (EqualsLower(value, "chunked")) return {};
+  if (EqualsIgnoreCase(value, "chunked")) return {};
   bool unknown = false;
   while (const auto coding = NextItem(&value)) {
     if (!IsToken(*coding)) return {400, "malformed Transfer-Encoding"};
-    unknown |= !EqualsLower(*coding, "chunked");
+    unknown |= !EqualsIgnoreCase(*coding, "chunked");
   }
   if (unknown) return {501, "Transfer-Encoding other than chunked"};
   return {400, "malformed Transfer-Encoding"};
@@ -93,7 +93,7 @@ Refusal JudgeFraming(const Findings& found, int minor, BodyKind* body, std::uint
 }
 
 bool HasScheme(std::string_view target, std::string_view scheme) {
-  return target.size() > scheme.size() && EqualsLower(target.substr(0, scheme.size()), scheme);
+  return target.size() > scheme.size() && EqualsIgnoreCase(target.substr(0, scheme.size()), scheme);
 }
 
 // Origin form, absolute form of http and https, and "*" for OPTIONS.
@@ -114,7 +114,7 @@ bool CarriesHttp(std::string_view protocols) {
   while (const auto protocol = NextItem(&protocols)) {
     const std::string_view name = protocol->substr(0, protocol->find('/'));
     for (std::string_view carrier : {"h2c", "h2", "h3", "http", "tls"}) {
-      if (EqualsLower(name, carrier)) return true;
+      if (EqualsIgnoreCase(name, carrier)) return true;
     }
   }
   return false;

@@ -22,8 +22,25 @@ void AppendNumber(std::uint64_t value, std::string* out) {
   out->append(digits, end);
 }
 
+// Room for `size` bytes more, to be written by the caller. Each line is grown into once, not once
+// for each of its parts.
+char* Grow(std::string* out, std::size_t size) {
+  const std::size_t before = out->size();
+  out->resize(before + size);
+  return out->data() + before;
+}
+
+char* Copy(std::string_view text, char* to) {
+  if (!text.empty()) std::memcpy(to, text.data(), text.size());
+  return to + text.size();
+}
+
 void AppendParsed(const HeaderField& field, std::string* out) {
-  out->append(field.name).append(": ").append(field.value).append("\r\n");
+  char* to = Grow(out, field.name.size() + field.value.size() + 4);
+  to = Copy(field.name, to);
+  to = Copy(": ", to);
+  to = Copy(field.value, to);
+  Copy("\r\n", to);
 }
 
 void AppendField(std::string_view name, std::string_view value, std::string* out) {
@@ -53,8 +70,8 @@ bool Settable(const HeaderToSet& field) {
 }
 
 bool IsSet(std::span<const HeaderToSet> set, std::string_view name) {
-  return std::any_of(set.begin(), set.end(), [name](const HeaderToSet& field) {
-    return SameName(field.name, name) && Settable(field);
+  return !set.empty() && std::any_of(set.begin(), set.end(), [name](const HeaderToSet& field) {
+    return EqualsIgnoreCase(field.name, name) && Settable(field);
   });
 }
 
@@ -80,8 +97,9 @@ bool ListsNames(std::span<const HeaderField> headers, std::span<const Field> fie
     if (fields[i] != Field::kConnection) continue;
     std::string_view rest = headers[i].value;
     while (const auto item = NextItem(&rest)) {
-      const bool usual = EqualsLower(*item, "close") || EqualsLower(*item, "keep-alive") ||
-                         EqualsLower(*item, "upgrade");
+      const bool usual = EqualsIgnoreCase(*item, "close") ||
+                         EqualsIgnoreCase(*item, "keep-alive") ||
+                         EqualsIgnoreCase(*item, "upgrade");
       if (!usual) return true;
     }
   }
@@ -129,16 +147,16 @@ constexpr std::string_view kOnlyFromProxies[] = {
 
 bool IsOnlyFromProxies(std::string_view name, std::string_view address_header) {
   constexpr std::string_view kForwardedPrefix = "x-forwarded-";
-  if (EqualsLower(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix)) return true;
+  if (EqualsIgnoreCase(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix)) return true;
   if (EqualsIgnoreCase(name, address_header)) return true;
   return std::any_of(std::begin(kOnlyFromProxies), std::end(kOnlyFromProxies),
-                     [&](std::string_view each) { return EqualsLower(name, each); });
+                     [&](std::string_view each) { return EqualsIgnoreCase(name, each); });
 }
 
 // CGI hands it to scripts as HTTP_PROXY, where many a library looks for the proxy to use (httpoxy).
 // No standard has such a field, so nobody misses it.
 bool IsProxy(std::string_view name) {
-  return EqualsLower(name, "proxy");
+  return EqualsIgnoreCase(name, "proxy");
 }
 
 void AppendFraming(const Framing& framing, std::string* out) {

@@ -288,7 +288,7 @@ bool Http2Stream::EnterTunnel(const ResponseHead& head, const ForwardResponse& f
   std::vector<std::string> texts;
   ListResponseFields(head, forward, &fields, &texts);
   std::erase_if(fields, [](const HeaderField& field) {
-    return SameName(field.name, "sec-websocket-accept");  // of the key that we made up
+    return EqualsIgnoreCase(field.name, "sec-websocket-accept");  // of the key that we made up
   });
   connection_.session().Respond(id_, 200, fields, true);
   out_.append(early);

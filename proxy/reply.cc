@@ -131,9 +131,9 @@ bool WantsPage(std::string_view accept) {
   while (const auto range = NextItem(&accept)) {
     const std::string_view type = TrimSpace(range->substr(0, range->find(';')));
     const bool is_page =
-        EqualsLower(type, "text/html") || EqualsLower(type, "application/xhtml+xml");
-    const bool is_data =
-        EqualsLower(type, "application/json") || EqualsLower(type, "application/problem+json");
+        EqualsIgnoreCase(type, "text/html") || EqualsIgnoreCase(type, "application/xhtml+xml");
+    const bool is_data = EqualsIgnoreCase(type, "application/json") ||
+                         EqualsIgnoreCase(type, "application/problem+json");
     if (is_page && data == 0) page_first = true;
     if (is_page) page = std::max(page, Quality(*range));
     if (is_data) data = std::max(data, Quality(*range));
@@ -185,13 +185,14 @@ void EachAnswerField(const Answer& answer, WallTime now, Emit emit) {
 Audience JudgeAudience(const RequestHead& head) {
   const std::string_view destination = head.Get(Field::kSecFetchDest);
   for (std::string_view page : {"document", "iframe", "frame"}) {
-    if (EqualsLower(destination, page)) return Audience::kDocument;
+    if (EqualsIgnoreCase(destination, page)) return Audience::kDocument;
   }
-  if (EqualsLower(head.Get(Field::kSecFetchMode), "navigate")) return Audience::kDocument;
+  if (EqualsIgnoreCase(head.Get(Field::kSecFetchMode), "navigate")) return Audience::kDocument;
   if (!destination.empty() || head.Has(Field::kSecFetchMode)) return Audience::kFetch;
   // Browsers of before these fields, and plain http, where they are not sent.
   const HeaderField* script = FindHeader(head.headers, "x-requested-with");
-  if (script != nullptr && EqualsLower(script->value, "xmlhttprequest")) return Audience::kFetch;
+  if (script != nullptr && EqualsIgnoreCase(script->value, "xmlhttprequest"))
+    return Audience::kFetch;
   return WantsPage(head.Get(Field::kAccept)) ? Audience::kDocument : Audience::kClient;
 }
 

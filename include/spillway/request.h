@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "spillway/address.h"
+#include "spillway/text.h"
 
 namespace spillway {
 
@@ -27,9 +28,6 @@ struct Request {
   std::span<const HeaderField> headers;
   IpAddress client;  // as identified: the peer, or what a trusted proxy said
 };
-
-// ASCII only, as HTTP field names are.
-bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
 // The first header of that name, or nullptr.
 const HeaderField* FindHeader(std::span<const HeaderField> headers, std::string_view name);

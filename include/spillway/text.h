@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace spillway {
@@ -40,6 +42,51 @@ constexpr bool IsTokenChar(char c) {
 // An RFC 9110 token: the name of a header field or cookie, or a method. One character at least.
 constexpr bool IsToken(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), IsTokenChar);
+}
+
+// Letters A to Z of eight bytes made small, all at once: the high bit of each byte says whether it
+// is one, and moves to where it makes the difference.
+constexpr std::uint64_t LowerAll(std::uint64_t bytes) {
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  const std::uint64_t seven = bytes & (0x7f * kEach);
+  const std::uint64_t from_a = seven + (0x80 - 'A') * kEach;
+  const std::uint64_t above_z = seven + (0x7f - 'Z') * kEach;
+  const std::uint64_t capital = (from_a ^ above_z) & ~bytes & (0x80 * kEach);
+  return bytes | (capital >> 2);
+}
+
+// Bytes [at, at + size) of a text, size at most 8, the rest zero.
+template <std::size_t size>
+inline std::uint64_t LoadBytes(const char* at) {
+  std::uint64_t bytes = 0;
+  std::memcpy(&bytes, at, size);
+  return bytes;
+}
+
+// ASCII letters are the same whatever their case; all other bytes only as they are. For every field
+// of every message: eight bytes at a time, of which the last ones overlap.
+inline bool EqualsIgnoreCase(std::string_view left, std::string_view right) {
+  if (left.size() != right.size()) return false;
+  const std::size_t size = left.size();
+  const char *a = left.data(), *b = right.data();
+  if (size > 0 && ((a[0] ^ b[0]) & ~0x20) != 0) return false;  // as most end here
+  if (size >= 8) {
+    for (std::size_t i = 0; i + 8 < size; i += 8) {
+      if (LowerAll(LoadBytes<8>(a + i)) != LowerAll(LoadBytes<8>(b + i))) return false;
+    }
+    return LowerAll(LoadBytes<8>(a + size - 8)) == LowerAll(LoadBytes<8>(b + size - 8));
+  }
+  if (size >= 4) {
+    const std::uint64_t x = LoadBytes<4>(a) | LoadBytes<4>(a + size - 4) << 32;
+    const std::uint64_t y = LoadBytes<4>(b) | LoadBytes<4>(b + size - 4) << 32;
+    return LowerAll(x) == LowerAll(y);
+  }
+  std::uint64_t x = 0, y = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    x = x << 8 | static_cast<unsigned char>(a[i]);
+    y = y << 8 | static_cast<unsigned char>(b[i]);
+  }
+  return LowerAll(x) == LowerAll(y);
 }
 
 // How many bytes the well-formed UTF-8 character at the start of `text` has (RFC 3629: no overlong

@@ -37,6 +37,28 @@ TEST(IsToken, AsksForOneTokenCharacterAtLeast) {
   EXPECT_FALSE(IsToken("x a"));
 }
 
+// Against the definition, for every byte in every place of texts of every small length.
+TEST(EqualsIgnoreCase, HoldsForLettersOfEitherCaseAndNothingElse) {
+  const auto small = [](int c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; };
+  for (std::size_t size = 1; size <= 20; ++size) {
+    const std::string one(size, 'q');
+    EXPECT_TRUE(EqualsIgnoreCase(one, std::string(size, 'Q')));
+    EXPECT_FALSE(EqualsIgnoreCase(one, std::string(size + 1, 'q')));
+    for (std::size_t place = 0; place < size; ++place) {
+      for (int a = 0; a < 256; ++a) {
+        std::string left = one, right = one;
+        left[place] = static_cast<char>(a);
+        for (const int b : {a, a ^ 0x20, a ^ 0x80, a ^ 1}) {
+          right[place] = static_cast<char>(b);
+          ASSERT_EQ(EqualsIgnoreCase(left, right), small(a) == small(b))
+              << size << " " << a << " " << b;
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(EqualsIgnoreCase({}, {}));
+}
+
 std::string Encode(unsigned point) {
   const auto tail = [&](int shift) { return static_cast<char>(0x80 | (point >> shift & 0x3f)); };
   if (point < 0x80) return {static_cast<char>(point)};
