@@ -33,6 +33,20 @@ Result<TlsContexts> MakeTls(const Config& config) {
   return contexts;
 }
 
+using TlsClientContexts = std::vector<std::shared_ptr<const TlsClientContext>>;
+
+Result<TlsClientContexts> MakeUpstreamTls(const Config& config) {
+  TlsClientContexts contexts;
+  for (const PoolConfig& pool : config.pools) {
+    contexts.push_back(nullptr);
+    if (!pool.tls) continue;
+    auto context = TlsClientContext::Create(*pool.tls);
+    if (!context) return Fail("pool " + pool.name + ": " + context.error().message);
+    contexts.back() = std::move(*context);
+  }
+  return contexts;
+}
+
 // Which limit of `old` has the buckets for `limit`.
 std::optional<std::size_t> FindLimit(std::span<const LimitInfo> old, const LimitInfo& limit) {
   for (std::size_t i = 0; i < old.size(); ++i) {
@@ -121,6 +135,8 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
                                   const ProcessConstants& constants) {
   Result<TlsContexts> tls = MakeTls(config);
   if (!tls) return Fail(tls.error().message);
+  const Result<TlsClientContexts> upstream_tls = MakeUpstreamTls(config);
+  if (!upstream_tls) return Fail(upstream_tls.error().message);
   auto challenge = MakeChallengeState(config.challenge,
                                       previous != nullptr ? previous->challenge.get() : nullptr);
   if (!challenge) return Fail(challenge.error().message);
@@ -134,7 +150,7 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.challenge = std::move(*challenge);
   next.hash_seed = constants.hash_seed;
   next.most_connections = MostConnections(next.config, constants);
-  next.pools = keeper.Build(next.config.pools);
+  next.pools = keeper.Build(next.config.pools, *upstream_tls);
   if (Result<void> carried = CarryLimits(previous, &blueprint); !carried) {
     return Fail(carried.error().message);
   }

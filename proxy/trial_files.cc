@@ -70,6 +70,8 @@ Result<void> TrialFiles::Try(FileUse use, const std::string& path,
       return TryCertificate(path);
     case FileUse::kKey:
       return TryKey(path, beside);
+    case FileUse::kAuthorities:
+      return TryAuthorities(path);
     case FileUse::kChallengeKey:
       return Only(LoadKey(*this, path));
     case FileUse::kToken:

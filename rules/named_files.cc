@@ -44,6 +44,12 @@ void TryCertificates(const yaml::Node& tls, const Loader& loader) {
   }
 }
 
+void TryAt(FileUse use, const yaml::Node& node, const Loader& loader) {
+  if (node.text().empty()) return;
+  const Result<void> tried = loader.Try(use, loader.Resolve(node.text()));
+  if (!tried) node.Fail(tried.error().message);
+}
+
 }  // namespace
 
 void TryNamedFiles(const Environment& environment, Loader& loader, Draft* draft,
@@ -62,6 +68,13 @@ void TryNamedFiles(const Environment& environment, Loader& loader, Draft* draft,
     for (const yaml::Node& listener : listeners.Items()) {
       if (listener.is_map()) TryCertificates(listener.Get("tls"), loader);
     }
+  }
+  loader.Enter(config.file);
+  for (const auto& [name, pool] : root.Get("pools").Entries()) {
+    const yaml::Node tls = pool.is_map() ? pool.Get("tls") : yaml::Node();
+    if (!tls.is_map()) continue;
+    TryAt(FileUse::kAuthorities, tls.Get("ca"), loader);
+    if (!tls.Get("certificate").text().empty()) TryCertificates(tls, loader);
   }
   const AccessLogConfig& log = config.access_log;
   if (log.format != AccessLogConfig::Format::kOff && log.path != "-") {

@@ -104,6 +104,17 @@ struct HashKey {
   friend bool operator==(const HashKey&, const HashKey&) = default;
 };
 
+// How the servers of a pool are spoken to over TLS.
+struct UpstreamTlsConfig {
+  bool verify = true;       // certificate and name
+  std::string ca;           // PEM file of those who may vouch; empty: the system's
+  std::string server_name;  // asked for and compared; empty: the host in the server's address
+  std::string certificate;  // PEM files by which we show who we are; empty: we do not
+  std::string key;
+  TlsVersion min_version = TlsVersion::k1_2;
+  friend bool operator==(const UpstreamTlsConfig&, const UpstreamTlsConfig&) = default;
+};
+
 struct HealthCheckConfig {
   std::string path;  // GET this; 2xx and 3xx are healthy
   std::string host;  // Host field to send; empty: the server's own address
@@ -118,6 +129,7 @@ struct PoolConfig {
   std::vector<ServerConfig> servers;
   Balance balance = Balance::kLeastRequests;
   HashKey hash_key;
+  std::optional<UpstreamTlsConfig> tls;
   std::optional<HealthCheckConfig> health_check;
   struct Ejection {
     std::uint32_t consecutive_errors = 5;  // 0: never eject

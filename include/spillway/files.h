@@ -16,6 +16,7 @@ namespace spillway {
 enum class FileUse : std::uint8_t {
   kCertificate,   // read: PEM, a listener's certificate
   kKey,           // read: PEM, the key of the certificate that is named beside it
+  kAuthorities,   // read: PEM, certificates of those who vouch for others
   kChallengeKey,  // read: the secret of challenges
   kToken,         // read: the admin endpoints' bearer token
   kAppended,      // appended to, or made: the access log

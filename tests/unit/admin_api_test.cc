@@ -230,7 +230,7 @@ std::string PlaceInView(const std::string& key) {
 TEST(ViewConfig, ShowsEveryKeyThatAFileMayHold) {
   FakeControls server(R"(version: 1
 listeners: [{ address: ":8443", tls: { certificate: a, key: b } }]
-pools: { app: { servers: ["127.0.0.1:3000"], balance: hash, health_check: { path: / } } }
+pools: { app: { servers: ["127.0.0.1:3000"], balance: hash, tls: {}, health_check: { path: / } } }
 toggles: { surge: { signal: USR1 } }
 limits: { per-client: { key: client.address, rate: 10/s } }
 )");

@@ -57,6 +57,10 @@ class Dump {
         pool.response_head);
     for (const ServerConfig& server : pool.servers)
       Put(server.address, server.weight, server.backup);
+    if (const auto& tls = pool.tls) {
+      Put("tls", tls->verify, tls->ca, tls->server_name, tls->certificate, tls->key,
+          static_cast<int>(tls->min_version));
+    }
     if (const auto& check = pool.health_check) {
       Put("check", check->path, check->host, check->interval, check->timeout, check->rise,
           check->fall);
@@ -96,6 +100,7 @@ std::string FileWith(const std::string& name, const std::string& value) {
   const std::pair<std::string, std::string> kFrames[] = {
       {"pools.NAME.servers[].",
        "pools: { app: { servers: [{ address: \"127.0.0.1:3000\", $ }] } }"},
+      {"pools.NAME.tls.", pool + "tls: { $ } } }"},
       {"pools.NAME.health_check.", pool + "health_check: { path: /, $ } } }"},
       {"pools.NAME.ejection.", pool + "ejection: { $ } } }"},
       {"pools.NAME.timeouts.", pool + "timeouts: { $ } } }"},
