@@ -97,7 +97,16 @@ Json ViewListener(const ListenerConfig& listener) {
   Json& tls = json["tls"];
   tls["min_version"] = TlsVersionName(listener.tls->min_version);
   for (const TlsCertificate& pair : listener.tls->certificates) {
-    tls["certificates"].push_back({{"certificate", pair.certificate}, {"key", pair.key}});
+    tls["certificates"].push_back(
+        {{"certificate", pair.certificate}, {"key", pair.key}, {"ocsp", pair.ocsp}});
+  }
+  tls["session_tickets"] = listener.tls->session_tickets;
+  tls["ticket_keys"] = listener.tls->ticket_keys;
+  if (const auto& clients = listener.tls->client_certificates) {
+    const bool required = clients->mode == ClientCertificates::Mode::kRequired;
+    tls["client_certificates"] = {{"ca", clients->ca},
+                                  {"mode", required ? "required" : "optional"},
+                                  {"depth", clients->depth}};
   }
   return json;
 }

@@ -270,6 +270,7 @@ void ClientConnection::ReadHeads() {
     if (status == IoStatus::kEnd || status == IoStatus::kBroken) return Close();
     if (handshaking_ && stream_->handshake_done()) {
       handshaking_ = false;
+      (stream_->resumed() ? worker_.counters.tls_resumed : worker_.counters.tls_full).Add();
       AwaitFirstByte();
     }
     if (status == IoStatus::kWouldBlock) {
@@ -604,6 +605,11 @@ void ClientConnection::TouchTunnel() {
 void ClientConnection::Close(bool reset) {
   if (mode_ == Mode::kClosed) return;
   mode_ = Mode::kClosed;
+  if (handshaking_) {
+    worker_.counters.tls_failed.Add();
+    const std::string_view fault = stream_->tls_fault();
+    log::Debug("{}: TLS handshake failed: {}", peer_text_, fault.empty() ? "given up" : fault);
+  }
   exchange_.OnConnectionClosed();
   if (http2_) http2_->OnClosed();
   if (reset && stream_) stream_->ResetOnClose();

@@ -42,6 +42,7 @@ class ClientConnection final : public ClientSide {
   const IpAddress& peer() const override { return peer_; }
   std::string_view peer_text() const override { return peer_text_; }
   bool encrypted() const override { return encrypted_; }
+  TlsFacts tls_facts() const override { return stream_ ? stream_->tls_facts() : TlsFacts{}; }
   const RequestHead& head() const override { return parser_.head(); }
   std::string_view protocol() const override;
   ParseStep NextBodyPiece() override;

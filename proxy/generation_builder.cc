@@ -17,14 +17,14 @@ constexpr std::uint64_t kReservedDescriptors = 64;
 
 using TlsContexts = std::vector<std::shared_ptr<const TlsContext>>;
 
-Result<TlsContexts> MakeTls(const Config& config) {
+Result<TlsContexts> MakeTls(const Config& config, std::shared_ptr<const TicketKeys> tickets) {
   TlsContexts contexts;
   for (const ListenerConfig& listener : config.listeners) {
     if (!listener.tls) {
       contexts.push_back(nullptr);
       continue;
     }
-    auto context = TlsContext::Create(*listener.tls);
+    auto context = TlsContext::Create(*listener.tls, tickets);
     if (!context) {
       return Fail("listener " + listener.address.text + ": " + context.error().message);
     }
@@ -133,7 +133,7 @@ void Blueprint::Reconfigure(TimePoint now) const {
 
 Result<Blueprint> BuildGeneration(Config config, const Generation* previous, PoolKeeper& keeper,
                                   const ProcessConstants& constants) {
-  Result<TlsContexts> tls = MakeTls(config);
+  Result<TlsContexts> tls = MakeTls(config, constants.ticket_keys);
   if (!tls) return Fail(tls.error().message);
   const Result<TlsClientContexts> upstream_tls = MakeUpstreamTls(config);
   if (!upstream_tls) return Fail(upstream_tls.error().message);

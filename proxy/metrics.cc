@@ -161,6 +161,11 @@ class Scrape {
     NewCounter("spillway_connections_refused_total",
                "Client connections closed for want of a PROXY header.")
         .Add(Sum(&WorkerCounters::connections_refused));
+    Family handshakes =
+        NewCounter("spillway_tls_handshakes_total", "TLS handshakes of clients by their result.");
+    handshakes.Add(Sum(&WorkerCounters::tls_full), {{"result", "full"}});
+    handshakes.Add(Sum(&WorkerCounters::tls_resumed), {{"result", "resumed"}});
+    handshakes.Add(Sum(&WorkerCounters::tls_failed), {{"result", "failed"}});
     NewCounter("spillway_accept_pauses_total",
                "Times that accepting paused because descriptors or memory had run out.")
         .Add(Sum(&WorkerCounters::accept_pauses));

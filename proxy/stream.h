@@ -59,6 +59,9 @@ class Stream {
     return ssl_ == nullptr ? std::string_view{} : protocol_tls();
   }
   bool chose_http2() const { return protocol() == "h2"; }
+  // TLS, of a client that has done its handshake; empty for others.
+  TlsFacts tls_facts() const { return facts_ == nullptr ? TlsFacts{} : facts_tls(); }
+  bool resumed() const;  // by a ticket
   // TLS: after kBroken, what OpenSSL or the verification of the peer's certificate found; else "".
   std::string_view tls_fault() const { return fault_; }
   bool certificate_refused() const { return certificate_refused_; }
@@ -68,12 +71,18 @@ class Stream {
   void ResetOnClose();
 
  private:
+  struct ClientFacts;
+  struct FreeFacts {
+    void operator()(ClientFacts* facts) const;
+  };
   // The TLS halves, in tls.cc: the only file that knows OpenSSL's streams. REQUIRES: ssl_ is set.
   IoResult ReadTls(std::span<char> into);
   IoResult WriteTls(std::span<const iovec> vectors);
   IoStatus HandshakeTls();
   IoStatus StatusTls(int returned, bool reading);
   void NoteFault(int error);
+  void Settle();
+  TlsFacts facts_tls() const;
   bool has_pending_tls() const;
   bool handshake_done_tls() const;
   std::string_view protocol_tls() const;
@@ -81,10 +90,12 @@ class Stream {
   void FreeTls();
   Fd fd_;
   SSL* ssl_ = nullptr;
+  std::unique_ptr<ClientFacts, FreeFacts> facts_;
   bool read_wants_write_ = false;
   bool write_wants_read_ = false;
   bool tls_failed_ = false;  // OpenSSL must not be asked again
   bool certificate_refused_ = false;
+  bool settled_ = false;  // a client's handshake is done, and what only it needed is gone
   const char* fault_ = "";
 };
 

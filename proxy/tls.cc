@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "proxy/ja4.h"
 #include "proxy/stream.h"
 #include "proxy/tls_library.h"
 
@@ -12,12 +13,70 @@ namespace spillway {
 namespace {
 
 constexpr std::size_t kRecord = 16 * 1024;  // the largest a TLS record may carry
+constexpr std::size_t kMostSubject =
+    1024;  // bytes of a certificate's subject; what is longer is cut
+
+// "CN=alice,O=Example" (RFC 2253).
+std::string SubjectOf(const X509* certificate) {
+  const Owned<BIO> memory(BIO_new(BIO_s_mem()));
+  if (!memory) throw std::bad_alloc();
+  X509_NAME_print_ex(memory.get(), X509_get_subject_name(certificate), 0,
+                     XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB));
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(memory.get(), &text);
+  return {text, std::min(static_cast<std::size_t>(size), kMostSubject)};
+}
 
 }  // namespace
+
+struct Stream::ClientFacts {
+  Ja4Text ja4{};
+  bool has_ja4 = false;
+  std::string subject;
+
+  // OpenSSL shows each message: the first one is the hello, whole. Its own view of that leaves out
+  // extensions that it does not know, and a fingerprint counts them.
+  static void OnMessage(int sent, int, int type, const void* bytes, std::size_t size, SSL* ssl,
+                        void* facts) {
+    if (sent != 0 || type != SSL3_RT_HANDSHAKE) return;
+    SSL_set_msg_callback(ssl, nullptr);
+    auto* self = static_cast<ClientFacts*>(facts);
+    if (const auto text = Ja4({static_cast<const unsigned char*>(bytes), size})) {
+      self->ja4 = *text;
+      self->has_ja4 = true;
+    }
+  }
+};
+
+void Stream::FreeFacts::operator()(ClientFacts* facts) const {
+  delete facts;
+}
+
+TlsFacts Stream::facts_tls() const {
+  return {.ja4 = facts_->has_ja4 ? std::string_view(facts_->ja4.data(), facts_->ja4.size())
+                                 : std::string_view{},
+          .client_certificate = facts_->subject};
+}
+
+bool Stream::resumed() const {
+  return ssl_ != nullptr && SSL_session_reused(ssl_) == 1;
+}
+
+// A client's handshake is done: what it leaves that no request needs is let go of.
+void Stream::Settle() {
+  settled_ = true;
+  if (const X509* certificate = SSL_get0_peer_certificate(ssl_)) {
+    facts_->subject = SubjectOf(certificate);
+  }
+  SSL_set_tlsext_status_ocsp_resp(ssl_, nullptr, 0);  // frees the copy
+}
 
 // Null only without memory; a stream that fell back to plain text would be worse than an exception.
 Stream::Stream(Fd fd, const TlsContext& tls) : fd_(std::move(fd)), ssl_(tls.NewSession(fd_.get())) {
   if (ssl_ == nullptr) throw std::bad_alloc();
+  facts_.reset(new ClientFacts);
+  SSL_set_msg_callback(ssl_, &ClientFacts::OnMessage);
+  SSL_set_msg_callback_arg(ssl_, facts_.get());
 }
 
 Stream::Stream(Fd fd, const TlsClientContext& tls, const TlsPeer& peer)
@@ -81,6 +140,7 @@ IoResult Stream::ReadTls(std::span<char> into) {
   ERR_clear_error();  // of another session on this thread: SSL_get_error looks at the queue
   std::size_t got = 0;
   const int returned = SSL_read_ex(ssl_, into.data(), into.size(), &got);
+  if (!settled_ && facts_ != nullptr && handshake_done_tls()) Settle();
   if (returned == 1) return {IoStatus::kOk, got};
   return {StatusTls(returned, true), 0};
 }

@@ -60,6 +60,12 @@ class TlsSessionSlot {
   SSL_CTX* made_by_ = nullptr;  // what verified it: only connections of the same settings take it
 };
 
+// What a client's handshake said of it, for the rules and the log. Borrowed from its stream.
+struct TlsFacts {
+  std::string_view ja4;                 // empty: none (proxy/ja4.h)
+  std::string_view client_certificate;  // the subject; empty: none
+};
+
 // Who is connected to, as TLS has it.
 struct TlsPeer {
   std::string_view name;              // a host name or an address; empty: not compared

@@ -27,6 +27,7 @@ struct TlsFree {
   void operator()(BIO* p) const { BIO_free(p); }
   void operator()(X509* p) const { X509_free(p); }
   void operator()(GENERAL_NAMES* p) const { GENERAL_NAMES_free(p); }
+  void operator()(ASN1_GENERALIZEDTIME* p) const { ASN1_GENERALIZEDTIME_free(p); }
   void operator()(OCSP_RESPONSE* p) const { OCSP_RESPONSE_free(p); }
   void operator()(OCSP_BASICRESP* p) const { OCSP_BASICRESP_free(p); }
   void operator()(STACK_OF(X509_NAME) * p) const { sk_X509_NAME_pop_free(p, &X509_NAME_free); }
@@ -60,6 +61,10 @@ Result<Owned<EVP_PKEY>> ReadKey(const std::string& path);
 // The certificate and those that vouch for it, and its key, put into `context`.
 Result<void> UseCertificate(SSL_CTX* context, const std::string& path);
 Result<void> UseKey(SSL_CTX* context, const std::string& key, const std::string& certificate);
+
+// The OCSP response in the file, to be shown with the certificate that `context` has already
+// (proxy/tls_ocsp.cc).
+Result<void> UseOcsp(SSL_CTX* context, const std::string& path);
 
 // TLS 1.2 or later with the suites and groups of both sides; null without memory.
 Owned<SSL_CTX> NewTlsContext(const SSL_METHOD* method, TlsVersion min_version);

@@ -12,6 +12,7 @@
 
 #include "proxy/tls.h"
 #include "proxy/tls_library.h"
+#include "proxy/tls_tickets.h"
 
 namespace spillway {
 namespace {
@@ -81,27 +82,64 @@ int ChooseCertificate(SSL* ssl, int*, void* table) {
   return SSL_TLSEXT_ERR_OK;
 }
 
+// Whom we ask for a certificate. One that is not good fails the handshake in either mode.
+Result<void> AskClients(SSL_CTX* context, const ClientCertificates& wanted) {
+  Owned<STACK_OF(X509_NAME)> names(SSL_load_client_CA_file(wanted.ca.c_str()));
+  if (!names || SSL_CTX_load_verify_file(context, wanted.ca.c_str()) != 1) {
+    return Fail(fmt::format("cannot read certificates '{}': {}", wanted.ca, TakeReason()));
+  }
+  SSL_CTX_set_client_CA_list(context, names.release());
+  const bool required = wanted.mode == ClientCertificates::Mode::kRequired;
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                     nullptr);
+  SSL_CTX_set_verify_depth(context, static_cast<int>(wanted.depth));
+  return {};
+}
+
+// Resumption by tickets alone: nothing is stored here for clients that may never return. A session
+// that is taken up again looks at no certificate, so where clients are asked for theirs there are
+// none.
+bool SetSessions(SSL_CTX* context, const TlsConfig& config,
+                 std::shared_ptr<const TicketKeys> tickets) {
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  const std::string_view id = config.client_certificates ? "spillway clients" : "spillway";
+  SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(id.data()),
+                                 static_cast<unsigned int>(id.size()));
+  SSL_CTX_set_timeout(
+      context, std::chrono::duration_cast<std::chrono::seconds>(TicketKeys::kTicketLife).count());
+  if (config.session_tickets && !config.client_certificates) {
+    return tickets == nullptr || UseTickets(context, std::move(tickets));
+  }
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  return SSL_CTX_set_num_tickets(context, 0) == 1;
+}
+
 // All contexts of a listener are alike but for the certificate: SNI exchanges only that.
-Owned<SSL_CTX> NewContext(const TlsConfig& config) {
+Result<Owned<SSL_CTX>> NewContext(const TlsConfig& config,
+                                  const std::shared_ptr<const TicketKeys>& tickets) {
+  ERR_clear_error();
   Owned<SSL_CTX> owned = NewTlsContext(TLS_server_method(), config.min_version);
   SSL_CTX* context = owned.get();
-  if (context == nullptr) return nullptr;
+  if (context == nullptr || !SetSessions(context, config, tickets)) {
+    return Fail(fmt::format("cannot set up TLS: {}", TakeReason()));
+  }
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  // Resumption by tickets alone: nothing is stored here for clients that may never return.
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  static constexpr unsigned char kId[] = "spillway";
-  SSL_CTX_set_session_id_context(context, kId, sizeof(kId) - 1);
+  if (config.client_certificates) {
+    Result<void> asked = AskClients(context, *config.client_certificates);
+    if (!asked) return Fail(std::move(asked.error().message));
+  }
   // The callback only asks whether there is an argument.
   SSL_CTX_set_alpn_select_cb(context, &ChooseProtocol, config.http2 ? context : nullptr);
   return owned;
 }
 
-Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, const TlsConfig& config) {
-  ERR_clear_error();
-  Owned<SSL_CTX> context = NewContext(config);
-  if (!context) return Fail(fmt::format("cannot set up TLS: {}", TakeReason()));
-  Result<void> used = UseCertificate(context.get(), files.certificate);
-  if (used) used = UseKey(context.get(), files.key, files.certificate);
+Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, const TlsConfig& config,
+                                   const std::shared_ptr<const TicketKeys>& tickets) {
+  auto context = NewContext(config, tickets);
+  if (!context) return context;
+  Result<void> used = UseCertificate(context->get(), files.certificate);
+  if (used) used = UseKey(context->get(), files.key, files.certificate);
+  if (used && !files.ocsp.empty()) used = UseOcsp(context->get(), files.ocsp);
   if (!used) return Fail(std::move(used.error().message));
   return context;
 }
@@ -129,11 +167,16 @@ struct TlsContext::Impl {
 TlsContext::TlsContext() : impl_(std::make_unique<Impl>()) {}
 TlsContext::~TlsContext() = default;
 
-Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& config,
-                                                             std::shared_ptr<const TicketKeys>) {
+Result<std::shared_ptr<const TlsContext>> TlsContext::Create(
+    const TlsConfig& config, std::shared_ptr<const TicketKeys> tickets) {
+  if (!config.ticket_keys.empty()) {
+    auto read = TicketKeys::FromFiles(config.ticket_keys);
+    if (!read) return Fail(std::move(read.error().message));
+    tickets = std::move(*read);
+  }
   std::vector<Owned<SSL_CTX>> contexts;
   for (const TlsCertificate& files : config.certificates) {
-    auto context = LoadContext(files, config);
+    auto context = LoadContext(files, config, tickets);
     if (!context) return tl::unexpected(std::move(context.error()));
     contexts.push_back(std::move(*context));
   }

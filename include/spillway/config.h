@@ -36,16 +36,28 @@ struct SocketAddress {
 struct TlsCertificate {
   std::string certificate;  // PEM chain file
   std::string key;          // PEM key file
+  std::string ocsp = {};    // DER file with a response about the certificate; empty: none is shown
   friend bool operator==(const TlsCertificate&, const TlsCertificate&) = default;
 };
 
 enum class TlsVersion : std::uint8_t { k1_2, k1_3 };
 
+// Whom a listener asks for a certificate of the client's own.
+struct ClientCertificates {
+  std::string ca;  // PEM file of those who may vouch for clients
+  enum class Mode : std::uint8_t { kRequired, kOptional } mode = Mode::kRequired;
+  std::uint32_t depth = 3;  // certificates between a client's and one of `ca`
+  friend bool operator==(const ClientCertificates&, const ClientCertificates&) = default;
+};
+
 struct TlsConfig {
   // The first answers unknown names; others by their SAN names
   std::vector<TlsCertificate> certificates;
   TlsVersion min_version = TlsVersion::k1_2;
-  bool http2 = true;  // offered by ALPN
+  bool http2 = true;                     // offered by ALPN
+  bool session_tickets = true;           // not where client certificates are asked for
+  std::vector<std::string> ticket_keys;  // files; the first encrypts. Empty: keys of the process
+  std::optional<ClientCertificates> client_certificates;
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 

@@ -89,3 +89,10 @@ class TlsOrigin(RawOrigin):
             request = conversation.read_request()
             body = self.answer(request)
             conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+def openssl_client(port, *args, send="", name="one.example", timeout=30):
+    """What `openssl s_client` says of a connection; its input ends after `send`."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", name, *args],
+                          input=send.encode(), capture_output=True, timeout=timeout)
+    return (done.stdout + done.stderr).decode("utf-8", "replace")

@@ -25,7 +25,10 @@ class Dump {
       Put("listener", listener.address, listener.proxy_protocol, listener.tls.has_value());
       if (!listener.tls) continue;
       for (const TlsCertificate& pair : listener.tls->certificates) Put(pair.certificate, pair.key);
-      Put(static_cast<int>(listener.tls->min_version));
+      Put(static_cast<int>(listener.tls->min_version), listener.tls->session_tickets);
+      if (const auto& asked = listener.tls->client_certificates) {
+        Put("clients", asked->ca, static_cast<int>(asked->mode), asked->depth);
+      }
     }
     Put("admin", c.admin.address.value_or(SocketAddress{}), c.admin.token_file);
     const ClientConfig& clients = c.clients;
@@ -108,6 +111,9 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"pools.NAME.keep_alive.", pool + "keep_alive: { $ } } }"},
       {"pools.NAME.errors.", pool + "errors: { $ } } }"},
       {"pools.NAME.", pool + "$ } }"},
+      {"listeners[].tls.client_certificates.",
+       "listeners: [{ address: \":1\", tls: { certificate: a, key: b, client_certificates: { ca: "
+       "c, $ } } }]"},
       {"listeners[].tls.", "listeners: [{ address: \":1\", tls: { certificate: a, key: b, $ } }]"},
       {"listeners[].address", "listeners: [{ $ }]"},
       {"listeners[].", "listeners: [{ address: \":1\", $ }]"},
