@@ -26,7 +26,8 @@ bool SameMembers(const PoolMembers& a, const PoolMembers& b) {
 std::string TlsName(const PoolConfig& config, const SocketAddress& server) {
   if (!config.tls->server_name.empty()) return config.tls->server_name;
   if (server.form == SocketAddress::Form::kIp) return server.ip.ToString();
-  return server.form == SocketAddress::Form::kName ? server.name : std::string();
+  if (server.form == SocketAddress::Form::kUnix) return {};
+  return server.name.substr(0, server.name.size() - (server.name.ends_with('.') ? 1 : 0));
 }
 
 // What makes an address another endpoint: connections that are kept, and the session, belong to

@@ -31,9 +31,12 @@ bool UpstreamConnection::StillQuiet() {
 
 // The connect and the TLS handshake behind it. The user hears of it once: it is done, or it failed.
 void UpstreamConnection::Establish() {
-  if (const int error = ConnectError(stream.fd()); error != 0) {
+  if (const int error = reached_ ? 0 : ConnectError(stream.fd()); error != 0) {
     connect_fault_ = std::strerror(error);
-  } else if (const IoStatus status = stream.Handshake(); status == IoStatus::kWouldBlock) {
+    return user->OnUpstreamWritable();
+  }
+  reached_ = true;
+  if (const IoStatus status = stream.Handshake(); status == IoStatus::kWouldBlock) {
     watch.WantWrite(stream.read_wants_write());
     watch.WantRead(!stream.read_wants_write());
     return;
@@ -49,11 +52,14 @@ void UpstreamConnection::OnReadable(void* self) {
     if (!connection->connected) return connection->Establish();
     // TLS could not write until now, as it had to read first.
     if (connection->stream.write_wants_read()) return connection->user->OnUpstreamWritable();
-    connection->user->OnUpstreamReadable();
-  } else {
-    // Closed, or bytes that no request asked for: either way never to be used again.
-    connection->cache_.Drop(connection);
+    return connection->user->OnUpstreamReadable();
   }
+  // TLS has messages of its own: a new ticket is no answer.
+  char byte;
+  const bool quiet = connection->stream.encrypted() &&
+                     connection->stream.Read({&byte, 1}).status == IoStatus::kWouldBlock;
+  // Closed, or bytes that no request asked for: either way never to be used again.
+  if (!quiet) connection->cache_.Drop(connection);
 }
 
 void UpstreamConnection::OnWritable(void* self) {

@@ -67,6 +67,7 @@ class UpstreamConnection {
   void Establish();
   UpstreamCache& cache_;
   const char* connect_fault_ = "";
+  bool reached_ = false;  // the server has taken the connection: what fails now is TLS
 };
 
 // Idle connections by endpoint; the last one put back is the first one taken.

@@ -47,6 +47,7 @@ void ReadTicketKeys(const Slot& slot, TlsItem* out) {
   }
   if (slot.node.Items().empty() || slot.node.kind() == yaml::NodeKind::kNull) {
     slot.node.Fail("expected the path of a file, or a list of these");
+    return;
   }
   out->ticket_keys = std::move(paths);
 }

@@ -40,7 +40,7 @@ class Protocols(Case):
         self.assertIsNone(self.agreed("-tls1_1", *loose))
         self.assertEqual(self.agreed("-tls1_2")[0], "TLSv1.2")
         self.assertEqual(self.agreed("-tls1_3")[0], "TLSv1.3")
-        self.assertEqual(self.agreed()[0], "TLSv1.3")
+        self.assertEqual(self.agreed(), ("TLSv1.3", "TLS_AES_128_GCM_SHA256"))
 
     def test_ssl_3_is_refused(self):
         """openssl itself no longer speaks it: a hello by hand, which is answered by an alert or the end."""
