@@ -54,10 +54,10 @@ struct TlsConfig {
   // The first answers unknown names; others by their SAN names
   std::vector<TlsCertificate> certificates;
   TlsVersion min_version = TlsVersion::k1_2;
-  bool http2 = true;                     // offered by ALPN
-  bool session_tickets = true;           // not where client certificates are asked for
-  std::vector<std::string> ticket_keys;  // files; the first encrypts. Empty: keys of the process
-  std::optional<ClientCertificates> client_certificates;
+  bool http2 = true;                          // offered by ALPN
+  bool session_tickets = true;                // not where client certificates are asked for
+  std::vector<std::string> ticket_keys = {};  // files; the first encrypts. Empty: the process's own
+  std::optional<ClientCertificates> client_certificates = {};
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 

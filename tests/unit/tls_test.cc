@@ -312,6 +312,7 @@ std::pair<bool, SSL_SESSION*> Visit(const TlsContext& context, SSL_SESSION* sess
   const bool reused = SSL_session_reused(client.ssl()) == 1;
   EXPECT_EQ(stream.resumed(), reused);
   SSL_SESSION_free(session);
+  SSL_set_shutdown(client.ssl(), SSL_SENT_SHUTDOWN);  // OpenSSL forgets sessions that were cut
   return {reused, SSL_get1_session(client.ssl())};
 }
 
