@@ -23,6 +23,7 @@ struct AccessRecord {
   std::string_view client;  // address text
   std::string_view peer;
   std::string_view method, host, path, query, protocol, scheme;
+  std::string_view ja4;                       // empty: no TLS
   int status = 0;                             // 0: closed without an answer
   std::uint64_t bytes_in = 0, bytes_out = 0;  // bodies
   Duration duration{0};

@@ -235,6 +235,7 @@ void FormatJson(const AccessRecord& record, bool query, std::string* out) {
   AppendMember("path", record.path, out);
   if (query) AppendMember("query", record.query, out);
   AppendMember("protocol", record.protocol, out);
+  AppendMember("ja4", record.ja4, out);
   AppendMember("status", static_cast<std::uint64_t>(record.status), out);
   AppendMember("bytes_in", record.bytes_in, out);
   AppendMember("bytes_out", record.bytes_out, out);

@@ -84,6 +84,10 @@ const char* ModeName(RuleInfo::Mode mode) {
   return "";
 }
 
+const char* TlsVersionName(TlsVersion version) {
+  return version == TlsVersion::k1_3 ? "1.3" : "1.2";
+}
+
 Json ViewListener(const ListenerConfig& listener) {
   Json json;
   json["address"] = listener.address.text;
@@ -91,9 +95,18 @@ Json ViewListener(const ListenerConfig& listener) {
   json["http2"] = listener.speaks_http2();
   if (!listener.tls) return json;
   Json& tls = json["tls"];
-  tls["min_version"] = listener.tls->min_version == TlsVersion::k1_3 ? "1.3" : "1.2";
+  tls["min_version"] = TlsVersionName(listener.tls->min_version);
   for (const TlsCertificate& pair : listener.tls->certificates) {
-    tls["certificates"].push_back({{"certificate", pair.certificate}, {"key", pair.key}});
+    tls["certificates"].push_back(
+        {{"certificate", pair.certificate}, {"key", pair.key}, {"ocsp", pair.ocsp}});
+  }
+  tls["session_tickets"] = listener.tls->session_tickets;
+  tls["ticket_keys"] = listener.tls->ticket_keys;
+  if (const auto& clients = listener.tls->client_certificates) {
+    const bool required = clients->mode == ClientCertificates::Mode::kRequired;
+    tls["client_certificates"] = {{"ca", clients->ca},
+                                  {"mode", required ? "required" : "optional"},
+                                  {"depth", clients->depth}};
   }
   return json;
 }
@@ -134,6 +147,14 @@ Json ViewPoolConfig(const PoolConfig& pool) {
   }
   json["balance"] = BalanceName(pool.balance);
   if (pool.balance == Balance::kHash) json["hash_key"] = pool.hash_key.text;
+  if (const auto& tls = pool.tls) {
+    json["tls"] = {{"verify", tls->verify},
+                   {"ca", tls->ca},
+                   {"server_name", tls->server_name},
+                   {"certificate", tls->certificate},
+                   {"key", tls->key},
+                   {"min_version", TlsVersionName(tls->min_version)}};
+  }
   if (pool.health_check) {
     const HealthCheckConfig& check = *pool.health_check;
     json["health_check"] = {{"path", check.path},

@@ -239,6 +239,7 @@ void ClientConnection::Handshake() {
       return Close();
   }
   mode_ = Mode::kOpen;
+  (stream_.resumed() ? worker_.counters.tls_resumed : worker_.counters.tls_full).Add();
   AwaitFirstByte();
   if (stream_.chose_http2()) return BeginHttp2({});
   Protocol().OnReadable();  // the first request often comes with the handshake's end
@@ -309,7 +310,14 @@ void ClientConnection::ReadAndDiscard() {
 
 void ClientConnection::Close(bool reset) {
   if (mode_ == Mode::kClosed) return;
+  const bool shaking = mode_ == Mode::kHandshake;
   mode_ = Mode::kClosed;
+  if (shaking) {
+    worker_.counters.tls_failed.Add();
+    const std::string_view fault = stream_.tls_fault();
+    log::Debug("{}: TLS handshake failed: {}", peer_.ToString(),
+               fault.empty() ? "given up" : fault);
+  }
   if (protocol_) protocol_->OnClosed();
   if (counted_bits_ != 0) worker_.places.FreeFor(peer_.Unwrapped().Masked(32, counted_bits_));
   if (reset) stream_.ResetOnClose();

@@ -37,6 +37,7 @@ class ClientConnection {
   WorkerContext& worker() { return worker_; }
   const IpAddress& peer() const { return peer_; }
   bool encrypted() const { return stream_.encrypted(); }
+  TlsFacts tls_facts() const { return stream_.tls_facts(); }
   const ClientConfig& config() const;
   IoResult Read(std::span<char> into);
   // TLS holds bytes that no event will tell of.

@@ -30,6 +30,7 @@ class ClientSide {
   virtual const IpAddress& peer() const = 0;
   virtual std::string_view peer_text() const = 0;
   virtual bool encrypted() const = 0;
+  virtual TlsFacts tls_facts() const = 0;
 
   // ---- the request ----
   virtual const RequestHead& head() const = 0;

@@ -60,11 +60,12 @@ struct WorkerCounters {
   // Answers to clients: [0] closed without, [1] 1xx .. [5] 5xx
   std::array<Counter, 6> status_classes;
   Counter connections_accepted, connections_open;
-  Counter connections_given_up;  // idle ones, whose place another client wanted
-  Counter connections_refused;   // without the PROXY header that the listener requires
-  Counter connections_over_cap;  // more than one client may have
-  Counter accept_pauses;         // descriptors or memory had run out
-  Counter bytes_in, bytes_out;   // bodies
+  Counter connections_given_up;               // idle ones, whose place another client wanted
+  Counter connections_refused;                // without the PROXY header that the listener requires
+  Counter connections_over_cap;               // more than one client may have
+  Counter tls_full, tls_resumed, tls_failed;  // handshakes
+  Counter accept_pauses;                      // descriptors or memory had run out
+  Counter bytes_in, bytes_out;                // bodies
   Counter client_aborts, timeouts_client;
   Counter challenges_issued, challenges_passed, challenges_failed;
   Counter upstream_connects, upstream_reuses;

@@ -128,6 +128,9 @@ bool Exchange::Identify() {
   state_.request.headers = head.headers;
   state_.request.protocol = client_.protocol();
   state_.request.client = client_.peer();
+  const TlsFacts tls = client_.tls_facts();
+  state_.request.ja4 = tls.ja4;
+  state_.request.client_certificate = tls.client_certificate;
 
   state_.peer_trusted = Contains(config.clients.trusted_proxies, client_.peer());
   if (state_.peer_trusted) {
@@ -391,6 +394,7 @@ void Exchange::Account() {
     record.query = state_.query;
     record.protocol = state_.request.protocol;
     record.scheme = state_.request.scheme;
+    record.ja4 = client_.tls_facts().ja4;
     record.status = state_.status;
     record.bytes_in = state_.bytes_in;
     record.bytes_out = state_.bytes_out;

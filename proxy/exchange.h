@@ -112,6 +112,7 @@ class Exchange final : public UpstreamUser {
   void FailTry(Failure failure, std::string_view why);
   void ChargeUpstream(Failure failure);
   bool may_retry(Failure failure) const;
+  void TellOfCertificate(std::string_view fault);
   void DropUpstream();
   std::uint64_t BalanceKey() const;
   std::optional<std::string_view> Cookie(std::string_view name) const;

@@ -107,10 +107,12 @@ void Exchange::PickServer() {
   }
   step_ = Step::kConnect;
   worker_.counters.upstream_connects.Add();
-  auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+  auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count,
+                                             local.pool().tls().get());
   if (!connected && IsOurShortage(connected.error()) && worker_.upstreams.size() > 0) {
     worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
-    connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
+    connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count,
+                                          local.pool().tls().get());
   }
   if (!connected && IsOurShortage(connected.error())) {
     // No fault of the server's: it is neither charged with it nor is another one asked.
@@ -261,8 +263,9 @@ void Exchange::OnUpstreamWritable() {
 
 void Exchange::DrainUpstreamOutput() {
   if (!upstream_->connected) {
-    if (const int error = ConnectError(upstream_->stream.fd()); error != 0) {
-      return FailTry(Failure::kConnect, std::strerror(error));
+    if (const std::string_view fault = upstream_->connect_fault(); !fault.empty()) {
+      if (upstream_->stream.certificate_refused()) TellOfCertificate(fault);
+      return FailTry(Failure::kConnect, fault);
     }
     upstream_->connected = true;
     upstream_->watch.WantWrite(false);
@@ -347,6 +350,12 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
   }
   ChargeUpstream(failure);
   log::Debug("upstream {}: {}", lease_->text, why);
+  const bool late = failure == Failure::kTimeout || failure == Failure::kConnectTimeout;
+  std::string_view end = late ? "upstream timeout" : "upstream failed";
+  if (failure == Failure::kConnect && upstream_ && !upstream_->stream.tls_fault().empty()) {
+    end = upstream_->stream.certificate_refused() ? "upstream certificate refused"
+                                                  : "upstream TLS failed";
+  }
   const bool again = may_retry(failure);
   tried_.push_back(lease_.get());
   DropUpstream();
@@ -354,10 +363,21 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
     pool_counters().retries.Add();
     return PickServer();
   }
-  const bool late = failure == Failure::kTimeout || failure == Failure::kConnectTimeout;
-  EndEarly(late ? "upstream timeout" : "upstream failed");
+  EndEarly(end);
   Reply(UpstreamErrorAnswer(late ? 504 : 502, pool().config().errors.page, answer_context()),
         Decision::kUpstreamError);
+}
+
+// That a certificate is not accepted needs somebody's hand, and every request may find it so: told
+// once in ten seconds for each server.
+void Exchange::TellOfCertificate(std::string_view fault) {
+  constexpr std::int64_t kAgain = std::chrono::nanoseconds(10s).count();
+  const std::int64_t now = worker_.loop.now().time_since_epoch().count();
+  std::int64_t last = lease_->told_of_certificate.load(std::memory_order_relaxed);
+  if (last != 0 && now - last < kAgain) return;
+  if (!lease_->told_of_certificate.compare_exchange_strong(last, now)) return;
+  log::Warning("pool {}: the certificate of {} is not accepted: {}", pool().config().name,
+               lease_->text, fault);
 }
 
 void Exchange::DropUpstream() {

@@ -21,7 +21,8 @@ void Exchange::OnUpstreamReadable() {
 }
 
 void Exchange::PumpResponse() {
-  for (int turn = 0; turn < kReadsPerTurn; ++turn) {
+  // What TLS has decrypted already (at most a record) no event will tell of: it is read in any case.
+  for (int turn = 0; turn < kReadsPerTurn || upstream_->stream.has_pending(); ++turn) {
     if (client_.output_full()) return upstream_->watch.WantRead(false);
     InputBuffer& in = upstream_->in;
     in.Reserve(state_.response_begun ? kLargeBlock : kSmallBlock);
@@ -29,9 +30,13 @@ void Exchange::PumpResponse() {
       in.Reserve(in.capacity() * 2);  // a large head; the parser sets the limit
     const std::size_t room = in.room().size();
     const IoResult read = upstream_->stream.Read(in.room());
-    if (read.status == IoStatus::kWouldBlock) return;
+    if (read.status == IoStatus::kWouldBlock) {
+      if (upstream_->stream.read_wants_write()) upstream_->watch.WantWrite(true);
+      return;
+    }
     if (read.status == IoStatus::kBroken) {
-      return FailUpstream(Failure::kReset, "upstream reset");
+      const std::string_view fault = upstream_->stream.tls_fault();
+      return FailUpstream(Failure::kReset, fault.empty() ? "upstream reset" : fault);
     }
     state_.upstream_moved = true;
     const bool ended = read.status == IoStatus::kEnd;
@@ -41,7 +46,8 @@ void Exchange::PumpResponse() {
       return FailUpstream(Failure::kReset, state_.response_begun ? "upstream cut its answer short"
                                                                  : "upstream closed");
     }
-    if (read.bytes < room) return;
+    // TLS gives at most a record at a time: only a plain socket is known to be empty now.
+    if (read.bytes < room && !upstream_->stream.encrypted()) return;
   }
 }
 
@@ -171,6 +177,7 @@ void Exchange::OnClientWritable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   if (!upstream_ || !upstream_->connected) return;
   upstream_->watch.WantRead(true);
+  if (upstream_->stream.has_pending()) PumpResponse();
   ArmUpstream();
 }
 

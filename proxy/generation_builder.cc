@@ -17,18 +17,32 @@ constexpr std::uint64_t kReservedDescriptors = 64;
 
 using TlsContexts = std::vector<std::shared_ptr<const TlsContext>>;
 
-Result<TlsContexts> MakeTls(const Config& config) {
+Result<TlsContexts> MakeTls(const Config& config, std::shared_ptr<const TicketKeys> tickets) {
   TlsContexts contexts;
   for (const ListenerConfig& listener : config.listeners) {
     if (!listener.tls) {
       contexts.push_back(nullptr);
       continue;
     }
-    auto context = TlsContext::Create(*listener.tls);
+    auto context = TlsContext::Create(*listener.tls, tickets);
     if (!context) {
       return Fail("listener " + listener.address.text + ": " + context.error().message);
     }
     contexts.push_back(std::move(*context));
+  }
+  return contexts;
+}
+
+using TlsClientContexts = std::vector<std::shared_ptr<const TlsClientContext>>;
+
+Result<TlsClientContexts> MakeUpstreamTls(const Config& config) {
+  TlsClientContexts contexts;
+  for (const PoolConfig& pool : config.pools) {
+    contexts.push_back(nullptr);
+    if (!pool.tls) continue;
+    auto context = TlsClientContext::Create(*pool.tls);
+    if (!context) return Fail("pool " + pool.name + ": " + context.error().message);
+    contexts.back() = std::move(*context);
   }
   return contexts;
 }
@@ -119,8 +133,10 @@ void Blueprint::Reconfigure(TimePoint now) const {
 
 Result<Blueprint> BuildGeneration(Config config, const Generation* previous, PoolKeeper& keeper,
                                   const ProcessConstants& constants) {
-  Result<TlsContexts> tls = MakeTls(config);
+  Result<TlsContexts> tls = MakeTls(config, constants.ticket_keys);
   if (!tls) return Fail(tls.error().message);
+  const Result<TlsClientContexts> upstream_tls = MakeUpstreamTls(config);
+  if (!upstream_tls) return Fail(upstream_tls.error().message);
   auto challenge = MakeChallengeState(config.challenge,
                                       previous != nullptr ? previous->challenge.get() : nullptr);
   if (!challenge) return Fail(challenge.error().message);
@@ -134,7 +150,7 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.challenge = std::move(*challenge);
   next.hash_seed = constants.hash_seed;
   next.most_connections = MostConnections(next.config, constants);
-  next.pools = keeper.Build(next.config.pools);
+  next.pools = keeper.Build(next.config.pools, *upstream_tls);
   if (Result<void> carried = CarryLimits(previous, &blueprint); !carried) {
     return Fail(carried.error().message);
   }

@@ -3,7 +3,6 @@
 
 #include <sys/socket.h>
 
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -37,7 +36,11 @@ void HealthCheck::Begin() {
   timer_.SetAfter(config_.timeout);
   auto fd = StartConnect(endpoint_->address);
   if (!fd) return Finish(std::strerror(fd.error()));
-  fd_ = std::move(*fd);
+  if (tls_) {
+    stream_.emplace(std::move(*fd), *tls_, TlsPeer{endpoint_->tls_name, &endpoint_->session});
+  } else {
+    stream_.emplace(std::move(*fd));
+  }
   const bool is_unix = endpoint_->address.family() == AF_UNIX;
   const std::string& host = !config_.host.empty() ? config_.host : endpoint_->text;
   unsent_ = "GET " + config_.path + " HTTP/1.1\r\nHost: ";
@@ -47,41 +50,64 @@ void HealthCheck::Begin() {
   head_at_ = 0;
   connected_ = false;
   parser_.Reset("GET");
-  watch_ = std::make_unique<IoWatch>(
-      loop_, fd_.get(), this, [](void* self) { static_cast<HealthCheck*>(self)->OnReadable(); },
-      [](void* self) { static_cast<HealthCheck*>(self)->OnWritable(); });
+  const auto ready = [](void* self) { static_cast<HealthCheck*>(self)->OnReady(); };
+  watch_ = std::make_unique<IoWatch>(loop_, stream_->fd(), this, ready, ready);
   watch_->WantWrite(true);
 }
 
-void HealthCheck::OnWritable() {
-  if (!connected_) {
-    if (const int error = ConnectError(fd_.get()); error != 0) return Finish(std::strerror(error));
-    connected_ = true;
-  }
-  const ssize_t sent = ::send(fd_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
-  if (sent < 0) {
-    if (errno == EAGAIN || errno == EINTR) return;
-    return Finish(std::strerror(errno));
-  }
-  unsent_.erase(0, static_cast<std::size_t>(sent));
-  if (!unsent_.empty()) return;
-  watch_->WantWrite(false);
-  watch_->WantRead(true);
+// Each step goes on with the one before it until that is done.
+void HealthCheck::OnReady() {
+  if (Establish() && Ask()) Listen();
 }
 
-void HealthCheck::OnReadable() {
-  char buffer[4096];
-  const ssize_t size = ::recv(fd_.get(), buffer, sizeof(buffer), 0);
-  if (size < 0) {
-    if (errno == EAGAIN || errno == EINTR) return;
-    return Finish(std::strerror(errno));
+// The connect, and the TLS handshake behind it.
+bool HealthCheck::Establish() {
+  if (connected_) return true;
+  if (const int error = ConnectError(stream_->fd()); error != 0) {
+    Finish(std::strerror(error));
+    return false;
   }
-  if (size == 0) return Finish("closed without an answer");
-  const std::size_t from = received_.size();
-  received_.append(buffer, static_cast<std::size_t>(size));
-  // Interim heads may come before the final one, each within kMostHead; all of them together too.
-  if (received_.size() > kMostHead) return Finish("the answer's head is too long");
-  Parse(from);
+  const IoStatus status = stream_->Handshake();
+  if (status == IoStatus::kWouldBlock) {
+    watch_->WantWrite(stream_->read_wants_write());
+    watch_->WantRead(!stream_->read_wants_write());
+    return false;
+  }
+  if (status != IoStatus::kOk) {
+    Finish("TLS: " + std::string(stream_->tls_fault()));
+    return false;
+  }
+  connected_ = true;
+  return true;
+}
+
+bool HealthCheck::Ask() {
+  if (unsent_.empty()) return true;
+  const iovec vector{unsent_.data(), unsent_.size()};
+  const IoResult sent = stream_->Write({&vector, 1});
+  if (sent.status == IoStatus::kBroken) {
+    Finish("the connection broke");
+    return false;
+  }
+  unsent_.erase(0, sent.bytes);
+  watch_->WantWrite(!unsent_.empty());
+  watch_->WantRead(unsent_.empty() || stream_->write_wants_read());
+  return unsent_.empty();
+}
+
+void HealthCheck::Listen() {
+  char buffer[4096];
+  do {
+    const IoResult got = stream_->Read(buffer);
+    if (got.status == IoStatus::kWouldBlock) return;
+    if (got.status == IoStatus::kEnd) return Finish("closed without an answer");
+    if (got.status == IoStatus::kBroken) return Finish("the connection broke");
+    const std::size_t from = received_.size();
+    received_.append(buffer, got.bytes);
+    // Interim heads may come before the final one, each within kMostHead; all of them together too.
+    if (received_.size() > kMostHead) return Finish("the answer's head is too long");
+    Parse(from);
+  } while (stream_ && stream_->has_pending());
 }
 
 void HealthCheck::Parse(std::size_t from) {
@@ -112,7 +138,7 @@ void HealthCheck::Parse(std::size_t from) {
 
 void HealthCheck::Finish(std::string_view failure) {
   watch_.reset();
-  fd_.Reset();
+  stream_.reset();
   timer_.SetAfter(config_.interval);
   const bool healthy = endpoint_->healthy.load(std::memory_order_relaxed);
   if (failure.empty()) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Asks one upstream server, again and again, whether it is well: a plain HTTP/1.1 GET on a
-// connection of its own. `fall` failures in a row make the endpoint unhealthy, `rise` answers in a
+// Asks one upstream server, again and again, whether it is well: an HTTP/1.1 GET on a connection of
+// its own, with TLS where requests to it have it. `fall` failures in a row make the endpoint unhealthy, `rise` answers in a
 // row healthy again. A final 2xx or 3xx within the time limit is an answer; its body is not read.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "proxy/http1.h"
 #include "proxy/loop.h"
+#include "proxy/stream.h"
 #include "proxy/upstream.h"
 #include "spillway/config.h"
 
@@ -24,13 +27,17 @@ class HealthCheck {
   HealthCheck& operator=(const HealthCheck&) = delete;
 
   const HealthCheckConfig& config() const { return config_; }
+  // From the next check on; null: in the clear, as at the beginning.
+  void UseTls(std::shared_ptr<const TlsClientContext> tls) { tls_ = std::move(tls); }
 
  private:
   static constexpr std::size_t kMostHead = 16 * 1024;
 
   void Begin();
-  void OnWritable();
-  void OnReadable();
+  void OnReady();
+  bool Establish();
+  bool Ask();
+  void Listen();
   void OnTimer();
   void Parse(std::size_t from);
   void Finish(std::string_view failure);  // empty: it is well
@@ -41,7 +48,8 @@ class HealthCheck {
   const HealthCheckConfig config_;
   Deadline timer_;  // the next check, or the time limit of this one
   ResponseParser parser_;
-  Fd fd_;
+  std::shared_ptr<const TlsClientContext> tls_;
+  std::optional<Stream> stream_;
   std::unique_ptr<IoWatch> watch_;  // not null: a check is under way
   std::string unsent_;
   std::string received_;

@@ -46,6 +46,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   const IpAddress& peer() const override { return carrier_->peer(); }
   std::string_view peer_text() const override { return peer_text_; }
   bool encrypted() const override { return carrier_->encrypted(); }
+  TlsFacts tls_facts() const override { return carrier_->tls_facts(); }
   const RequestHead& head() const override { return parser_.head(); }
   std::string_view protocol() const override;
   ParseStep NextBodyPiece() override;

@@ -51,6 +51,9 @@ std::string_view Http2Stream::peer_text() const {
 bool Http2Stream::encrypted() const {
   return connection_.carrier().encrypted();
 }
+TlsFacts Http2Stream::tls_facts() const {
+  return connection_.carrier().tls_facts();
+}
 
 void Http2Stream::Begin() {
   if (request_->refusal != 0) return exchange_.Refuse(request_->refusal, request_->reason);

@@ -48,6 +48,7 @@ class Http2Stream final : public ClientSide {
   const IpAddress& peer() const override;
   std::string_view peer_text() const override;
   bool encrypted() const override;
+  TlsFacts tls_facts() const override;
   const RequestHead& head() const override { return request_->head; }
   std::string_view protocol() const override { return "HTTP/2.0"; }
   ParseStep NextBodyPiece() override;

@@ -167,6 +167,11 @@ class Scrape {
     NewCounter("spillway_connections_given_up_total",
                "Idle client connections closed early, because others wanted their place.")
         .Add(Sum(&WorkerCounters::connections_given_up));
+    Family handshakes =
+        NewCounter("spillway_tls_handshakes_total", "TLS handshakes of clients by their result.");
+    handshakes.Add(Sum(&WorkerCounters::tls_full), {{"result", "full"}});
+    handshakes.Add(Sum(&WorkerCounters::tls_resumed), {{"result", "resumed"}});
+    handshakes.Add(Sum(&WorkerCounters::tls_failed), {{"result", "failed"}});
     NewCounter("spillway_accept_pauses_total",
                "Times that accepting paused because descriptors or memory had run out.")
         .Add(Sum(&WorkerCounters::accept_pauses));

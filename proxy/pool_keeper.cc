@@ -22,6 +22,21 @@ bool SameMembers(const PoolMembers& a, const PoolMembers& b) {
   });
 }
 
+// Whom a server's certificate must be for.
+std::string TlsName(const PoolConfig& config, const SocketAddress& server) {
+  if (!config.tls->server_name.empty()) return config.tls->server_name;
+  if (server.form == SocketAddress::Form::kIp) return server.ip.ToString();
+  if (server.form == SocketAddress::Form::kUnix) return {};
+  return server.name.substr(0, server.name.size() - (server.name.ends_with('.') ? 1 : 0));
+}
+
+// What makes an address another endpoint: connections that are kept, and the session, belong to
+// one way of speaking to it.
+std::string TlsKey(const UpstreamTlsConfig& tls, const std::string& name) {
+  return "\n" + name + "\n" + tls.ca + "\n" + tls.certificate + "\n" + tls.key + "\n" +
+         (tls.verify ? "v" : "") + (tls.min_version == TlsVersion::k1_3 ? "3" : "");
+}
+
 std::string Describe(const PoolMembers& members) {
   std::string text;
   for (const PoolMember& member : members) {
@@ -51,15 +66,19 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
 
   Impl(Loop& loop_in, Resolve resolve_in) : loop(loop_in), resolve(std::move(resolve_in)) {}
 
-  std::shared_ptr<Endpoint> FindEndpoint(const std::string& pool, const KernelAddress& address) {
+  std::shared_ptr<Endpoint> FindEndpoint(const PoolConfig& pool, const SocketAddress& server,
+                                         const KernelAddress& address) {
     std::string text = address.ToString();
-    std::weak_ptr<Endpoint>& known = endpoints[{pool, text}];
+    const std::string name = pool.tls ? TlsName(pool, server) : std::string();
+    std::weak_ptr<Endpoint>& known =
+        endpoints[{pool.name, pool.tls ? text + TlsKey(*pool.tls, name) : text}];
     std::shared_ptr<Endpoint> endpoint = known.lock();
     if (!endpoint) {
       endpoint = std::make_shared<Endpoint>();
       endpoint->address = address;
       endpoint->identity = HashAddress(text);
       endpoint->text = std::move(text);
+      endpoint->tls_name = name;
       known = endpoint;
     }
     return endpoint;
@@ -69,7 +88,8 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
   std::shared_ptr<const PoolMembers> FindMembers(const PoolConfig& config) {
     auto members = std::make_shared<PoolMembers>();
     const auto add = [&](const ServerConfig& server, const KernelAddress& address) {
-      members->push_back({FindEndpoint(config.name, address), server.weight, server.backup});
+      members->push_back(
+          {FindEndpoint(config, server.address, address), server.weight, server.backup});
     };
     for (const ServerConfig& server : config.servers) {
       const SocketAddress& address = server.address;
@@ -191,6 +211,7 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
         kept[endpoint] = same ? std::move(found->second)
                               : std::make_unique<HealthCheck>(loop, pool->config().name,
                                                               member.endpoint, *config);
+        kept[endpoint]->UseTls(pool->tls());
       }
     }
     checks = std::move(kept);
@@ -215,14 +236,17 @@ PoolKeeper::PoolKeeper(Loop& loop, Resolve resolve)
 
 PoolKeeper::~PoolKeeper() = default;
 
-std::vector<std::shared_ptr<Pool>> PoolKeeper::Build(std::span<const PoolConfig> configs) {
+std::vector<std::shared_ptr<Pool>> PoolKeeper::Build(
+    std::span<const PoolConfig> configs,
+    std::span<const std::shared_ptr<const TlsClientContext>> tls) {
   std::vector<std::shared_ptr<Pool>> pools;
   for (const PoolConfig& config : configs) {
-    auto pool = std::make_shared<Pool>(config);
+    auto pool = std::make_shared<Pool>(config, tls.empty() ? nullptr : tls[pools.size()]);
     std::shared_ptr<const PoolMembers> members = impl_->FindMembers(config);
     if (members->empty() && impl_->WaitsForName(config)) {
       for (const std::shared_ptr<Pool>& old : impl_->pools) {
-        if (old->config().name == config.name) members = old->members();
+        const bool same = old->config().name == config.name && old->config().tls == config.tls;
+        if (same) members = old->members();
       }
     }
     pool->SetMembers(std::move(members));

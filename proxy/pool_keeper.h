@@ -28,12 +28,15 @@ class PoolKeeper {
   PoolKeeper(Loop& loop, Resolve resolve);  // names by other means; it may answer within the call
   ~PoolKeeper();                            // answers that come later are ignored
 
-  // Pools for a new configuration. Endpoints with the same address text are shared with the pools
-  // in force under the same pool name. Addresses are there at once; names follow after Adopt as
+  // Pools for a new configuration. Endpoints with the same address text, and the same settings of
+  // TLS, are shared with the pools in force under the same pool name. Addresses are there at once; names follow after Adopt as
   // they resolve (a name known already, at once). A pool that would be without any until then
   // begins with the members of the pool in force of its name, so that a move to a new name loses no
   // request.
-  std::vector<std::shared_ptr<Pool>> Build(std::span<const PoolConfig> configs);
+  // `tls` has a context for each configuration, null for those without TLS; empty: for none.
+  std::vector<std::shared_ptr<Pool>> Build(
+      std::span<const PoolConfig> configs,
+      std::span<const std::shared_ptr<const TlsClientContext>> tls = {});
   // Puts them in force: health checks and re-resolution are done for these from now on.
   void Adopt(std::vector<std::shared_ptr<Pool>> pools);
   // True once every name in force was answered at least once, well or badly.

@@ -19,6 +19,7 @@
 #include "proxy/pool_keeper.h"
 #include "proxy/resolver.h"
 #include "proxy/takeover.h"
+#include "proxy/tls_tickets.h"
 #include "proxy/toggle_keeper.h"
 #include "proxy/trial_files.h"
 #include "proxy/version.h"
@@ -61,6 +62,7 @@ struct Server::Impl {
         drain_timer(loop, this, [](void* self) { static_cast<Impl*>(self)->OnDrainTimer(); }),
         retired_timer(loop, this,
                       [](void* self) { static_cast<Impl*>(self)->retired_admin.clear(); }),
+        ticket_timer(loop, this, [](void* self) { static_cast<Impl*>(self)->RotateTickets(); }),
         started(loop.now()) {}
 
   // Everything that can fail of putting a configuration in force, done; nothing is changed yet.
@@ -86,6 +88,7 @@ struct Server::Impl {
   std::string Hint(const SocketAddress& refused) const;
   void Commit(Prepared prepared);
   void ReplaceAdmin(std::unique_ptr<AdminServer> fresh);
+  void RotateTickets();
   void OnToggle(std::size_t index, bool on);
   void Watch(int signal, std::function<void()> delivered);
   void WatchSignals();
@@ -107,7 +110,8 @@ struct Server::Impl {
   Resolver resolver;
   PoolKeeper keeper;
   ToggleKeeper toggles;
-  Deadline drain_timer, retired_timer;
+  Deadline drain_timer, retired_timer, ticket_timer;
+  std::shared_ptr<TicketKeys> ticket_keys;
   const TimePoint started;
   Phase phase = Phase::kStarting;
   ReloadStatus reload_status;
@@ -265,6 +269,11 @@ void Server::Impl::Commit(Prepared prepared) {
   }
 }
 
+void Server::Impl::RotateTickets() {
+  ticket_keys->Rotate();
+  ticket_timer.SetAfter(TicketKeys::kKeyLife);
+}
+
 // The old one goes a little later: the order to reload may be a request to it that waits for its
 // answer.
 void Server::Impl::ReplaceAdmin(std::unique_ptr<AdminServer> fresh) {
@@ -410,6 +419,8 @@ Result<void> Server::Start() {
   Impl& impl = *impl_;
   impl.constants.descriptors = RaiseDescriptorLimit();
   impl.constants.hash_seed = SeedFor(impl.options.seed, "limit keys");
+  impl.constants.ticket_keys = impl.ticket_keys = std::make_shared<TicketKeys>();
+  impl.ticket_timer.SetAfter(TicketKeys::kKeyLife);
   auto config = LoadConfig(impl.options.config_path, TrialFiles(), impl.options.environment);
   if (!config) return Fail(Format(config.error()));
   log::SetLevel(config->log_level);

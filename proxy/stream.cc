@@ -21,10 +21,6 @@ Stream::~Stream() {
   if (ssl_ != nullptr) FreeTls();
 }
 
-IoStatus Stream::Handshake() {
-  return ssl_ == nullptr ? IoStatus::kOk : HandshakeTls();
-}
-
 void Stream::Close() {
   if (ssl_ != nullptr) FreeTls();
   ssl_ = nullptr;

@@ -8,14 +8,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
+#include <string_view>
 
 #include "proxy/socket.h"
-#include "spillway/config.h"
-#include "spillway/result.h"
-
-typedef struct ssl_st SSL;
-typedef struct ssl_ctx_st SSL_CTX;
+#include "proxy/tls.h"
 
 namespace spillway {
 
@@ -31,39 +27,20 @@ struct IoResult {
   std::size_t bytes = 0;
 };
 
-// Certificates and settings of one TLS listener; immutable and shared by its connections
-// (proxy/tls.cc).
-class TlsContext {
- public:
-  // The error names the file and OpenSSL's reason. SNI picks the certificate by its subject
-  // alternative names (wildcards too); the first certificate answers unknown names.
-  static Result<std::shared_ptr<const TlsContext>> Create(const TlsConfig& config);
-  ~TlsContext();
-  SSL* NewSession(int fd) const;  // server side; the caller owns it
-
- private:
-  TlsContext();
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
-
-// Whether the files can be served with, each told by itself; the key is compared with the
-// certificate unless that is empty.
-Result<void> TryCertificate(const std::string& certificate);
-Result<void> TryKey(const std::string& key, const std::string& certificate);
-
 class Stream {
  public:
   explicit Stream(Fd fd) : fd_(std::move(fd)) {}
   Stream(Fd fd, const TlsContext& tls) : Stream(std::move(fd)) { StartTls(tls); }
+  Stream(Fd fd, const TlsClientContext& tls, const TlsPeer& peer);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
   // From now on bytes are TLS's: REQUIRES none was written. The server's side.
   void StartTls(const TlsContext& tls);
-  // Goes on with the handshake: kOk when it is done.
-  IoStatus Handshake();
+  // Goes on with the TLS handshake: kOk when it is done (plain: always), kWouldBlock, or kBroken
+  // (see tls_fault). REQUIRES: the socket is connected.
+  IoStatus Handshake() { return ssl_ == nullptr ? IoStatus::kOk : HandshakeTls(); }
   // Frees what it holds; the peer sees the end. Nothing is to be asked of it any more.
   void Close();
 
@@ -82,29 +59,49 @@ class Stream {
   bool read_wants_write() const { return read_wants_write_; }
   bool write_wants_read() const { return write_wants_read_; }
   bool handshake_done() const;
-  // TLS: the handshake has agreed on HTTP/2.
-  bool chose_http2() const { return ssl_ != nullptr && chose_http2_tls(); }
+  // TLS: what ALPN agreed on; empty: nothing.
+  std::string_view protocol() const {
+    return ssl_ == nullptr ? std::string_view{} : protocol_tls();
+  }
+  bool chose_http2() const { return protocol() == "h2"; }
+  // TLS, of a client that has done its handshake; empty for others.
+  TlsFacts tls_facts() const { return facts_ == nullptr ? TlsFacts{} : facts_tls(); }
+  bool resumed() const;  // by a ticket
+  // TLS: after kBroken, what OpenSSL or the verification of the peer's certificate found; else "".
+  std::string_view tls_fault() const { return fault_; }
+  bool certificate_refused() const { return certificate_refused_; }
   // Ends our side: close_notify and FIN. The descriptor stays open.
   void ShutdownWrite();
   // The connection is reset rather than closed when the stream goes (action drop, broken framing).
   void ResetOnClose();
 
  private:
+  struct ClientFacts;
+  struct FreeFacts {
+    void operator()(ClientFacts* facts) const;
+  };
   // The TLS halves, in tls.cc: the only file that knows OpenSSL's streams. REQUIRES: ssl_ is set.
-  IoStatus HandshakeTls();
   IoResult ReadTls(std::span<char> into);
   IoResult WriteTls(std::span<const iovec> vectors);
+  IoStatus HandshakeTls();
   IoStatus StatusTls(int returned, bool reading);
+  void NoteFault(int error);
+  void Settle();
+  TlsFacts facts_tls() const;
   bool has_pending_tls() const;
   bool handshake_done_tls() const;
-  bool chose_http2_tls() const;
+  std::string_view protocol_tls() const;
   void ShutdownTls();
   void FreeTls();
   Fd fd_;
   SSL* ssl_ = nullptr;
+  std::unique_ptr<ClientFacts, FreeFacts> facts_;
   bool read_wants_write_ = false;
   bool write_wants_read_ = false;
   bool tls_failed_ = false;  // OpenSSL must not be asked again
+  bool certificate_refused_ = false;
+  bool settled_ = false;  // a client's handshake is done, and what only it needed is gone
+  const char* fault_ = "";
 };
 
 }  // namespace spillway

@@ -70,6 +70,14 @@ Result<void> TrialFiles::Try(FileUse use, const std::string& path,
       return TryCertificate(path);
     case FileUse::kKey:
       return TryKey(path, beside);
+    case FileUse::kOcsp:
+      return TryOcsp(path, beside);
+    case FileUse::kOcspTime:
+      return TryOcspTime(path, beside);
+    case FileUse::kTicketKey:
+      return TryTicketKey(path);
+    case FileUse::kAuthorities:
+      return TryAuthorities(path);
     case FileUse::kChallengeKey:
       return Only(LoadKey(*this, path));
     case FileUse::kToken:

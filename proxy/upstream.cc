@@ -133,8 +133,9 @@ bool RetryBudget::TryRetry(TimePoint now) {
 
 // --- Pool ---
 
-Pool::Pool(const PoolConfig& config)
+Pool::Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls)
     : config_(config),
+      tls_(std::move(tls)),
       members_(std::make_shared<const PoolMembers>()),
       budget_(config.retries.budget) {}
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "proxy/socket.h"
+#include "proxy/tls.h"
 #include "spillway/balance.h"
 #include "spillway/config.h"
 #include "spillway/units.h"
@@ -24,10 +25,11 @@
 namespace spillway {
 
 // One address that can be connected to, for one pool. Lives on across reloads as long as a pool of
-// that name has the address.
+// that name has the address and speaks to it in the same way.
 struct Endpoint {
   KernelAddress address;
   std::string text;            // "10.0.0.5:3000"
+  std::string tls_name;        // with TLS: whom its certificate must be for
   std::uint64_t identity = 0;  // hash of text
 
   std::atomic<std::uint32_t> in_flight{0};
@@ -36,6 +38,8 @@ struct Endpoint {
   std::atomic<std::int64_t> ejected_until{0};         // steady nanoseconds; 0: not ejected
   std::atomic<std::uint32_t> ejections{0};            // in a row: each doubles the time, up to 10 x
   std::atomic<std::uint64_t> requests{0}, errors{0};  // tries; counted by the exchange
+  std::atomic<std::int64_t> told_of_certificate{0};   // steady nanoseconds of the last warning
+  TlsSessionSlot session;                             // one, of all workers
 };
 
 struct PoolMember {
@@ -71,8 +75,10 @@ enum class TryOutcome : std::uint8_t {
 
 class Pool {
  public:
-  explicit Pool(const PoolConfig& config);
+  // `tls` is null for servers that are spoken to in the clear.
+  explicit Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls = nullptr);
   const PoolConfig& config() const { return config_; }
+  const std::shared_ptr<const TlsClientContext>& tls() const { return tls_; }
 
   // Published by the control thread (start, DNS change).
   void SetMembers(std::shared_ptr<const PoolMembers> members);
@@ -92,6 +98,7 @@ class Pool {
  private:
   void Eject(Endpoint& endpoint, TimePoint now);
   const PoolConfig config_;
+  const std::shared_ptr<const TlsClientContext> tls_;
   mutable std::mutex mutex_;
   std::shared_ptr<const PoolMembers> members_;
   std::atomic<std::uint64_t> version_{0};

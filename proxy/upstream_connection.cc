@@ -5,15 +5,18 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace spillway {
 
 UpstreamConnection::UpstreamConnection(Loop& loop, BlockPool& blocks, UpstreamCache& cache,
                                        std::shared_ptr<Endpoint> to, Fd fd,
-                                       std::size_t response_head)
+                                       std::size_t response_head, const TlsClientContext* tls)
     : endpoint(std::move(to)),
-      stream(std::move(fd)),
+      stream(tls == nullptr
+                 ? Stream(std::move(fd))
+                 : Stream(std::move(fd), *tls, {endpoint->tls_name, &endpoint->session})),
       watch(loop, stream.fd(), this, &OnReadable, &OnWritable),
       deadline(loop, this, &OnExpired),
       in(blocks),
@@ -26,19 +29,49 @@ bool UpstreamConnection::StillQuiet() {
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+// The connect and the TLS handshake behind it. The user hears of it once: it is done, or it failed.
+void UpstreamConnection::Establish() {
+  if (const int error = reached_ ? 0 : ConnectError(stream.fd()); error != 0) {
+    connect_fault_ = std::strerror(error);
+    return user->OnUpstreamWritable();
+  }
+  reached_ = true;
+  if (const IoStatus status = stream.Handshake(); status == IoStatus::kWouldBlock) {
+    watch.WantWrite(stream.read_wants_write());
+    watch.WantRead(!stream.read_wants_write());
+    return;
+  } else if (status != IoStatus::kOk) {
+    connect_fault_ = stream.tls_fault().data();
+  }
+  user->OnUpstreamWritable();
+}
+
 void UpstreamConnection::OnReadable(void* self) {
   auto* connection = static_cast<UpstreamConnection*>(self);
   if (connection->user != nullptr) {
-    connection->user->OnUpstreamReadable();
-  } else {
-    // Closed, or bytes that no request asked for: either way never to be used again.
-    connection->cache_.Drop(connection);
+    if (!connection->connected) return connection->Establish();
+    // TLS could not write until now, as it had to read first.
+    if (connection->stream.write_wants_read()) return connection->user->OnUpstreamWritable();
+    return connection->user->OnUpstreamReadable();
   }
+  // TLS has messages of its own: a new ticket is no answer.
+  char byte;
+  const bool quiet = connection->stream.encrypted() &&
+                     connection->stream.Read({&byte, 1}).status == IoStatus::kWouldBlock;
+  // Closed, or bytes that no request asked for: either way never to be used again.
+  if (!quiet) connection->cache_.Drop(connection);
 }
 
 void UpstreamConnection::OnWritable(void* self) {
   auto* connection = static_cast<UpstreamConnection*>(self);
-  if (connection->user != nullptr) connection->user->OnUpstreamWritable();
+  if (connection->user == nullptr) return;
+  if (!connection->connected) return connection->Establish();
+  // TLS could not read until now, as it had to write first.
+  if (connection->stream.read_wants_write()) {
+    connection->watch.WantWrite(!connection->out.empty());
+    return connection->user->OnUpstreamReadable();
+  }
+  connection->user->OnUpstreamWritable();
 }
 
 void UpstreamConnection::OnExpired(void* self) {
@@ -67,11 +100,11 @@ std::unique_ptr<UpstreamConnection> UpstreamCache::Take(const Endpoint& endpoint
 }
 
 tl::expected<std::unique_ptr<UpstreamConnection>, int> UpstreamCache::Connect(
-    std::shared_ptr<Endpoint> endpoint, std::size_t response_head) {
+    std::shared_ptr<Endpoint> endpoint, std::size_t response_head, const TlsClientContext* tls) {
   auto fd = StartConnect(endpoint->address);
   if (!fd) return tl::unexpected(fd.error());
   return std::make_unique<UpstreamConnection>(loop_, blocks_, *this, std::move(endpoint),
-                                              std::move(*fd), response_head);
+                                              std::move(*fd), response_head, tls);
 }
 
 void UpstreamCache::Put(std::unique_ptr<UpstreamConnection> connection, std::size_t most,

@@ -35,13 +35,16 @@ class UpstreamUser {
 class UpstreamConnection {
  public:
   UpstreamConnection(Loop& loop, BlockPool& blocks, UpstreamCache& cache,
-                     std::shared_ptr<Endpoint> endpoint, Fd fd, std::size_t response_head);
+                     std::shared_ptr<Endpoint> endpoint, Fd fd, std::size_t response_head,
+                     const TlsClientContext* tls);
   UpstreamConnection(const UpstreamConnection&) = delete;
   UpstreamConnection& operator=(const UpstreamConnection&) = delete;
 
   // A peek at the socket: false when the server has closed it or sent what nobody asked for. One
   // system call: for requests that could not be repeated.
   bool StillQuiet();
+  // Once the user was told that the connect is done: why it failed, TLS included; empty: it did not.
+  std::string_view connect_fault() const { return connect_fault_; }
 
   const std::shared_ptr<Endpoint> endpoint;
   Stream stream;
@@ -61,7 +64,10 @@ class UpstreamConnection {
   static void OnReadable(void* self);
   static void OnWritable(void* self);
   static void OnExpired(void* self);
+  void Establish();
   UpstreamCache& cache_;
+  const char* connect_fault_ = "";
+  bool reached_ = false;  // the server has taken the connection: what fails now is TLS
 };
 
 // Idle connections by endpoint; the last one put back is the first one taken.
@@ -71,9 +77,11 @@ class UpstreamCache {
 
   // An idle connection, or null. Takes no system call.
   std::unique_ptr<UpstreamConnection> Take(const Endpoint& endpoint);
-  // Begins to connect, or the errno with which the system refuses at once.
+  // Begins to connect, and to speak TLS when `tls` is not null; or the errno with which the system
+  // refuses at once.
   tl::expected<std::unique_ptr<UpstreamConnection>, int> Connect(std::shared_ptr<Endpoint> endpoint,
-                                                                 std::size_t response_head);
+                                                                 std::size_t response_head,
+                                                                 const TlsClientContext* tls);
   // Keeps a connection whose exchange ended cleanly, or closes it when there are `most` already.
   void Put(std::unique_ptr<UpstreamConnection> connection, std::size_t most, Duration idle);
   void CloseAll();

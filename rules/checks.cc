@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What no single key can know. Each is reported at the key that would have to change.
+#include <algorithm>
+
 #include "rules/draft.h"
 
 namespace spillway {
@@ -37,6 +39,23 @@ void CheckPools(const Draft& draft) {
           "is missing; expected at least one server, such as [\"127.0.0.1:3000\"]");
     }
     first = false;
+  }
+}
+
+// A socket in the file system has no name that a certificate could be compared with.
+void CheckUpstreamTls(const Draft& draft) {
+  for (const PoolConfig& pool : draft.config.pools) {
+    if (!pool.tls || !pool.tls->verify) continue;
+    const yaml::Node tls = draft.root.Get("pools").Get(pool.name).Get("tls");
+    if (!tls.Get("server_name").missing()) continue;
+    const bool nameless =
+        std::any_of(pool.servers.begin(), pool.servers.end(), [](const ServerConfig& server) {
+          return server.address.form == SocketAddress::Form::kUnix;
+        });
+    if (!nameless) continue;
+    tls.Fail(
+        "a server at a unix socket has no name to compare its certificate with; set server_name, "
+        "or verify: false");
   }
 }
 
@@ -84,6 +103,7 @@ void CheckTogether(const Draft& draft, Diagnostics* diagnostics) {
   if (draft.root.is_map()) {
     CheckVersion(draft.root);
     CheckPools(draft);
+    CheckUpstreamTls(draft);
     CheckSizes(draft);
   } else if (draft.config.file.empty() && !draft.servers_from_environment) {
     Diagnostic diagnostic;

@@ -41,9 +41,25 @@ Expression ReadAddress(ConditionReader& reader, const yaml::Node& key, std::stri
   return Expression::Test(number);
 }
 
+Expression ReadJa4(ConditionReader& reader, const yaml::Node&, std::string_view,
+                   const yaml::Node& test) {
+  return ReadTest(reader, {.field = {.source = Source::kJa4}, .may_be_missing = true}, test);
+}
+
+Expression ReadClientCertificate(ConditionReader& reader, const yaml::Node&, std::string_view,
+                                 const yaml::Node& test) {
+  return ReadTest(reader, {.field = {.source = Source::kClientCertificate}, .may_be_missing = true},
+                  test);
+}
+
 constexpr Condition kClientConditions[] = {
     {"client.address", "address, range, list or $list",
      "the client's address is in one of these ranges", &ReadAddress},
+    {"tls.ja4", "value, list or map of operators",
+     "the JA4 fingerprint of the client's TLS is one of these; absent without TLS", &ReadJa4},
+    {"tls.client_certificate", "value, list or map of operators",
+     "the subject of the client's certificate, as in CN=alice,O=Example, is one of these",
+     &ReadClientCertificate},
 };
 
 }  // namespace

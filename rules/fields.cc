@@ -132,6 +132,12 @@ std::optional<std::string_view> FieldValues::NextRaw() {
     case Source::kHost:
       if (request_.host.empty()) return std::nullopt;
       return request_.host;
+    case Source::kJa4:
+      if (request_.ja4.empty()) return std::nullopt;
+      return request_.ja4;
+    case Source::kClientCertificate:
+      if (request_.client_certificate.empty()) return std::nullopt;
+      return request_.client_certificate;
     case Source::kScheme:
       return request_.scheme;
     case Source::kProtocol:

@@ -32,7 +32,9 @@ enum class Source : std::uint8_t {
   kAddress,
   kQuery,
   kHeader,
-  kCookie
+  kCookie,
+  kJa4,
+  kClientCertificate
 };
 
 struct FieldId {

@@ -35,6 +35,9 @@ FieldId MethodPart(std::string_view) {
 FieldId UserAgentPart(std::string_view) {
   return {.source = Source::kHeader, .name = "user-agent"};
 }
+FieldId Ja4Part(std::string_view) {
+  return {.source = Source::kJa4};
+}
 FieldId HeaderPart(std::string_view name) {
   return {.source = Source::kHeader, .name = LowerAscii(name)};
 }
@@ -51,6 +54,7 @@ constexpr KindRow<PartFunction> kParts[] = {
     {"host", "", "the host", &HostPart},
     {"method", "", "the method", &MethodPart},
     {"user_agent", "", "the User-Agent header", &UserAgentPart},
+    {"tls.ja4", "", "the fingerprint of the client's TLS", &Ja4Part},
     {"header.NAME", "", "a header", &HeaderPart},
     {"cookie.NAME", "", "a cookie", &CookiePart},
     {"query.NAME", "", "a query parameter", &QueryPart},

@@ -5,10 +5,24 @@
 namespace spillway {
 namespace {
 
-// One certificate as the file gives it; a listener has one or a list of them.
+constexpr KeyRow<ClientCertificates> kClientCertificateRows[] = {
+    {"ca", "path", "", "PEM file with the certificates that may vouch for clients",
+     &SetPath<&ClientCertificates::ca>},
+    {"mode", "required | optional", "required",
+     "whether a client may come without; one that is not good is refused in any case",
+     &Set<&ClientCertificates::mode>},
+    {"depth", "integer 0..10", "3", "certificates between a client's and one of `ca`, at most",
+     &Set<&ClientCertificates::depth>},
+};
+
+// One certificate as the file gives it; a listener has one or a list of them. What a listener has
+// but one of may stand at any of them.
 struct TlsItem {
   TlsCertificate pair;
   std::optional<TlsVersion> min_version;
+  std::optional<bool> session_tickets;
+  std::optional<std::vector<std::string>> ticket_keys;
+  std::optional<ClientCertificates> client_certificates;
 };
 
 void ReadMinVersion(const Slot& slot, TlsItem* out) {
@@ -22,32 +36,97 @@ void ReadPemPath(const Slot& slot, TlsItem* out) {
   SetPath<kFile>(slot, &out->pair);
 }
 
+void ReadSessionTickets(const Slot& slot, TlsItem* out) {
+  out->session_tickets = ReadBool(slot.node);
+}
+
+void ReadTicketKeys(const Slot& slot, TlsItem* out) {
+  std::vector<std::string> paths;
+  for (const yaml::Node& node : slot.node.Items()) {
+    if (auto path = ReadText(node)) paths.push_back(slot.loader.Resolve(*path));
+  }
+  if (slot.node.Items().empty() || slot.node.kind() == yaml::NodeKind::kNull) {
+    slot.node.Fail("expected the path of a file, or a list of these");
+    return;
+  }
+  out->ticket_keys = std::move(paths);
+}
+
+void ReadClientCertificates(const Slot& slot, TlsItem* out) {
+  ClientCertificates wanted;
+  ReadKeys(slot.node, kClientCertificateRows, slot.loader, &wanted);
+  if (slot.node.is_map()) RequireKey(slot.node, "ca", "the path of a PEM file");
+  out->client_certificates = std::move(wanted);
+}
+
 constexpr KeyRow<TlsItem> kTlsRows[] = {
     {"certificate", "path", "", "PEM file with the certificate and those that vouch for it",
      &ReadPemPath<&TlsCertificate::certificate>},
     {"key", "path", "", "PEM file with the certificate's private key",
      &ReadPemPath<&TlsCertificate::key>},
+    {"ocsp", "path", "", "DER file with an OCSP response about the certificate, shown to clients",
+     &ReadPemPath<&TlsCertificate::ocsp>},
     {"min_version", "1.2 | 1.3", "1.2", "the oldest version of TLS that is accepted",
      &ReadMinVersion},
+    {"session_tickets", "true | false", "true",
+     "let clients take up a session again; not where client_certificates are asked for",
+     &ReadSessionTickets},
+    {"ticket_keys", "path, or list of these", "",
+     "files of 80 random bytes, of which the first encrypts tickets and all decrypt them; without "
+     "them keys that the process makes and changes by itself",
+     &ReadTicketKeys},
+    {"client_certificates", "map", "", "ask clients for a certificate of their own",
+     &ReadClientCertificates, &ListSection<kClientCertificateRows>},
 };
+
+// What one certificate of a listener says of the listener joins what others said.
+template <typename T>
+void Join(const yaml::Node& node, std::string_view key, const char* what,
+          const std::optional<T>& item, std::optional<T>* said) {
+  if (*said && item && item != *said) {
+    node.Get(key).Fail(std::string("differs from the certificate above; a listener has one ") +
+                       what);
+  }
+  if (!*said) *said = item;
+}
+
+void CheckTickets(const yaml::Node& tls, const TlsItem& said) {
+  const auto fail = [&](std::string_view key, const char* why) {
+    for (const yaml::Node& node : tls.Items()) {
+      if (node.is_map() && !node.Get(key).missing()) return node.Get(key).Fail(why);
+    }
+  };
+  if (said.ticket_keys && said.session_tickets == false) {
+    fail("ticket_keys", "no tickets are made, since session_tickets is false; leave one out");
+  }
+  if (!said.client_certificates) return;
+  constexpr const char* kNoTickets =
+      "no tickets are made where client certificates are asked for: each is to be looked at";
+  if (said.session_tickets == true) fail("session_tickets", kNoTickets);
+  if (said.ticket_keys) fail("ticket_keys", kNoTickets);
+}
 
 void ReadTls(const Slot& slot, ListenerConfig* out) {
   TlsConfig tls;
-  std::optional<TlsVersion> said;
+  TlsItem said;
   for (const yaml::Node& node : slot.node.Items()) {
     TlsItem item;
     ReadKeys(node, kTlsRows, slot.loader, &item);
     if (!node.is_map()) continue;
     RequireKey(node, "certificate", "the path of a PEM file");
     RequireKey(node, "key", "the path of a PEM file");
-    if (said && item.min_version && item.min_version != said) {
-      node.Get("min_version")
-          .Fail("differs from the certificate above; a listener has one oldest version");
-    }
-    if (!said) said = item.min_version;
+    Join(node, "min_version", "oldest version", item.min_version, &said.min_version);
+    Join(node, "session_tickets", "answer to this", item.session_tickets, &said.session_tickets);
+    Join(node, "ticket_keys", "list of these", item.ticket_keys, &said.ticket_keys);
+    Join(node, "client_certificates", "rule for clients", item.client_certificates,
+         &said.client_certificates);
     tls.certificates.push_back(item.pair);
   }
-  if (said) tls.min_version = *said;
+  CheckTickets(slot.node, said);
+  tls.min_version = said.min_version.value_or(tls.min_version);
+  tls.session_tickets = said.session_tickets.value_or(!said.client_certificates);
+  tls.ticket_keys = std::move(said.ticket_keys).value_or(tls.ticket_keys);
+  tls.client_certificates = std::move(said.client_certificates);
   if (slot.node.Items().empty()) {
     slot.node.Fail("expected { certificate: path, key: path }, or a list of these");
   }

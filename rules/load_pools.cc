@@ -131,6 +131,52 @@ void ReadHealthCheck(const Slot& slot, PoolConfig* out) {
   out->health_check = std::move(check);
 }
 
+using UpstreamTls = UpstreamTlsConfig;
+
+void ReadServerName(const Slot& slot, UpstreamTls* out) {
+  auto text = ReadText(slot.node);
+  if (!text) return;
+  if (IsHostName(*text) || IpAddress::Parse(*text)) {
+    out->server_name = *std::move(text);
+  } else {
+    slot.node.Fail("expected a host name such as app.example.com, found " + yaml::Quote(*text));
+  }
+}
+
+constexpr KeyRow<UpstreamTls> kUpstreamTlsRows[] = {
+    {"verify", "true | false", "true",
+     "check the server's certificate and its name; false: whoever answers is trusted",
+     &Set<&UpstreamTls::verify>},
+    {"ca", "path", "",
+     "PEM file with the certificates that may vouch for servers; without it the system's",
+     &SetPath<&UpstreamTls::ca>},
+    {"server_name", "host name or address", "",
+     "asked for by SNI and compared with the certificate; without it the host in the server's "
+     "address",
+     &ReadServerName},
+    {"certificate", "path", "", "PEM file with a certificate that we show to servers that ask",
+     &SetPath<&UpstreamTls::certificate>},
+    {"key", "path", "", "PEM file with that certificate's private key",
+     &SetPath<&UpstreamTls::key>},
+    {"min_version", "1.2 | 1.3", "1.2", "the oldest version of TLS that is spoken",
+     &Set<&UpstreamTls::min_version>},
+};
+
+void ReadUpstreamTls(const Slot& slot, PoolConfig* out) {
+  UpstreamTls tls;
+  out->tls = tls;  // a map without a key too: with all defaults
+  if (slot.node.kind() == yaml::NodeKind::kNull) return;
+  ReadKeys(slot.node, kUpstreamTlsRows, slot.loader, &tls);
+  if (!slot.node.is_map()) return;
+  const yaml::Node certificate = slot.node.Get("certificate"), key = slot.node.Get("key");
+  if (!certificate.missing()) RequireKey(slot.node, "key", "the path of a PEM file");
+  if (!key.missing()) RequireKey(slot.node, "certificate", "the path of a PEM file");
+  if (!tls.verify && !tls.ca.empty()) {
+    slot.node.Get("ca").Fail("nothing is compared with it, since verify is false; leave one out");
+  }
+  out->tls = std::move(tls);
+}
+
 using Ejection = PoolConfig::Ejection;
 constexpr KeyRow<Ejection> kEjectionRows[] = {
     {"consecutive_errors", "integer 0..1000", "5",
@@ -193,6 +239,8 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
      "how the server of a request is picked", &Set<&PoolConfig::balance>},
     {"hash_key", "client.address | path | host | header.NAME | cookie.NAME", "client.address",
      "what the hash is taken of", &ReadHashKey},
+    {"tls", "map", "", "speak TLS to the servers", &ReadUpstreamTls,
+     &ListSection<kUpstreamTlsRows>},
     {"health_check", "map", "", "ask each server regularly whether it is well", &ReadHealthCheck,
      &ListSection<kHealthCheckRows>},
     {"ejection", "map", "", "leave out a server that fails in a row",

@@ -27,7 +27,24 @@ Said Find(const Environment& environment, const char* variable, const yaml::Node
   return found == environment.end() || found->second.empty() ? Said{"", node} : Said{variable, {}};
 }
 
-void TryCertificates(const yaml::Node& tls, const Loader& loader) {
+void TryAt(FileUse use, const yaml::Node& node, const Loader& loader) {
+  if (node.text().empty()) return;
+  const Result<void> tried = loader.Try(use, loader.Resolve(node.text()));
+  if (!tried) node.Fail(tried.error().message);
+}
+
+// A response that is over is no error: a renewal that failed must not keep anybody from serving.
+void TryOcsp(const yaml::Node& node, const Loader& loader, const std::string& certificate,
+             Diagnostics* warnings) {
+  const std::string path = loader.Resolve(node.text());
+  if (const auto tried = loader.Try(FileUse::kOcsp, path, certificate); !tried) {
+    node.Fail(tried.error().message);
+  } else if (const auto fresh = loader.Try(FileUse::kOcspTime, path, certificate); !fresh) {
+    warnings->push_back(node.About("warning: " + fresh.error().message + "; it is not shown"));
+  }
+}
+
+void TryCertificates(const yaml::Node& tls, const Loader& loader, Diagnostics* warnings) {
   for (const yaml::Node& item : tls.Items()) {
     if (!item.is_map()) continue;
     const yaml::Node certificate = item.Get("certificate"), key = item.Get("key");
@@ -38,6 +55,13 @@ void TryCertificates(const yaml::Node& tls, const Loader& loader) {
       if (!tried) certificate.Fail(tried.error().message);
       if (!tried) beside.clear();  // one error: whether the key matches cannot be known
     }
+    const yaml::Node ocsp = item.Get("ocsp");
+    if (!ocsp.text().empty() && !beside.empty()) TryOcsp(ocsp, loader, beside, warnings);
+    for (const yaml::Node& path : item.Get("ticket_keys").Items()) {
+      TryAt(FileUse::kTicketKey, path, loader);
+    }
+    const yaml::Node clients = item.Get("client_certificates");
+    if (clients.is_map()) TryAt(FileUse::kAuthorities, clients.Get("ca"), loader);
     if (key.text().empty()) continue;
     const Result<void> tried = loader.Try(FileUse::kKey, loader.Resolve(key.text()), beside);
     if (!tried) key.Fail(tried.error().message);
@@ -60,7 +84,17 @@ void TryNamedFiles(const Environment& environment, Loader& loader, Draft* draft,
   if (!draft->listeners_from_environment && listeners.is_list()) {
     loader.Enter(config.file);
     for (const yaml::Node& listener : listeners.Items()) {
-      if (listener.is_map()) TryCertificates(listener.Get("tls"), loader);
+      if (!listener.is_map()) continue;
+      TryCertificates(listener.Get("tls"), loader, &draft->config.warnings);
+    }
+  }
+  loader.Enter(config.file);
+  for (const auto& [name, pool] : root.Get("pools").Entries()) {
+    const yaml::Node tls = pool.is_map() ? pool.Get("tls") : yaml::Node();
+    if (!tls.is_map()) continue;
+    TryAt(FileUse::kAuthorities, tls.Get("ca"), loader);
+    if (!tls.Get("certificate").text().empty()) {
+      TryCertificates(tls, loader, &draft->config.warnings);
     }
   }
   const AccessLogConfig& log = config.access_log;

@@ -28,6 +28,8 @@ int Cost(const Fields& fields, std::uint32_t test) {
     case Source::kHost:
     case Source::kPath:
     case Source::kAddress:
+    case Source::kJa4:
+    case Source::kClientCertificate:
       return 1;
     case Source::kHeader:
       return 2;
@@ -55,6 +57,8 @@ int GateRank(const Fields& fields, std::uint32_t test) {
       return 0;
     case Source::kAddress:
       return 1;
+    case Source::kJa4:
+    case Source::kClientCertificate:
     case Source::kQuery:
     case Source::kCookie:
     case Source::kHeader:

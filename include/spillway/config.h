@@ -36,16 +36,28 @@ struct SocketAddress {
 struct TlsCertificate {
   std::string certificate;  // PEM chain file
   std::string key;          // PEM key file
+  std::string ocsp = {};    // DER file with a response about the certificate; empty: none is shown
   friend bool operator==(const TlsCertificate&, const TlsCertificate&) = default;
 };
 
 enum class TlsVersion : std::uint8_t { k1_2, k1_3 };
 
+// Whom a listener asks for a certificate of the client's own.
+struct ClientCertificates {
+  std::string ca;  // PEM file of those who may vouch for clients
+  enum class Mode : std::uint8_t { kRequired, kOptional } mode = Mode::kRequired;
+  std::uint32_t depth = 3;  // certificates between a client's and one of `ca`
+  friend bool operator==(const ClientCertificates&, const ClientCertificates&) = default;
+};
+
 struct TlsConfig {
   // The first answers unknown names; others by their SAN names
   std::vector<TlsCertificate> certificates;
   TlsVersion min_version = TlsVersion::k1_2;
-  bool http2 = true;  // offered by ALPN
+  bool http2 = true;                          // offered by ALPN
+  bool session_tickets = true;                // not where client certificates are asked for
+  std::vector<std::string> ticket_keys = {};  // files; the first encrypts. Empty: the process's own
+  std::optional<ClientCertificates> client_certificates = {};
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 
@@ -109,6 +121,17 @@ struct HashKey {
   friend bool operator==(const HashKey&, const HashKey&) = default;
 };
 
+// How the servers of a pool are spoken to over TLS.
+struct UpstreamTlsConfig {
+  bool verify = true;       // certificate and name
+  std::string ca;           // PEM file of those who may vouch; empty: the system's
+  std::string server_name;  // asked for and compared; empty: the host in the server's address
+  std::string certificate;  // PEM files by which we show who we are; empty: we do not
+  std::string key;
+  TlsVersion min_version = TlsVersion::k1_2;
+  friend bool operator==(const UpstreamTlsConfig&, const UpstreamTlsConfig&) = default;
+};
+
 struct HealthCheckConfig {
   std::string path;  // GET this; 2xx and 3xx are healthy
   std::string host;  // Host field to send; empty: the server's own address
@@ -123,6 +146,7 @@ struct PoolConfig {
   std::vector<ServerConfig> servers;
   Balance balance = Balance::kLeastRequests;
   HashKey hash_key;
+  std::optional<UpstreamTlsConfig> tls;
   std::optional<HealthCheckConfig> health_check;
   struct Ejection {
     std::uint32_t consecutive_errors = 5;  // 0: never eject

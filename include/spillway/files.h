@@ -16,6 +16,10 @@ namespace spillway {
 enum class FileUse : std::uint8_t {
   kCertificate,   // read: PEM, a listener's certificate
   kKey,           // read: PEM, the key of the certificate that is named beside it
+  kOcsp,          // read: DER, a response about the certificate that is named beside it
+  kOcspTime,      // the same: whether it is still in force
+  kTicketKey,     // read: a key of session tickets
+  kAuthorities,   // read: PEM, certificates of those who vouch for others
   kChallengeKey,  // read: the secret of challenges
   kToken,         // read: the admin endpoints' bearer token
   kAppended,      // appended to, or made: the access log

@@ -18,13 +18,15 @@ struct HeaderField {
 };
 
 struct Request {
-  std::string_view method;    // as received: "GET"
-  std::string_view target;    // as received: "/a/../b?x=1"
-  std::string_view path;      // normalised for matching (see spillway/target.h): "/b"
-  std::string_view query;     // as received, without '?': "x=1"
-  std::string_view host;      // lower case, without port; empty when there is none
-  std::string_view scheme;    // "http" or "https", as the client sees it
-  std::string_view protocol;  // "HTTP/1.0", "HTTP/1.1", "HTTP/2.0"
+  std::string_view method;              // as received: "GET"
+  std::string_view target;              // as received: "/a/../b?x=1"
+  std::string_view path;                // normalised for matching (see spillway/target.h): "/b"
+  std::string_view query;               // as received, without '?': "x=1"
+  std::string_view host;                // lower case, without port; empty when there is none
+  std::string_view scheme;              // "http" or "https", as the client sees it
+  std::string_view protocol;            // "HTTP/1.0", "HTTP/1.1", "HTTP/2.0"
+  std::string_view ja4;                 // of the TLS client; empty: none, or no TLS
+  std::string_view client_certificate;  // its subject, "CN=a,O=b"; empty: none was asked or shown
   std::span<const HeaderField> headers;
   IpAddress client;  // as identified: the peer, or what a trusted proxy said
 };

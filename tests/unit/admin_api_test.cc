@@ -220,6 +220,7 @@ std::string PlaceInView(const std::string& key) {
       {"pools.NAME.errors.page", "pools.NAME.errors.own_page"},
       {"listeners[].tls.certificate", "listeners[].tls.certificates[].certificate"},
       {"listeners[].tls.key", "listeners[].tls.certificates[].key"},
+      {"listeners[].tls.ocsp", "listeners[].tls.certificates[].ocsp"},
   };
   for (const auto& [name, place] : kElsewhere) {
     if (key == name) return place;
@@ -229,8 +230,8 @@ std::string PlaceInView(const std::string& key) {
 
 TEST(ViewConfig, ShowsEveryKeyThatAFileMayHold) {
   FakeControls server(R"(version: 1
-listeners: [{ address: ":8443", tls: { certificate: a, key: b } }]
-pools: { app: { servers: ["127.0.0.1:3000"], balance: hash, health_check: { path: / } } }
+listeners: [{ address: ":8443", tls: { certificate: a, key: b, client_certificates: { ca: c } } }]
+pools: { app: { servers: ["127.0.0.1:3000"], balance: hash, tls: {}, health_check: { path: / } } }
 toggles: { surge: { signal: USR1 } }
 limits: { per-client: { key: client.address, rate: 10/s } }
 )");

@@ -26,7 +26,10 @@ class Dump {
       Put("listener", listener.address, listener.proxy_protocol, listener.tls.has_value());
       if (!listener.tls) continue;
       for (const TlsCertificate& pair : listener.tls->certificates) Put(pair.certificate, pair.key);
-      Put(static_cast<int>(listener.tls->min_version));
+      Put(static_cast<int>(listener.tls->min_version), listener.tls->session_tickets);
+      if (const auto& asked = listener.tls->client_certificates) {
+        Put("clients", asked->ca, static_cast<int>(asked->mode), asked->depth);
+      }
     }
     Put("admin", c.admin.address.value_or(SocketAddress{}), c.admin.token_file);
     const ClientConfig& clients = c.clients;
@@ -59,6 +62,10 @@ class Dump {
         pool.response_head);
     for (const ServerConfig& server : pool.servers)
       Put(server.address, server.weight, server.backup);
+    if (const auto& tls = pool.tls) {
+      Put("tls", tls->verify, tls->ca, tls->server_name, tls->certificate, tls->key,
+          static_cast<int>(tls->min_version));
+    }
     if (const auto& check = pool.health_check) {
       Put("check", check->path, check->host, check->interval, check->timeout, check->rise,
           check->fall);
@@ -98,6 +105,7 @@ std::string FileWith(const std::string& name, const std::string& value) {
   const std::pair<std::string, std::string> kFrames[] = {
       {"pools.NAME.servers[].",
        "pools: { app: { servers: [{ address: \"127.0.0.1:3000\", $ }] } }"},
+      {"pools.NAME.tls.", pool + "tls: { $ } } }"},
       {"pools.NAME.health_check.", pool + "health_check: { path: /, $ } } }"},
       {"pools.NAME.ejection.", pool + "ejection: { $ } } }"},
       {"pools.NAME.timeouts.", pool + "timeouts: { $ } } }"},
@@ -105,6 +113,9 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"pools.NAME.keep_alive.", pool + "keep_alive: { $ } } }"},
       {"pools.NAME.errors.", pool + "errors: { $ } } }"},
       {"pools.NAME.", pool + "$ } }"},
+      {"listeners[].tls.client_certificates.",
+       "listeners: [{ address: \":1\", tls: { certificate: a, key: b, client_certificates: { ca: "
+       "c, $ } } }]"},
       {"listeners[].tls.", "listeners: [{ address: \":1\", tls: { certificate: a, key: b, $ } }]"},
       {"listeners[].address", "listeners: [{ $ }]"},
       {"listeners[].", "listeners: [{ address: \":1\", $ }]"},

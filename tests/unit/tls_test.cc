@@ -21,6 +21,7 @@
 
 #include "proxy/loop.h"
 #include "proxy/stream.h"
+#include "proxy/tls_tickets.h"
 
 namespace spillway {
 namespace {
@@ -299,6 +300,70 @@ TEST_F(Tls, ResumesByTicketWithoutStoringSessions) {
   ASSERT_TRUE(second.Handshake(again));
   EXPECT_EQ(SSL_session_reused(second.ssl()), 1);
   SSL_SESSION_free(session);
+}
+
+// Comes with `session` (and frees it); whether it was taken up again, and the one for next time.
+std::pair<bool, SSL_SESSION*> Visit(const TlsContext& context, SSL_SESSION* session) {
+  Client client(session);
+  Stream stream(client.TakeServerSide(), context);
+  EXPECT_TRUE(client.Handshake(stream));
+  stream.Write(Vectors({"x"}));
+  EXPECT_EQ(client.Read(), "x");
+  const bool reused = SSL_session_reused(client.ssl()) == 1;
+  EXPECT_EQ(stream.resumed(), reused);
+  SSL_SESSION_free(session);
+  SSL_set_shutdown(client.ssl(), SSL_SENT_SHUTDOWN);  // OpenSSL forgets sessions that were cut
+  return {reused, SSL_get1_session(client.ssl())};
+}
+
+TEST_F(Tls, ATicketOutlivesOneRotationOfTheKeysAndNotTwo) {
+  const auto keys = std::make_shared<TicketKeys>();
+  const auto made = TlsContext::Create({{certificates_.Make("one", "")}}, keys);
+  ASSERT_TRUE(made);
+  const TlsContext& context = **made;
+  SSL_SESSION* old = Visit(context, nullptr).second;
+  keys->Rotate();
+  SSL_SESSION_up_ref(old);
+  auto [once, renewed] = Visit(context, old);
+  EXPECT_TRUE(once);
+  keys->Rotate();
+  auto [twice, fresh] = Visit(context, old);
+  EXPECT_FALSE(twice);
+  SSL_SESSION_free(fresh);
+  auto [again, last] = Visit(context, renewed);  // its ticket is of the second key
+  EXPECT_TRUE(again);
+  SSL_SESSION_free(last);
+}
+
+TEST_F(Tls, ContextsWithTheSameKeysKnowEachOthersTickets) {
+  const auto keys = std::make_shared<TicketKeys>();
+  const TlsConfig config{{certificates_.Make("one", "")}};
+  const auto one = TlsContext::Create(config, keys), two = TlsContext::Create(config, keys);
+  const auto [reused, session] = Visit(**two, Visit(**one, nullptr).second);
+  EXPECT_TRUE(reused);
+  SSL_SESSION_free(session);
+}
+
+TEST_F(Tls, NoTicketsWhereTheyAreSwitchedOff) {
+  TlsConfig config{{certificates_.Make("one", "")}};
+  config.session_tickets = false;
+  const auto context = Context(config);
+  const auto [reused, session] = Visit(*context, Visit(*context, nullptr).second);
+  EXPECT_FALSE(reused);
+  EXPECT_EQ(SSL_SESSION_has_ticket(session), 0);
+  SSL_SESSION_free(session);
+}
+
+TEST_F(Tls, AClientHasAFingerprint) {
+  const auto context = OneCertificate();
+  Client client;
+  client.Name("one.example");
+  Stream stream(client.TakeServerSide(), *context);
+  EXPECT_TRUE(stream.tls_facts().ja4.empty());
+  ASSERT_TRUE(client.Handshake(stream));
+  EXPECT_EQ(stream.tls_facts().ja4.size(), 36u);
+  EXPECT_EQ(stream.tls_facts().ja4.substr(0, 4), "t13d");
+  EXPECT_TRUE(stream.tls_facts().client_certificate.empty());
 }
 
 TEST_F(Tls, GathersSmallVectorsIntoOneRecord) {

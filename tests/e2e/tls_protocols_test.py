@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""What a TLS listener speaks and what it does not, asked as a scanner would by `openssl s_client`: versions, suites,
+groups, ALPN, OCSP, renegotiation, compression, and how a connection ends."""
+
+import os
+import re
+import socket
+import ssl
+import subprocess
+
+from certificates import Authority, openssl, openssl_client
+from harness import Case, config, connect, eventually, main, run, PATIENCE
+
+# Mozilla's intermediate suites without those of DHE, in the order in which a server prefers them.
+SUITES = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+SUITES_RSA = [suite.replace("ECDSA", "RSA") for suite in SUITES]
+
+
+class Protocols(Case):
+    def setUp(self):
+        self.folder = self.directory()
+        self.authority = Authority(self.folder)
+        self.pair = self.authority.issue("one", "DNS:one.example")
+        self.proxy = self.spillway(self.settings())
+
+    def settings(self, http2=True, **tls):
+        return config(self.origin(), listeners=[{"address": "127.0.0.1:0", "http2": http2, "tls": {**self.pair.files(), **tls}}])
+
+    def hello(self, *args, send="", proxy=None):
+        return openssl_client((proxy or self.proxy).port, *args, send=send)
+
+    def agreed(self, *args, proxy=None):
+        """(version, suite), or nothing when the handshake was refused."""
+        found = re.search(r"^New, (\S+), Cipher is (\S+)", self.hello(*args, proxy=proxy), re.M)
+        return (found.group(1), found.group(2)) if found and found.group(2) != "(NONE)" else None
+
+    def test_versions(self):
+        loose = ("-cipher", "ALL:@SECLEVEL=0")
+        self.assertIsNone(self.agreed("-tls1", *loose))
+        self.assertIsNone(self.agreed("-tls1_1", *loose))
+        self.assertEqual(self.agreed("-tls1_2")[0], "TLSv1.2")
+        self.assertEqual(self.agreed("-tls1_3")[0], "TLSv1.3")
+        self.assertEqual(self.agreed(), ("TLSv1.3", "TLS_AES_128_GCM_SHA256"))
+
+    def test_ssl_3_is_refused(self):
+        """openssl itself no longer speaks it: a hello by hand, which is answered by an alert or the end."""
+        body = b"\x03\x00" + os.urandom(32) + b"\x00" + b"\x00\x04\x00\x2f\x00\x0a" + b"\x01\x00"
+        handshake = b"\x01" + len(body).to_bytes(3, "big") + body
+        with connect(self.proxy.port) as client:
+            client.send(b"\x16\x03\x00" + len(handshake).to_bytes(2, "big") + handshake)
+            try:
+                answer = client.read_to_end()
+            except ConnectionError:
+                answer = b""
+            self.assertNotEqual(answer[:1], b"\x16")
+
+    def test_suites_of_tls_1_2_are_the_three_with_forward_secrecy_and_authentication(self):
+        names = subprocess.run(["openssl", "ciphers", "-tls1_2", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"], check=True, capture_output=True, text=True).stdout.strip().split(":")
+        names = [name for name in names if not name.startswith("TLS_")]
+        self.assertGreater(len(names), 50)
+        accepted = [name for name in names if self.agreed("-tls1_2", "-cipher", name + ":@SECLEVEL=0")]
+        self.assertEqual(sorted(accepted), sorted(SUITES))
+
+    def test_suites_of_an_rsa_certificate(self):
+        key, certificate = os.path.join(self.folder, "rsa.key"), os.path.join(self.folder, "rsa.crt")
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate, "-subj", "/CN=rsa")
+        proxy = self.spillway(self.settings(certificate=certificate, key=key))
+        for suite in SUITES_RSA:
+            self.assertEqual(self.agreed("-tls1_2", "-cipher", suite, proxy=proxy), ("TLSv1.2", suite))
+        for suite in ("AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA", "DHE-RSA-AES128-GCM-SHA256", "AES128-SHA", "ECDHE-RSA-AES128-SHA256"):
+            self.assertIsNone(self.agreed("-tls1_2", "-cipher", suite + ":@SECLEVEL=0", proxy=proxy), suite)
+
+    def test_the_server_prefers_and_lets_a_slow_client_have_chacha(self):
+        for offered in (SUITES, SUITES[1::-1] + SUITES[2:]):
+            self.assertEqual(self.agreed("-tls1_2", "-cipher", ":".join(offered))[1], SUITES[0])
+        self.assertEqual(self.agreed("-tls1_2", "-cipher", ":".join(reversed(SUITES)))[1], SUITES[2])
+
+    def test_groups(self):
+        for group, good in (("X25519", True), ("P-256", True), ("P-384", True), ("P-521", False), ("X448", False)):
+            self.assertEqual(self.agreed("-groups", group) is not None, good, group)
+
+    def test_alpn(self):
+        def chosen(offered, proxy=None):
+            found = re.search(r"ALPN protocol: (\S+)", self.hello("-alpn", offered, proxy=proxy))
+            return found and found.group(1)
+
+        self.assertEqual(chosen("h2,http/1.1"), "h2")
+        self.assertEqual(chosen("http/1.1,h2"), "h2")
+        self.assertEqual(chosen("http/1.1"), "http/1.1")
+        self.assertIn("no application protocol", self.hello("-alpn", "spdy/1"))
+        self.assertIn("No ALPN negotiated", self.hello())
+        self.assertEqual(chosen("h2,http/1.1", self.spillway(self.settings(http2=False))), "http/1.1")
+
+    def test_no_compression_and_no_renegotiation(self):
+        text = self.hello("-tls1_2", "-comp")
+        self.assertIn("Compression: NONE", text)
+        self.assertIn("Secure Renegotiation IS supported", text)  # said so that nobody can inject one
+        text = self.hello("-tls1_2", send="R\n")
+        self.assertIn("RENEGOTIATING", text)
+        self.assertIn("no renegotiation", text)
+
+    def test_a_client_without_any_name_and_with_an_unknown_one(self):
+        for args in (("-noservername",), ("-servername", "unknown.example")):
+            done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{self.proxy.port}", *args], input=b"", capture_output=True, timeout=PATIENCE)
+            self.assertIn(b"subject=CN = one", done.stdout)
+
+    def test_an_end_is_told_by_close_notify(self):
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF if hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF") else context.options
+        raw = socket.create_connection(("127.0.0.1", self.proxy.port), PATIENCE)
+        with context.wrap_socket(raw, server_hostname="one.example", suppress_ragged_eofs=False) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            while client.recv(65536):
+                pass  # an end without close_notify would be an SSLEOFError
+
+
+class Ocsp(Case):
+    def setUp(self):
+        self.folder = self.directory()
+        self.authority = Authority(self.folder)
+        self.pair = self.authority.issue("one", "DNS:one.example")
+        self.other = self.authority.issue("other", "DNS:other.example")
+        self.good = self.response("good", self.pair)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def response(self, name, pair, *more, status="V"):
+        """A response of the authority about this certificate, as a file in DER."""
+        with open(pair.certificate) as file:
+            serial = openssl("x509", "-noout", "-serial", input=file.read().encode()).stdout.decode().strip().split("=")[1]
+        revoked = "261101000000Z" if status == "R" else ""
+        with open(self.path("index"), "w") as out:
+            out.write(f"{status}\t491231235959Z\t{revoked}\t{serial}\tunknown\t/CN=x\n")
+        openssl("ocsp", "-issuer", self.authority.certificate, "-cert", pair.certificate, "-no_nonce", "-reqout", self.path("request"))
+        openssl("ocsp", "-index", self.path("index"), "-CA", self.authority.certificate, "-rsigner", self.authority.certificate,
+                "-rkey", self.authority.key, "-reqin", self.path("request"), "-respout", self.path(name), *(more or ("-ndays", "2")))
+        return self.path(name)
+
+    def settings(self, **tls):
+        return config(self.origin(), listeners=[{"address": "127.0.0.1:0", "tls": [{**self.pair.files(), **tls}, self.other.files()]}])
+
+    def shown(self, proxy, *args, **more):
+        return openssl_client(proxy.port, "-status", "-CAfile", self.authority.certificate, *args, **more)
+
+    def test_a_response_is_shown_with_its_certificate(self):
+        proxy = self.spillway(self.settings(ocsp=self.good))
+        for version in ("-tls1_2", "-tls1_3"):
+            self.assertIn("Cert Status: good", self.shown(proxy, version))
+        self.assertIn("OCSP response: no response sent", self.shown(proxy, name="other.example"))
+
+    def test_none_is_shown_without_one(self):
+        self.assertIn("OCSP response: no response sent", self.shown(self.spillway(self.settings())))
+
+    def test_a_reload_reads_it_again(self):
+        proxy = self.spillway(self.settings(ocsp=self.good))
+        self.assertIn("Cert Status: good", self.shown(proxy))
+        before = re.search(r"Next Update: (.*)", self.shown(proxy)).group(1)
+        os.replace(self.response("newer", self.pair, "-ndays", "5"), self.good)
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: re.search(r"Next Update: (.*)", self.shown(proxy)).group(1) != before, "the new response")
+
+    def test_one_that_is_over_is_a_warning_and_is_not_shown(self):
+        over = self.path("over")
+        with open(self.good, "rb") as good, open(over, "wb") as out:
+            # openssl makes none that is over; the signature no longer fits, but that is for clients to see.
+            out.write(re.sub(rb"20\d\d(\d{10}Z)", rb"2019\1", good.read()))
+        proxy = self.spillway(self.settings(ocsp=over))
+        proxy.log.wait(r"the OCSP response in '.*over' is over, or not in force yet; it is not shown")
+        self.assertIn("OCSP response: no response sent", self.shown(proxy))
+
+    def test_mistakes_are_told_at_their_line(self):
+        def check(path):
+            site = self.path("site.yaml")
+            with open(site, "w") as out:
+                out.write(f"version: 1\npools: {{ app: {{ servers: '127.0.0.1:1' }} }}\nlisteners:\n  - address: ':0'\n    tls:\n"
+                          f"      certificate: {self.pair.certificate}\n      key: {self.pair.key}\n      ocsp: {path}\n")
+            done = run("check", site)
+            self.assertNotEqual(done.returncode, 0)
+            return done.stdout + done.stderr
+
+        self.assertRegex(check(self.path("missing")), r"site\.yaml:8:13: listeners\[0\]\.tls\.ocsp: cannot read '.*missing': No such file")
+        self.assertRegex(check(self.pair.key), r"8:13: .* is not an OCSP response in DER")
+        self.assertRegex(check(self.response("theirs", self.other)), r"8:13: .* is not about this certificate")
+        self.assertRegex(check(self.response("revoked", self.pair, status="R")), r"8:13: .* says that the certificate is revoked")
+
+
+if __name__ == "__main__":
+    main()
