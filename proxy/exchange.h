@@ -21,7 +21,7 @@
 
 #include "proxy/http1.h"
 #include "proxy/reply.h"
-#include "proxy/upstream_connection.h"
+#include "proxy/upstream_side.h"
 #include "proxy/worker_context.h"
 #include "spillway/policy.h"
 #include "spillway/request.h"
@@ -104,6 +104,8 @@ class Exchange final : public UpstreamUser {
   // exchange_forward.cc: each event that may concern the upstream ends with ArmUpstream
   void Forward();
   void PickServer();
+  bool TakeKept();
+  void Connect();
   void BeginSend();
   void PumpRequestBody();
   void DrainUpstreamOutput();
@@ -181,7 +183,7 @@ class Exchange final : public UpstreamUser {
   Step step_ = Step::kReadHead;
   State state_;
   Lease lease_;
-  std::unique_ptr<UpstreamConnection> upstream_;
+  std::unique_ptr<UpstreamSide> upstream_;
 
   // Of one request too, but kept beside, as their room is used again by the next.
   std::string path_, host_, target_, request_id_, client_text_;

@@ -94,19 +94,31 @@ void Exchange::PickServer() {
   ++state_.tries;
   lease_->requests.fetch_add(1, std::memory_order_relaxed);
 
-  // What could not be repeated is worth one look at a kept connection before it is trusted.
-  const bool look_first = state_.has_body || !IsIdempotent(state_.request.method);
-  while (!state_.reuse_failed && (upstream_ = worker_.upstreams.Take(*lease_.get())) != nullptr) {
-    if ((!look_first && !upstream_->doubtful) || upstream_->StillQuiet()) break;
-    upstream_.reset();
-  }
-  if (upstream_) {
+  if (TakeKept()) {
     worker_.counters.upstream_reuses.Add();
-    upstream_->user = this;
     return BeginSend();
   }
+  Connect();
+}
+
+bool Exchange::TakeKept() {
+  // What could not be repeated is worth one look at a kept connection before it is trusted.
+  const bool look = state_.has_body || !IsIdempotent(state_.request.method);
+  while (!state_.reuse_failed) {
+    std::unique_ptr<UpstreamConnection> kept = worker_.upstreams.Take(*lease_.get());
+    if (!kept) break;
+    if (!kept->Trusted(look)) continue;
+    kept->Use(*this);
+    upstream_ = std::move(kept);
+    return true;
+  }
+  return false;
+}
+
+void Exchange::Connect() {
   step_ = Step::kConnect;
   worker_.counters.upstream_connects.Add();
+  const PoolConfig& config = pool().config();
   auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
   if (!connected && IsOurShortage(connected.error()) && worker_.upstreams.size() > 0) {
     worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
@@ -121,9 +133,9 @@ void Exchange::PickServer() {
     return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
   }
   if (!connected) return FailTry(Failure::kConnect, std::strerror(connected.error()));
+  (*connected)->Use(*this);
+  (*connected)->WantWrite(true);
   upstream_ = std::move(*connected);
-  upstream_->user = this;
-  upstream_->watch.WantWrite(true);
 }
 
 // ---- send
@@ -133,8 +145,6 @@ void Exchange::BeginSend() {
   state_.asked = worker_.loop.now();  // later than the request's end, when this is another try
   const PoolConfig& config = pool().config();
   const RequestHead& head = client_.head();
-  upstream_->parser.Reset(state_.request.method);
-  upstream_->watch.WantRead(true);
   ForwardRequest forward;
   forward.target = state_.upstream_target;
   // A client of HTTP/1.0 may have named no host; the upstream is spoken to in 1.1, which wants one.
@@ -152,20 +162,15 @@ void Exchange::BeginSend() {
   forward.upgrade = !head.upgrade.empty();
   forward.expect_continue = head.expect_continue;
   forward.set_headers = verdict_.set_headers;
-  WriteRequestHead(head, forward, &head_);
   vectors_.clear();
-  vectors_.push_back(ToVector(head_));
+  upstream_->BeginRequest(head, forward, &head_, &vectors_);
   PumpRequestBody();
 }
 
-// Sends what has been read of the request; with the head before it when vectors_ holds that.
+// Sends what has been read of the request; with the head before it when that has only begun.
 void Exchange::PumpRequestBody() {
-  char chunk_head[kMaxChunkHead];
-  std::string last_chunk;
-  const bool chunked = client_.head().body == BodyKind::kChunked;
   const std::uint64_t most = state_.generation->shared->config.clients.sizes.body.count;
-  while (upstream_ && !state_.sending_abandoned && upstream_->out.empty()) {
-    const std::size_t first = vectors_.size();
+  while (upstream_ && !state_.sending_abandoned && upstream_->unsent() == 0) {
     ParseStep step = ParseStep::kNeedMore;
     while (!state_.request_done && vectors_.size() < kMostPieces) {
       step = client_.NextBodyPiece();
@@ -183,20 +188,18 @@ void Exchange::PumpRequestBody() {
       return ReplyError(failed ? 400 : 413, failed ? client_.error() : "the body is too large",
                         Decision::kBadRequest);
     }
-    if (chunked) FrameChunk(first, &vectors_, chunk_head);
-    if (step == ParseStep::kEnd && !state_.request_done) {
+    const bool last = step == ParseStep::kEnd && !state_.request_done;
+    if (last) {
       state_.request_done = true;
       state_.asked = worker_.loop.now();
-      if (chunked) {
-        WriteLastChunk(client_.trailers(), &last_chunk);
-        vectors_.push_back(ToVector(last_chunk));
-      }
     }
-    const bool nothing = vectors_.empty();
-    if (!nothing && upstream_->out.Write(upstream_->stream, vectors_) == IoStatus::kBroken) {
+    const bool nothing = vectors_.empty() && !last;
+    const std::span<const HeaderField> trailers =
+        last ? client_.trailers() : std::span<const HeaderField>{};
+    if (!nothing && upstream_->SendBody(&vectors_, last, trailers) == IoStatus::kBroken) {
       vectors_.clear();
       state_.sending_abandoned = true;  // an early answer may still be waiting to be read
-      upstream_->watch.WantRead(true);
+      upstream_->WantRead(true);
       return PumpResponse();
     }
     state_.upstream_moved = state_.upstream_moved || !nothing;
@@ -206,17 +209,17 @@ void Exchange::PumpRequestBody() {
     if (!client_.ReadBodyAgain()) break;
   }
   if (!upstream_) return;
-  const bool blocked = !upstream_->out.empty();
+  const bool blocked = upstream_->unsent() > 0;
   client_.WantBody(!state_.request_done && !blocked && !state_.sending_abandoned);
-  if (blocked) upstream_->watch.WantWrite(true);
+  if (blocked) upstream_->WantWrite(true);
 }
 
 // Who must act for the exchange to go on. Where it is the client it has a limit of its own:
 // clients.timeouts.write while output is full, clients.timeouts.body while its body is missing.
 Exchange::Wait Exchange::upstream_wait() const {
-  if (!upstream_->connected) return Wait::kConnect;
+  if (!upstream_->connected()) return Wait::kConnect;
   if (client_.output_full()) return Wait::kNothing;
-  if (!upstream_->out.empty()) return Wait::kProgress;
+  if (upstream_->unsent() > 0) return Wait::kProgress;
   const bool body_missing = !state_.request_done && !state_.sending_abandoned;
   if (body_missing && !client_.awaits_continue()) return Wait::kNothing;
   return state_.response_begun ? Wait::kProgress : Wait::kFirstByte;
@@ -234,20 +237,20 @@ void Exchange::ArmUpstream() {
   const PoolConfig::Timeouts& timeouts = pool().config().timeouts;
   switch (wait) {
     case Wait::kNothing:
-      return upstream_->deadline.Clear();
+      return upstream_->ClearDeadline();
     case Wait::kConnect:
-      return upstream_->deadline.SetAfter(timeouts.connect);
+      return upstream_->SetDeadline(timeouts.connect);
     case Wait::kFirstByte:
-      return upstream_->deadline.SetAfter(timeouts.first_byte);
+      return upstream_->SetDeadline(timeouts.first_byte);
     case Wait::kProgress:
-      return upstream_->deadline.SetAfter(timeouts.idle);
+      return upstream_->SetDeadline(timeouts.idle);
   }
 }
 
 void Exchange::OnClientReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   if (state_.internal) return AnswerInternally();
-  if (upstream_ && upstream_->connected) PumpRequestBody();
+  if (upstream_ && upstream_->connected()) PumpRequestBody();
   ArmUpstream();
 }
 
@@ -257,18 +260,13 @@ void Exchange::OnUpstreamWritable() {
 }
 
 void Exchange::DrainUpstreamOutput() {
-  if (!upstream_->connected) {
-    if (const int error = ConnectError(upstream_->stream.fd()); error != 0) {
+  if (!upstream_->connected()) {
+    if (const int error = upstream_->FinishConnect(); error != 0) {
       return FailTry(Failure::kConnect, std::strerror(error));
     }
-    upstream_->connected = true;
-    upstream_->watch.WantWrite(false);
     return BeginSend();
   }
-  const std::size_t before = upstream_->out.size();
-  if (upstream_->out.Flush(upstream_->stream) == IoStatus::kBroken) {
-    upstream_->out.Clear();
-    upstream_->watch.WantWrite(false);
+  if (upstream_->Flush(&state_.upstream_moved) == IoStatus::kBroken) {
     if (step_ == Step::kTunnel) {
       if (OutlivesBreak(Side::kUpstream)) PumpTunnel();
       return;
@@ -277,17 +275,14 @@ void Exchange::DrainUpstreamOutput() {
     client_.WantBody(false);
     return PumpResponse();
   }
-  state_.upstream_moved = state_.upstream_moved || upstream_->out.size() < before;
-  if (upstream_->out.empty()) {
-    upstream_->watch.WantWrite(false);
-    if (step_ == Step::kTunnel) return PumpTunnel();
-    return PumpRequestBody();
-  }
+  if (upstream_->unsent() > 0) return;
+  if (step_ == Step::kTunnel) return PumpTunnel();
+  PumpRequestBody();
 }
 
 void Exchange::OnUpstreamDeadline() {
   if (step_ == Step::kTunnel) return;  // the client's side keeps the tunnel's time
-  if (!upstream_->connected) {
+  if (!upstream_->connected()) {
     FailTry(Failure::kConnectTimeout, "connect timeout");
   } else {
     FailUpstream(Failure::kTimeout, state_.response_begun ? "upstream idle" : "upstream timeout");
@@ -299,7 +294,8 @@ void Exchange::OnUpstreamDeadline() {
 
 bool Exchange::may_retry(Failure failure) const {
   if (state_.body_touched || state_.response_begun) return false;
-  const bool unsent = failure == Failure::kConnect || failure == Failure::kConnectTimeout;
+  const bool unsent = failure == Failure::kConnect || failure == Failure::kConnectTimeout ||
+                      (upstream_ && upstream_->unprocessed());
   if (!unsent && (failure != Failure::kReset || !IsIdempotent(state_.request.method))) {
     return false;  // it may have been carried out, or the upstream is too slow already
   }
@@ -332,9 +328,9 @@ void Exchange::ChargeUpstream(Failure failure) {
 // bound how deep that goes.
 void Exchange::FailTry(Failure failure, std::string_view why) {
   // A kept connection that the server closed just before it was used says nothing about the server.
-  const bool stale = failure == Failure::kReset && upstream_ && upstream_->reused &&
-                     !state_.body_touched && IsIdempotent(state_.request.method) &&
-                     !state_.reuse_failed;
+  const bool stale =
+      failure == Failure::kReset && upstream_ && upstream_->stale() && !state_.body_touched &&
+      (upstream_->unprocessed() || IsIdempotent(state_.request.method)) && !state_.reuse_failed;
   if (stale) {
     DropUpstream();
     state_.reuse_failed = true;
