@@ -106,6 +106,8 @@ class Exchange final : public UpstreamUser {
   void PickServer();
   bool TakeKept();
   void Connect();
+  void OpenStream();
+  void ReplyShortage(std::string_view why);
   void BeginSend();
   void PumpRequestBody();
   void DrainUpstreamOutput();
@@ -146,6 +148,7 @@ class Exchange final : public UpstreamUser {
     bool peer_trusted = false;
     bool has_body = false;
     bool request_done = false;  // its last byte has been read
+    bool head_unsent = false;   // the upstream was given its head, which SendBody sends
     bool body_touched = false;  // some of its body left our hands: not to be repeated
     bool internal = false;
     bool refused = false;  // there is no head: what came is no request

@@ -10,6 +10,7 @@
 
 #include "proxy/client_side.h"
 #include "proxy/exchange.h"
+#include "proxy/fields.h"
 #include "proxy/log.h"
 #include "spillway/challenge.h"
 #include "spillway/hash.h"
@@ -29,6 +30,14 @@ bool IsOurShortage(int error) {
          error == EADDRNOTAVAIL;
 }
 
+bool AsksForWebSocket(const RequestHead& head) {
+  std::string_view offers = head.upgrade;
+  while (const auto offer = NextItem(&offers)) {
+    if (EqualsLower(*offer, "websocket")) return true;
+  }
+  return false;
+}
+
 // When to come back from a 503 of ours: with the jitter, in whole seconds, half are told 1 s and
 // half 2 s.
 constexpr Duration kSoon = 900ms;
@@ -40,6 +49,11 @@ constexpr Duration kSoon = 900ms;
 void Exchange::Forward() {
   state_.decision = Decision::kForward;
   pool_counters().requests.Add();
+  if (pool().config().protocol == UpstreamProtocol::kHttp2 && AsksForWebSocket(client_.head())) {
+    // Any other upgrade is a wish that a server may pass over (RFC 9110 7.8).
+    return ReplyError(501, "no WebSockets to servers that are spoken to in HTTP/2",
+                      Decision::kUpstreamError);
+  }
   pool().budget().CountRequest(worker_.loop.now());
   PickServer();
 }
@@ -94,6 +108,7 @@ void Exchange::PickServer() {
   ++state_.tries;
   lease_->requests.fetch_add(1, std::memory_order_relaxed);
 
+  if (config.protocol == UpstreamProtocol::kHttp2) return OpenStream();
   if (TakeKept()) {
     worker_.counters.upstream_reuses.Add();
     return BeginSend();
@@ -124,18 +139,42 @@ void Exchange::Connect() {
     worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
     connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count);
   }
-  if (!connected && IsOurShortage(connected.error())) {
-    // No fault of the server's: it is neither charged with it nor is another one asked.
-    EndEarly("out of descriptors");
-    DropUpstream();
-    AnswerContext context = answer_context();
-    context.retry_after = kSoon;
-    return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
-  }
+  if (!connected && IsOurShortage(connected.error())) return ReplyShortage("out of descriptors");
   if (!connected) return FailTry(Failure::kConnect, std::strerror(connected.error()));
   (*connected)->Use(*this);
   (*connected)->WantWrite(true);
   upstream_ = std::move(*connected);
+}
+
+void Exchange::OpenStream() {
+  step_ = Step::kConnect;
+  const PoolConfig& config = pool().config();
+  const bool look = state_.has_body || !IsIdempotent(state_.request.method);
+  const auto open = [&] {
+    return worker_.http2_upstreams.Open(lease_.endpoint(), config, *this, state_.reuse_failed,
+                                        look);
+  };
+  auto opened = open();
+  if (!opened && IsOurShortage(opened.error())) {
+    worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
+    worker_.http2_upstreams.CloseIdle();
+    opened = open();
+  }
+  if (!opened && opened.error() == Http2Upstreams::kFull) return ReplyShortage("out of streams");
+  if (!opened && IsOurShortage(opened.error())) return ReplyShortage("out of descriptors");
+  if (!opened) return FailTry(Failure::kConnect, std::strerror(opened.error()));
+  (opened->connects ? worker_.counters.upstream_connects : worker_.counters.upstream_reuses).Add();
+  upstream_ = std::move(opened->side);
+  if (upstream_->connected()) BeginSend();
+}
+
+// No fault of the server's: it is neither charged with it nor is another one asked.
+void Exchange::ReplyShortage(std::string_view why) {
+  EndEarly(why);
+  DropUpstream();
+  AnswerContext context = answer_context();
+  context.retry_after = kSoon;
+  Reply(UpstreamErrorAnswer(503, pool().config().errors.page, context), Decision::kUpstreamError);
 }
 
 // ---- send
@@ -164,6 +203,7 @@ void Exchange::BeginSend() {
   forward.set_headers = verdict_.set_headers;
   vectors_.clear();
   upstream_->BeginRequest(head, forward, &head_, &vectors_);
+  state_.head_unsent = true;
   PumpRequestBody();
 }
 
@@ -193,7 +233,8 @@ void Exchange::PumpRequestBody() {
       state_.request_done = true;
       state_.asked = worker_.loop.now();
     }
-    const bool nothing = vectors_.empty() && !last;
+    const bool with_head = std::exchange(state_.head_unsent, false);
+    const bool nothing = vectors_.empty() && !last && !with_head;
     const std::span<const HeaderField> trailers =
         last ? client_.trailers() : std::span<const HeaderField>{};
     if (!nothing && upstream_->SendBody(&vectors_, last, trailers) == IoStatus::kBroken) {

@@ -91,6 +91,7 @@ struct RequestHead {
 struct ResponseHead {
   int status = 200;
   std::string_view reason;
+  int major = 1;  // 1, or 2: then minor is 1, so that 1.1's rules hold
   int minor = 1;
   std::vector<HeaderField> headers;
   std::vector<Field> fields;
@@ -191,6 +192,12 @@ struct ForwardRequest {
 // those that Connection lists are dropped (RFC 9110 7.6.1); the connection is kept (no Connection
 // field is sent).
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out);
+
+// The same head as fields for HTTP/2: pseudo fields first (but for :scheme, which is the
+// connection's), `TE: trailers` if the client said so. Views are of `head`, `forward` and *text, to
+// which it appends.
+void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
+                       std::vector<HeaderField>* fields, std::string* text);
 
 struct ForwardResponse {
   Framing framing{};

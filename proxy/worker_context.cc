@@ -27,6 +27,7 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, std::uint64_t s
     : index(worker),
       access_log(log),
       upstreams(loop, blocks),
+      http2_upstreams(loop),
       chance(seed),
       ids(id_seed),
       purge_(loop, this, &OnPurge) {}
