@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Asks one upstream server, again and again, whether it is well: a plain HTTP/1.1 GET on a
-// connection of its own. `fall` failures in a row make the endpoint unhealthy, `rise` answers in a
+// Asks one upstream server, again and again, whether it is well: a GET on a connection of its own,
+// in HTTP/1.1 or HTTP/2 as the pool says. `fall` failures in a row make the endpoint unhealthy, `rise` answers in a
 // row healthy again. A final 2xx or 3xx within the time limit is an answer; its body is not read.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <string_view>
 
+#include "proxy/health_check_http2.h"
 #include "proxy/http1.h"
 #include "proxy/loop.h"
 #include "proxy/upstream.h"
@@ -18,12 +21,14 @@ namespace spillway {
 class HealthCheck {
  public:
   HealthCheck(Loop& loop, std::string pool, std::shared_ptr<Endpoint> endpoint,
-              const HealthCheckConfig& config);
+              const HealthCheckConfig& config,
+              UpstreamProtocol protocol = UpstreamProtocol::kHttp1);
   ~HealthCheck();
   HealthCheck(const HealthCheck&) = delete;
   HealthCheck& operator=(const HealthCheck&) = delete;
 
-  const HealthCheckConfig& config() const { return config_; }
+  // Whether it would ask the same.
+  bool Same(const HealthCheckConfig& config, UpstreamProtocol protocol) const;
 
  private:
   static constexpr std::size_t kMostHead = 16 * 1024;
@@ -32,6 +37,7 @@ class HealthCheck {
   void OnWritable();
   void OnReadable();
   void OnTimer();
+  void Take(std::string_view bytes);
   void Parse(std::size_t from);
   void Finish(std::string_view failure);  // empty: it is well
 
@@ -39,17 +45,17 @@ class HealthCheck {
   const std::string pool_;
   const std::shared_ptr<Endpoint> endpoint_;
   const HealthCheckConfig config_;
+  const UpstreamProtocol protocol_;
   Deadline timer_;  // the next check, or the time limit of this one
   ResponseParser parser_;
+  std::unique_ptr<Http2Question> question_;  // in HTTP/2, in the parser's place
   Fd fd_;
   std::unique_ptr<IoWatch> watch_;  // not null: a check is under way
   std::string unsent_;
-  std::string received_;
+  std::string received_;     // of HTTP/1
   std::size_t head_at_ = 0;  // where the head being read begins in received_
   bool connected_ = false;
   std::uint32_t good_ = 0, bad_ = 0;  // in a row
 };
-
-bool SameCheck(const HealthCheckConfig& a, const HealthCheckConfig& b);
 
 }  // namespace spillway

@@ -67,7 +67,7 @@ Http2UpstreamConnection::~Http2UpstreamConnection() {
 
 bool Http2UpstreamConnection::has_room() const {
   // One that takes nothing would have requests pile up.
-  return !broken_ && !retired_ && out_.empty() && streams_.size() < session_.most_streams();
+  return !broken_ && !doubted_ && out_.empty() && streams_.size() < session_.most_streams();
 }
 
 std::unique_ptr<Http2UpstreamStream> Http2UpstreamConnection::Attach(UpstreamUser& user) {
@@ -77,16 +77,16 @@ std::unique_ptr<Http2UpstreamStream> Http2UpstreamConnection::Attach(UpstreamUse
   return stream;
 }
 
-void Http2UpstreamConnection::Detach(Http2UpstreamStream& stream, std::int32_t id, bool silent) {
+void Http2UpstreamConnection::Detach(Http2UpstreamStream& stream, std::int32_t id, bool expired) {
   std::erase(streams_, &stream);
   std::replace(news_.begin(), news_.end(), &stream, static_cast<Http2UpstreamStream*>(nullptr));
   if (id != 0) known_.erase(id);
-  retired_ = retired_ || silent;
   if (broken_) return;
+  if (expired && !std::exchange(doubted_, true)) session_.Ping();
   PumpSoon();
   if (!streams_.empty()) return;
-  const bool wanted = connected_ && !retired_ && session_.most_streams() > 0 &&
-                      owner_.MayIdle(*endpoint_, keep_.connections);
+  const bool wanted =
+      connected_ && session_.most_streams() > 0 && owner_.MayIdle(*endpoint_, keep_.connections);
   if (!wanted) return Close();
   SetClock(Clock::kIdle, keep_.idle);
 }
@@ -165,7 +165,7 @@ void Http2UpstreamConnection::Receive() {
     const IoResult read = stream_.Read(room);
     if (read.status == IoStatus::kWouldBlock) return;
     if (read.status != IoStatus::kOk) return Break({});
-    heard_ = loop_.now();
+    doubted_ = false;
     working_ = true;
     const bool good = session_.Receive({room.data(), read.bytes}, loop_.now());
     working_ = false;

@@ -46,15 +46,14 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   bool broken() const { return broken_; }
   int connect_error() const { return connect_error_; }
   bool encrypted() const { return stream_.encrypted(); }
-  TimePoint heard() const { return heard_; }  // when something came last
   void Know(std::int32_t id, Http2UpstreamStream& stream) { known_[id] = &stream; }
   // Sends what the session has, as far as the kernel takes it. False: the connection is broken.
   bool Pump();
   // Before the loop waits again: sends; tells the stream's user what it wants to hear.
   void PumpSoon();
   void TellSoon(Http2UpstreamStream& stream);
-  // `silent`: it waited in vain and nothing else came either; the connection is not to be trusted.
-  void Detach(Http2UpstreamStream& stream, std::int32_t id, bool silent);
+  // `expired`: it waited in vain. Maybe nobody is there any more, and a stream's end does not tell.
+  void Detach(Http2UpstreamStream& stream, std::int32_t id, bool expired);
 
   void OnHttp2Response(std::int32_t id, std::unique_ptr<Http2Response> head) override;
   void OnHttp2Body(std::int32_t id, std::string_view bytes) override;
@@ -92,11 +91,10 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   std::vector<Http2UpstreamStream*> streams_;
   std::unordered_map<std::int32_t, Http2UpstreamStream*> known_;  // to the session
   std::vector<Http2UpstreamStream*> news_;  // streams to be told; null: gone since
-  TimePoint heard_{};
-  Clock clock_ = Clock::kNone;  // what the deadline is for
+  Clock clock_ = Clock::kNone;              // what the deadline is for
   int connect_error_ = 0;
   bool connected_ = false, broken_ = false;
-  bool retired_ = false;   // takes no more streams
+  bool doubted_ = false;   // takes no more streams until something is heard
   bool working_ = false;   // the session is at work, and must not be entered
   bool in_event_ = false;  // which ends with sending and telling
 };

@@ -341,6 +341,10 @@ void Http2UpstreamSession::Drop(std::int32_t stream, Http2Error error) {
                             static_cast<std::uint32_t>(error));
 }
 
+void Http2UpstreamSession::Ping() {
+  nghttp2_submit_ping(impl_->session, NGHTTP2_FLAG_NONE, nullptr);
+}
+
 void Http2UpstreamSession::Terminate(Http2Error error) {
   nghttp2_session_terminate_session(impl_->session, static_cast<std::uint32_t>(error));
 }

@@ -83,6 +83,8 @@ class Http2UpstreamSession {
   void Consume(std::int32_t stream, std::size_t bytes);
   // The handler wants to hear no more of it.
   void Drop(std::int32_t stream, Http2Error error);
+  // Something must come back if there is anyone.
+  void Ping();
   // The connection ends.
   void Terminate(Http2Error error);
 

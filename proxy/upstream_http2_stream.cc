@@ -20,7 +20,7 @@ Http2UpstreamStream::Http2UpstreamStream(std::shared_ptr<Http2UpstreamConnection
 Http2UpstreamStream::~Http2UpstreamStream() {
   Consume(used_ + in_.size());
   if (id_ != 0 && !closed_) connection_->session().Drop(id_, Http2Error::kCancel);
-  connection_->Detach(*this, id_, expired_ && connection_->heard() < begun_);
+  connection_->Detach(*this, id_, expired_);
 }
 
 // ---- for the connection
@@ -99,7 +99,6 @@ bool Http2UpstreamStream::stale() const {
 void Http2UpstreamStream::BeginRequest(const RequestHead& head, const ForwardRequest& forward,
                                        std::string* room, std::vector<iovec>*) {
   wants_read_ = true;
-  begun_ = connection_->loop().now();
   if (connection_->broken()) return TakeClose(Http2End::kUnprocessed, {});
   // nghttp2 copies them: the list lives no longer than this.
   std::vector<HeaderField> fields;

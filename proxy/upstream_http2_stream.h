@@ -75,7 +75,6 @@ class Http2UpstreamStream final : public UpstreamSide {
   Deadline deadline_;
   const bool reused_;
   std::int32_t id_ = 0;  // 0: the session has not been told of it
-  TimePoint begun_{};
 
   std::vector<std::unique_ptr<Http2Response>> heads_;  // that came; null: the exchange has had it
   std::size_t heads_given_ = 0;
