@@ -66,14 +66,16 @@ Http2UpstreamConnection::~Http2UpstreamConnection() {
 // ---- its streams
 
 bool Http2UpstreamConnection::has_room() const {
-  // One that takes nothing would have requests pile up.
-  return !broken_ && !doubted_ && out_.empty() && streams_.size() < session_.most_streams();
+  // While the kernel takes nothing requests queue up, and those that are given up leave a trace.
+  return !broken_ && !doubted_ && queued_ < Http2Upstreams::kMostStreams &&
+         streams_.size() < session_.most_streams();
 }
 
 std::unique_ptr<Http2UpstreamStream> Http2UpstreamConnection::Attach(UpstreamUser& user) {
   auto stream = std::make_unique<Http2UpstreamStream>(shared_from_this(), user);
   streams_.push_back(stream.get());
-  SetClock(Clock::kNone, {});
+  if (!out_.empty()) ++queued_;
+  if (clock_ == Clock::kIdle) SetClock(Clock::kNone, {});
   return stream;
 }
 
@@ -199,6 +201,7 @@ bool Http2UpstreamConnection::Pump() {
   if (!good) Break({});
   if (!broken_ && session_.over()) Break(kViolation);
   if (broken_) return false;
+  if (out_.empty()) queued_ = 0;
   watch_.WantWrite(!out_.empty() && !stream_.write_wants_read());
   if (clock_ != Clock::kIdle && out_.empty() != (clock_ == Clock::kNone)) {
     SetClock(out_.empty() ? Clock::kNone : Clock::kStall, stall_);

@@ -92,6 +92,7 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   std::unordered_map<std::int32_t, Http2UpstreamStream*> known_;  // to the session
   std::vector<Http2UpstreamStream*> news_;  // streams to be told; null: gone since
   Clock clock_ = Clock::kNone;              // what the deadline is for
+  std::size_t queued_ = 0;                  // streams that were opened while output waits
   int connect_error_ = 0;
   bool connected_ = false, broken_ = false;
   bool doubted_ = false;   // takes no more streams until something is heard
