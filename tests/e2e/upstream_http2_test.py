@@ -427,7 +427,8 @@ class Bodies(Http2Case):
             self.assertEqual([answer.status, answer.text], [413, "too"])
         client = self.client(spillway)
         stream = client.start("POST", end=False)
-        self.assertEqual([client.wait(stream).status, stream.reset], [413, None])
+        self.assertEqual(client.wait(stream).status, 413)
+        self.assertIn(stream.reset, (None, NO_ERROR))
         self.assertEqual(spillway.metric("spillway_upstream_errors_total", pool="app"), 0)
         self.assertEqual(spillway.metric("spillway_upstream_connects_total"), 1)
 
