@@ -172,7 +172,8 @@ void Http2UpstreamConnection::Receive() {
     const bool good = session_.Receive({room.data(), read.bytes}, loop_.now());
     working_ = false;
     if (!good) {
-      Pump();  // says why
+      Fail(Http2End::kViolation, kViolation);
+      Pump();  // says why, if the server still listens
       return Break(kViolation);
     }
     if (read.bytes < room.size() && !stream_.has_pending()) return;
@@ -216,12 +217,15 @@ void Http2UpstreamConnection::Break(std::string_view violation) {
   watch_.WantWrite(false);
   SetClock(Clock::kNone, {});
   stream_.ShutdownWrite();
-  const Http2End how = violation.empty() ? Http2End::kReset : Http2End::kViolation;
+  Fail(violation.empty() ? Http2End::kReset : Http2End::kViolation, violation);
+  owner_.Remove(*this);
+}
+
+void Http2UpstreamConnection::Fail(Http2End how, std::string_view why) {
   for (Http2UpstreamStream* stream : streams_) {
-    stream->TakeClose(how, violation);
+    stream->TakeClose(how, why);
     TellSoon(*stream);
   }
-  owner_.Remove(*this);
 }
 
 // ---- what the session says

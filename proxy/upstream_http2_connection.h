@@ -75,6 +75,7 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   void Flush();
   void Tell();
   void Break(std::string_view violation);  // empty: none
+  void Fail(Http2End how, std::string_view why);
   void SetClock(Clock clock, Duration after);
 
   Loop& loop_;

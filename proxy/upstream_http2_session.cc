@@ -295,7 +295,7 @@ bool Http2UpstreamSession::Receive(std::string_view bytes, TimePoint now) {
   if (taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
     Terminate(Http2Error::kEnhanceYourCalm);
   }
-  return taken >= 0 && !over();
+  return taken >= 0 && nghttp2_session_want_read(impl_->session) != 0;
 }
 
 bool Http2UpstreamSession::Produce(std::size_t most, std::string* out) {
