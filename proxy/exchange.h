@@ -124,6 +124,7 @@ class Exchange final : public UpstreamUser {
 
   // exchange_relay.cc
   void PumpResponse();
+  void SpareClient();
   bool PassOnResponse(bool ended);
   bool TakeResponseHead();
   void BeginResponse();

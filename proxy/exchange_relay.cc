@@ -31,8 +31,17 @@ void Exchange::PumpResponse() {
       return FailUpstream(Failure::kReset, state_.response_begun ? "upstream cut its answer short"
                                                                  : "upstream closed");
     }
+    if (state_.response_begun) SpareClient();
     if (!read.more) return;
   }
+}
+
+// An answer that comes while the request goes on is half of a conversation: the client may be silent
+// while it listens, and its clock starts again.
+void Exchange::SpareClient() {
+  if (state_.request_done || state_.sending_abandoned || upstream_->unsent() > 0) return;
+  client_.WantBody(false);
+  client_.WantBody(true);
 }
 
 // Passes on what has been read. False when the exchange has left the relay, or this upstream.

@@ -142,7 +142,11 @@ void Http2UpstreamConnection::OnReadable() {
 }
 
 void Http2UpstreamConnection::OnWritable() {
-  if (connected_) return Flush();
+  if (connected_) {
+    if (stream_.read_wants_write()) Receive();  // TLS
+    if (!broken_) Flush();
+    return;
+  }
   connect_error_ = ConnectError(stream_.fd());
   if (connect_error_ != 0) return Break({});
   connected_ = true;
@@ -203,7 +207,7 @@ bool Http2UpstreamConnection::Pump() {
   if (!broken_ && session_.over()) Break(kViolation);
   if (broken_) return false;
   if (out_.empty()) queued_ = 0;
-  watch_.WantWrite(!out_.empty() && !stream_.write_wants_read());
+  watch_.WantWrite((!out_.empty() && !stream_.write_wants_read()) || stream_.read_wants_write());
   if (clock_ != Clock::kIdle && out_.empty() != (clock_ == Clock::kNone)) {
     SetClock(out_.empty() ? Clock::kNone : Clock::kStall, stall_);
   }

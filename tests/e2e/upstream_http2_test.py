@@ -449,6 +449,31 @@ class Bodies(Http2Case):
         client.finish(stream)
         self.assertEqual(client.wait(stream).trailers, [("x-end", "1")])
 
+    def test_a_client_that_listens_may_be_silent_while_it_hears(self):
+        """Its request goes on, but it is the server's turn to speak."""
+        over = threading.Event()
+
+        def speak(request):
+            for _ in range(10):
+                if over.wait(0.1):
+                    return
+                request.data(b"tick")
+
+        def on_head(request):
+            request.head()
+            if request.path == "/speaks":
+                threading.Thread(target=speak, args=(request,), daemon=True).start()
+
+        self.addCleanup(over.set)
+        spillway = self.behind(self.origin2(on_head=on_head, answer=Request.finish), workers=1,
+                               clients={"timeouts": {"body": "500ms"}})
+        client = self.client(spillway)
+        speaks, silent = client.start("POST", "/speaks", end=False), client.start("POST", "/silent", end=False)
+        self.assertIsNotNone(client.wait(silent).reset)
+        client.until(lambda: len(speaks.body) == 40, "all that the server says")
+        client.finish(speaks)
+        self.assertTrue(client.wait(speaks).ended)
+
     def test_a_slow_client_holds_up_no_other(self):
         spillway = self.behind(self.keep(node()), workers=1)
         with connect(spillway.port) as slow:
