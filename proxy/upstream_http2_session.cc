@@ -171,11 +171,10 @@ int Http2UpstreamSession::Impl::OnFrame(nghttp2_session*, const nghttp2_frame* f
   const bool padded = frame->hd.type == NGHTTP2_DATA && frame->data.padlen > 0;
   if (padded && !ended && frame->data.padlen == frame->hd.length) impl.Charge(1);
   if (frame->hd.type == NGHTTP2_HEADERS) {
-    const int failed = impl.EndHead(id, stream, ended);
-    if (failed != 0 || !stream->fault.empty())
-      return failed == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (impl.EndHead(id, stream, ended) != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
-  if (!ended || !stream->answered || !stream->fault.empty()) return 0;
+  stream = impl.Find(id);  // the handler may have dropped it
+  if (stream == nullptr || !ended || !stream->answered || !stream->fault.empty()) return 0;
   stream->ended = true;
   impl.handler.OnHttp2End(id, std::move(stream->coming));
   return 0;

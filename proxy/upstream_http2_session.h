@@ -39,8 +39,8 @@ enum class Http2End : std::uint8_t {
   kViolation,    // by us, as the server broke the rules
 };
 
-// Who hears of streams. Of the session's functions, Resume, Consume and Reset may be called from
-// all of these.
+// Who hears of streams. Of the session's functions, Resume, Consume and Drop may be called from all
+// of these.
 class Http2UpstreamHandler {
  public:
   // Interim heads one after the other, then the final one.
