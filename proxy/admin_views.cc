@@ -36,6 +36,10 @@ const char* LogLevelName(LogLevel level) {
   return "";
 }
 
+const char* ProtocolName(UpstreamProtocol protocol) {
+  return protocol == UpstreamProtocol::kHttp2 ? "h2" : "http1";
+}
+
 const char* BalanceName(Balance balance) {
   switch (balance) {
     case Balance::kRoundRobin:
@@ -145,6 +149,7 @@ Json ViewPoolConfig(const PoolConfig& pool) {
     json["servers"].push_back(
         {{"address", server.address.text}, {"weight", server.weight}, {"backup", server.backup}});
   }
+  json["protocol"] = ProtocolName(pool.protocol);
   json["balance"] = BalanceName(pool.balance);
   if (pool.balance == Balance::kHash) json["hash_key"] = pool.hash_key.text;
   if (const auto& tls = pool.tls) {
@@ -395,6 +400,7 @@ Json ViewPools(const AdminControls& server) {
     const Pool& pool = *generation.pools[i];
     Json json;
     json["name"] = pool.config().name;
+    json["protocol"] = ProtocolName(pool.config().protocol);
     json["balance"] = BalanceName(pool.config().balance);
     json["requests"] = SumPool(generation, i, &PoolCounters::requests);
     json["errors"] = {{"connect", SumPool(generation, i, &PoolCounters::connect_errors)},

@@ -21,7 +21,7 @@
 
 #include "proxy/http1.h"
 #include "proxy/reply.h"
-#include "proxy/upstream_connection.h"
+#include "proxy/upstream_side.h"
 #include "proxy/worker_context.h"
 #include "spillway/policy.h"
 #include "spillway/request.h"
@@ -104,6 +104,10 @@ class Exchange final : public UpstreamUser {
   // exchange_forward.cc: each event that may concern the upstream ends with ArmUpstream
   void Forward();
   void PickServer();
+  bool TakeKept();
+  void Connect();
+  void OpenStream();
+  void ReplyShortage(std::string_view why);
   void BeginSend();
   void PumpRequestBody();
   void DrainUpstreamOutput();
@@ -121,6 +125,7 @@ class Exchange final : public UpstreamUser {
 
   // exchange_relay.cc
   void PumpResponse();
+  void SpareClient();
   bool PassOnResponse(bool ended);
   bool TakeResponseHead();
   void BeginResponse();
@@ -145,6 +150,7 @@ class Exchange final : public UpstreamUser {
     bool peer_trusted = false;
     bool has_body = false;
     bool request_done = false;  // its last byte has been read
+    bool head_unsent = false;   // the upstream was given its head, which SendBody sends
     bool body_touched = false;  // some of its body left our hands: not to be repeated
     bool internal = false;
     bool refused = false;  // there is no head: what came is no request
@@ -182,7 +188,7 @@ class Exchange final : public UpstreamUser {
   Step step_ = Step::kReadHead;
   State state_;
   Lease lease_;
-  std::unique_ptr<UpstreamConnection> upstream_;
+  std::unique_ptr<UpstreamSide> upstream_;
 
   // Of one request too, but kept beside, as their room is used again by the next.
   std::string path_, host_, target_, request_id_, client_text_;

@@ -10,6 +10,7 @@
 
 #include "proxy/client_side.h"
 #include "proxy/exchange.h"
+#include "proxy/fields.h"
 #include "proxy/log.h"
 #include "spillway/challenge.h"
 #include "spillway/hash.h"
@@ -29,6 +30,14 @@ bool IsOurShortage(int error) {
          error == EADDRNOTAVAIL;
 }
 
+bool AsksForWebSocket(const RequestHead& head) {
+  std::string_view offers = head.upgrade;
+  while (const auto offer = NextItem(&offers)) {
+    if (EqualsIgnoreCase(*offer, "websocket")) return true;
+  }
+  return false;
+}
+
 // When to come back from a 503 of ours: with the jitter, in whole seconds, half are told 1 s and
 // half 2 s.
 constexpr Duration kSoon = 900ms;
@@ -40,6 +49,11 @@ constexpr Duration kSoon = 900ms;
 void Exchange::Forward() {
   state_.decision = Decision::kForward;
   pool_counters().requests.Add();
+  if (pool().config().protocol == UpstreamProtocol::kHttp2 && AsksForWebSocket(client_.head())) {
+    // Any other upgrade is a wish that a server may pass over (RFC 9110 7.8).
+    return ReplyError(501, "no WebSockets to servers that are spoken to in HTTP/2",
+                      Decision::kUpstreamError);
+  }
   pool().budget().CountRequest(worker_.loop.now());
   PickServer();
 }
@@ -94,38 +108,74 @@ void Exchange::PickServer() {
   ++state_.tries;
   lease_->requests.fetch_add(1, std::memory_order_relaxed);
 
-  // What could not be repeated is worth one look at a kept connection before it is trusted.
-  const bool look_first = state_.has_body || !IsIdempotent(state_.request.method);
-  while (!state_.reuse_failed && (upstream_ = worker_.upstreams.Take(*lease_.get())) != nullptr) {
-    if ((!look_first && !upstream_->doubtful) || upstream_->StillQuiet()) break;
-    upstream_.reset();
-  }
-  if (upstream_) {
+  if (config.protocol == UpstreamProtocol::kHttp2) return OpenStream();
+  if (TakeKept()) {
     worker_.counters.upstream_reuses.Add();
-    upstream_->user = this;
     return BeginSend();
   }
+  Connect();
+}
+
+bool Exchange::TakeKept() {
+  // What could not be repeated is worth one look at a kept connection before it is trusted.
+  const bool look = state_.has_body || !IsIdempotent(state_.request.method);
+  while (!state_.reuse_failed) {
+    std::unique_ptr<UpstreamConnection> kept = worker_.upstreams.Take(*lease_.get());
+    if (!kept) break;
+    if (!kept->Trusted(look)) continue;
+    kept->Use(*this);
+    upstream_ = std::move(kept);
+    return true;
+  }
+  return false;
+}
+
+void Exchange::Connect() {
   step_ = Step::kConnect;
   worker_.counters.upstream_connects.Add();
-  auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count,
-                                             local.pool().tls().get());
+  const PoolConfig& config = pool().config();
+  const TlsClientContext* tls = pool().tls().get();
+  auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count, tls);
   if (!connected && IsOurShortage(connected.error()) && worker_.upstreams.size() > 0) {
     worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
-    connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count,
-                                          local.pool().tls().get());
+    connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count, tls);
   }
-  if (!connected && IsOurShortage(connected.error())) {
-    // No fault of the server's: it is neither charged with it nor is another one asked.
-    EndEarly("out of descriptors");
-    DropUpstream();
-    AnswerContext context = answer_context();
-    context.retry_after = kSoon;
-    return Reply(UpstreamErrorAnswer(503, config.errors.page, context), Decision::kUpstreamError);
-  }
+  if (!connected && IsOurShortage(connected.error())) return ReplyShortage("out of descriptors");
   if (!connected) return FailTry(Failure::kConnect, std::strerror(connected.error()));
+  (*connected)->Use(*this);
+  (*connected)->WantWrite(true);
   upstream_ = std::move(*connected);
-  upstream_->user = this;
-  upstream_->watch.WantWrite(true);
+}
+
+void Exchange::OpenStream() {
+  step_ = Step::kConnect;
+  const PoolConfig& config = pool().config();
+  const bool look = state_.has_body || !IsIdempotent(state_.request.method);
+  const auto open = [&] {
+    return worker_.http2_upstreams.Open(lease_.endpoint(), config, pool().tls().get(), *this,
+                                        state_.reuse_failed, look);
+  };
+  auto opened = open();
+  if (!opened && IsOurShortage(opened.error())) {
+    worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
+    worker_.http2_upstreams.CloseIdle();
+    opened = open();
+  }
+  if (!opened && opened.error() == Http2Upstreams::kFull) return ReplyShortage("out of streams");
+  if (!opened && IsOurShortage(opened.error())) return ReplyShortage("out of descriptors");
+  if (!opened) return FailTry(Failure::kConnect, std::strerror(opened.error()));
+  (opened->connects ? worker_.counters.upstream_connects : worker_.counters.upstream_reuses).Add();
+  upstream_ = std::move(opened->side);
+  if (upstream_->connected()) BeginSend();
+}
+
+// No fault of the server's: it is neither charged with it nor is another one asked.
+void Exchange::ReplyShortage(std::string_view why) {
+  EndEarly(why);
+  DropUpstream();
+  AnswerContext context = answer_context();
+  context.retry_after = kSoon;
+  Reply(UpstreamErrorAnswer(503, pool().config().errors.page, context), Decision::kUpstreamError);
 }
 
 // ---- send
@@ -135,8 +185,6 @@ void Exchange::BeginSend() {
   state_.asked = worker_.loop.now();  // later than the request's end, when this is another try
   const PoolConfig& config = pool().config();
   const RequestHead& head = client_.head();
-  upstream_->parser.Reset(state_.request.method);
-  upstream_->watch.WantRead(true);
   ForwardRequest forward;
   forward.target = state_.upstream_target;
   // A client of HTTP/1.0 may have named no host; the upstream is spoken to in 1.1, which wants one.
@@ -154,20 +202,16 @@ void Exchange::BeginSend() {
   forward.upgrade = !head.upgrade.empty();
   forward.expect_continue = head.expect_continue;
   forward.set_headers = verdict_.set_headers;
-  WriteRequestHead(head, forward, &head_);
   vectors_.clear();
-  vectors_.push_back(ToVector(head_));
+  upstream_->BeginRequest(head, forward, &head_, &vectors_);
+  state_.head_unsent = true;
   PumpRequestBody();
 }
 
-// Sends what has been read of the request; with the head before it when vectors_ holds that.
+// Sends what has been read of the request; with the head before it when that has only begun.
 void Exchange::PumpRequestBody() {
-  char chunk_head[kMaxChunkHead];
-  std::string last_chunk;
-  const bool chunked = client_.head().body == BodyKind::kChunked;
   const std::uint64_t most = state_.generation->shared->config.clients.sizes.body.count;
-  while (upstream_ && !state_.sending_abandoned && upstream_->out.empty()) {
-    const std::size_t first = vectors_.size();
+  while (upstream_ && !state_.sending_abandoned && upstream_->unsent() == 0) {
     ParseStep step = ParseStep::kNeedMore;
     while (!state_.request_done && vectors_.size() < kMostPieces) {
       step = client_.NextBodyPiece();
@@ -185,22 +229,19 @@ void Exchange::PumpRequestBody() {
       return ReplyError(failed ? 400 : 413, failed ? client_.error() : "the body is too large",
                         Decision::kBadRequest);
     }
-    if (chunked) FrameChunk(first, &vectors_, chunk_head);
-    if (step == ParseStep::kEnd && !state_.request_done) {
+    const bool last = step == ParseStep::kEnd && !state_.request_done;
+    if (last) {
       state_.request_done = true;
       state_.asked = worker_.loop.now();
-      if (chunked) {
-        WriteLastChunkOfRequest(client_.trailers(),
-                                state_.generation->shared->config.clients.address_header,
-                                &last_chunk);
-        vectors_.push_back(ToVector(last_chunk));
-      }
     }
-    const bool nothing = vectors_.empty();
-    if (!nothing && upstream_->out.Write(upstream_->stream, vectors_) == IoStatus::kBroken) {
+    const bool with_head = std::exchange(state_.head_unsent, false);
+    const bool nothing = vectors_.empty() && !last && !with_head;
+    const std::span<const HeaderField> trailers =
+        last ? client_.trailers() : std::span<const HeaderField>{};
+    if (!nothing && upstream_->SendBody(&vectors_, last, trailers) == IoStatus::kBroken) {
       vectors_.clear();
       state_.sending_abandoned = true;  // an early answer may still be waiting to be read
-      upstream_->watch.WantRead(true);
+      upstream_->WantRead(true);
       return PumpResponse();
     }
     state_.upstream_moved = state_.upstream_moved || !nothing;
@@ -210,17 +251,17 @@ void Exchange::PumpRequestBody() {
     if (!client_.ReadBodyAgain()) break;
   }
   if (!upstream_) return;
-  const bool blocked = !upstream_->out.empty();
+  const bool blocked = upstream_->unsent() > 0;
   client_.WantBody(!state_.request_done && !blocked && !state_.sending_abandoned);
-  if (blocked) upstream_->watch.WantWrite(true);
+  if (blocked) upstream_->WantWrite(true);
 }
 
 // Who must act for the exchange to go on. Where it is the client it has a limit of its own:
 // clients.timeouts.write while output is full, clients.timeouts.body while its body is missing.
 Exchange::Wait Exchange::upstream_wait() const {
-  if (!upstream_->connected) return Wait::kConnect;
+  if (!upstream_->connected()) return Wait::kConnect;
   if (client_.output_full()) return Wait::kNothing;
-  if (!upstream_->out.empty()) return Wait::kProgress;
+  if (upstream_->unsent() > 0) return Wait::kProgress;
   const bool body_missing = !state_.request_done && !state_.sending_abandoned;
   if (body_missing && !client_.awaits_continue()) return Wait::kNothing;
   return state_.response_begun ? Wait::kProgress : Wait::kFirstByte;
@@ -238,20 +279,20 @@ void Exchange::ArmUpstream() {
   const PoolConfig::Timeouts& timeouts = pool().config().timeouts;
   switch (wait) {
     case Wait::kNothing:
-      return upstream_->deadline.Clear();
+      return upstream_->ClearDeadline();
     case Wait::kConnect:
-      return upstream_->deadline.SetAfter(timeouts.connect);
+      return upstream_->SetDeadline(timeouts.connect);
     case Wait::kFirstByte:
-      return upstream_->deadline.SetAfter(timeouts.first_byte);
+      return upstream_->SetDeadline(timeouts.first_byte);
     case Wait::kProgress:
-      return upstream_->deadline.SetAfter(timeouts.idle);
+      return upstream_->SetDeadline(timeouts.idle);
   }
 }
 
 void Exchange::OnClientReadable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
   if (state_.internal) return AnswerInternally();
-  if (upstream_ && upstream_->connected) PumpRequestBody();
+  if (upstream_ && upstream_->connected()) PumpRequestBody();
   ArmUpstream();
 }
 
@@ -262,19 +303,14 @@ void Exchange::OnUpstreamWritable() {
 }
 
 void Exchange::DrainUpstreamOutput() {
-  if (!upstream_->connected) {
-    if (const std::string_view fault = upstream_->connect_fault(); !fault.empty()) {
-      if (upstream_->stream.certificate_refused()) TellOfCertificate(fault);
+  if (!upstream_->connected()) {
+    if (const std::string_view fault = upstream_->FinishConnect(); !fault.empty()) {
+      if (upstream_->certificate_refused()) TellOfCertificate(fault);
       return FailTry(Failure::kConnect, fault);
     }
-    upstream_->connected = true;
-    upstream_->watch.WantWrite(false);
     return BeginSend();
   }
-  const std::size_t before = upstream_->out.size();
-  if (upstream_->out.Flush(upstream_->stream) == IoStatus::kBroken) {
-    upstream_->out.Clear();
-    upstream_->watch.WantWrite(false);
+  if (upstream_->Flush(&state_.upstream_moved) == IoStatus::kBroken) {
     if (step_ == Step::kTunnel) {
       if (OutlivesBreak(Side::kUpstream)) PumpTunnel();
       return;
@@ -283,17 +319,14 @@ void Exchange::DrainUpstreamOutput() {
     client_.WantBody(false);
     return PumpResponse();
   }
-  state_.upstream_moved = state_.upstream_moved || upstream_->out.size() < before;
-  if (upstream_->out.empty()) {
-    upstream_->watch.WantWrite(false);
-    if (step_ == Step::kTunnel) return PumpTunnel();
-    return PumpRequestBody();
-  }
+  if (upstream_->unsent() > 0) return;
+  if (step_ == Step::kTunnel) return PumpTunnel();
+  PumpRequestBody();
 }
 
 void Exchange::OnUpstreamDeadline() {
   if (step_ == Step::kTunnel) return;  // the client's side keeps the tunnel's time
-  if (!upstream_->connected) {
+  if (!upstream_->connected()) {
     FailTry(Failure::kConnectTimeout, "connect timeout");
   } else {
     FailUpstream(Failure::kTimeout, state_.response_begun ? "upstream idle" : "upstream timeout");
@@ -306,7 +339,8 @@ void Exchange::OnUpstreamDeadline() {
 
 bool Exchange::may_retry(Failure failure) const {
   if (state_.body_touched || state_.response_begun) return false;
-  const bool unsent = failure == Failure::kConnect || failure == Failure::kConnectTimeout;
+  const bool unsent = failure == Failure::kConnect || failure == Failure::kConnectTimeout ||
+                      (upstream_ && upstream_->unprocessed());
   if (!unsent && (failure != Failure::kReset || !IsIdempotent(state_.request.method))) {
     return false;  // it may have been carried out, or the upstream is too slow already
   }
@@ -339,9 +373,9 @@ void Exchange::ChargeUpstream(Failure failure) {
 // bound how deep that goes.
 void Exchange::FailTry(Failure failure, std::string_view why) {
   // A kept connection that the server closed just before it was used says nothing about the server.
-  const bool stale = failure == Failure::kReset && upstream_ && upstream_->reused &&
-                     !state_.body_touched && IsIdempotent(state_.request.method) &&
-                     !state_.reuse_failed;
+  const bool stale =
+      failure == Failure::kReset && upstream_ && upstream_->stale() && !state_.body_touched &&
+      (upstream_->unprocessed() || IsIdempotent(state_.request.method)) && !state_.reuse_failed;
   if (stale) {
     DropUpstream();
     state_.reuse_failed = true;
@@ -352,9 +386,8 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
   log::Debug("upstream {}: {}", lease_->text, why);
   const bool late = failure == Failure::kTimeout || failure == Failure::kConnectTimeout;
   std::string_view end = late ? "upstream timeout" : "upstream failed";
-  if (failure == Failure::kConnect && upstream_ && !upstream_->stream.tls_fault().empty()) {
-    end = upstream_->stream.certificate_refused() ? "upstream certificate refused"
-                                                  : "upstream TLS failed";
+  if (failure == Failure::kConnect && upstream_ && !upstream_->tls_fault().empty()) {
+    end = upstream_->certificate_refused() ? "upstream certificate refused" : "upstream TLS failed";
   }
   const bool again = may_retry(failure);
   tried_.push_back(lease_.get());

@@ -22,50 +22,45 @@ void Exchange::OnUpstreamReadable() {
 
 void Exchange::PumpResponse() {
   // What TLS has decrypted already (at most a record) no event will tell of: it is read in any case.
-  for (int turn = 0; turn < kReadsPerTurn || upstream_->stream.has_pending(); ++turn) {
-    if (client_.output_full()) return upstream_->watch.WantRead(false);
-    InputBuffer& in = upstream_->in;
-    in.Reserve(state_.response_begun ? kLargeBlock : kSmallBlock);
-    if (in.room().empty())
-      in.Reserve(in.capacity() * 2);  // a large head; the parser sets the limit
-    const std::size_t room = in.room().size();
-    const IoResult read = upstream_->stream.Read(in.room());
-    if (read.status == IoStatus::kWouldBlock) {
-      if (upstream_->stream.read_wants_write()) upstream_->watch.WantWrite(true);
-      return;
-    }
+  for (int turn = 0; turn < kReadsPerTurn || upstream_->has_pending(); ++turn) {
+    if (client_.output_full()) return upstream_->WantRead(false);
+    const UpstreamSide::ReadResult read = upstream_->Read(state_.response_begun);
+    if (read.status == IoStatus::kWouldBlock) return;
     if (read.status == IoStatus::kBroken) {
-      const std::string_view fault = upstream_->stream.tls_fault();
+      const std::string_view fault = upstream_->tls_fault();
       return FailUpstream(Failure::kReset, fault.empty() ? "upstream reset" : fault);
     }
     state_.upstream_moved = true;
     const bool ended = read.status == IoStatus::kEnd;
-    in.Added(read.bytes);
     if (!PassOnResponse(ended)) return;
     if (ended) {
       return FailUpstream(Failure::kReset, state_.response_begun ? "upstream cut its answer short"
                                                                  : "upstream closed");
     }
-    // TLS gives at most a record at a time: only a plain socket is known to be empty now.
-    if (read.bytes < room && !upstream_->stream.encrypted()) return;
+    if (state_.response_begun) SpareClient();
+    if (!read.more) return;
   }
 }
 
-// Parses what has been read and sends it on. False when the exchange has left the relay, or this
-// upstream.
+// An answer that comes while the request goes on is half of a conversation: the client may be silent
+// while it listens, and its clock starts again.
+void Exchange::SpareClient() {
+  if (state_.request_done || state_.sending_abandoned || upstream_->unsent() > 0) return;
+  client_.WantBody(false);
+  client_.WantBody(true);
+}
+
+// Passes on what has been read. False when the exchange has left the relay, or this upstream.
 bool Exchange::PassOnResponse(bool ended) {
   vectors_.clear();
   bool done = false;
   for (;;) {
-    InputBuffer& in = upstream_->in;
-    ParseStep step = upstream_->parser.Feed(in.data(), upstream_->parsed, in.end());
-    upstream_->parsed = upstream_->parser.taken();
+    const ParseStep step = upstream_->Next(ended);
     if (step == ParseStep::kNeedMore && ended) {
-      step = upstream_->parser.FeedEnd();
-      if (step == ParseStep::kFailed) return true;  // cut short: the caller deals with the end
+      return true;  // cut short: the caller deals with the end
     }
     if (step == ParseStep::kFailed) {
-      const std::string_view why = upstream_->parser.error();
+      const std::string_view why = upstream_->error();
       log::Warning("upstream {}: {}", lease_->text, log::Escape(why));
       FailUpstream(Failure::kProtocol, "bad upstream answer");
       return false;
@@ -75,14 +70,14 @@ bool Exchange::PassOnResponse(bool ended) {
       continue;
     }
     if (step == ParseStep::kBody) {
-      const std::string_view piece = upstream_->parser.body();
+      const std::string_view piece = upstream_->body();
       state_.bytes_out += piece.size();
       vectors_.push_back(ToVector(piece));
       if (vectors_.size() < kMostPieces) continue;
     }
     done = step == ParseStep::kEnd;
     const std::span<const HeaderField> trailers =
-        done ? upstream_->parser.trailers() : std::span<const HeaderField>{};
+        done ? upstream_->trailers() : std::span<const HeaderField>{};
     if (state_.response_begun && !client_.SendBody(&vectors_, done, trailers)) {
       OnClientGone();
       return false;
@@ -90,21 +85,18 @@ bool Exchange::PassOnResponse(bool ended) {
     vectors_.clear();
     if (step != ParseStep::kBody) break;
   }
-  if (state_.response_begun && upstream_->parsed == upstream_->in.end()) {
-    upstream_->in.CutTo(0);
-    upstream_->parsed = 0;
-  }
+  if (state_.response_begun) upstream_->ReleasePieces();
   if (done) {
     FinishResponse();
     return false;
   }
-  if (client_.output_full()) upstream_->watch.WantRead(false);
+  if (client_.output_full()) upstream_->WantRead(false);
   return true;
 }
 
 // True to go on parsing: an interim head was passed on, or head_ is the final head, to be sent.
 bool Exchange::TakeResponseHead() {
-  const ResponseHead& head = upstream_->parser.head();
+  const ResponseHead& head = upstream_->head();
   const RequestHead& request = client_.head();
   const PoolConfig& config = pool().config();
   if (head.interim()) {
@@ -163,37 +155,28 @@ void Exchange::BeginResponse() {
     for (const auto& [name, value] : limit_fields_) response_fields_.push_back({name, value});
   }
   forward.set_headers = response_fields_;
-  state_.keep_client = client_.BeginResponse(upstream_->parser.head(), forward, state_.keep_client);
+  state_.keep_client = client_.BeginResponse(upstream_->head(), forward, state_.keep_client);
 }
 
 void Exchange::SendInterim() {
-  if (!client_.SendInterim(upstream_->parser.head())) return OnClientGone();
-  upstream_->in.DropFront(upstream_->parsed);
-  upstream_->parsed = 0;
-  upstream_->parser.NextHead();
+  if (!client_.SendInterim(upstream_->head())) return OnClientGone();
+  upstream_->NextHead();
 }
 
 void Exchange::OnClientWritable() {
   if (step_ == Step::kTunnel) return PumpTunnel();
-  if (!upstream_ || !upstream_->connected) return;
-  upstream_->watch.WantRead(true);
-  if (upstream_->stream.has_pending()) PumpResponse();
+  if (!upstream_ || !upstream_->connected()) return;
+  upstream_->WantRead(true);
+  if (upstream_->has_pending()) PumpResponse();
   ArmUpstream();
 }
 
 void Exchange::FinishResponse() {
-  const PoolConfig& config = pool().config();
-  const ResponseHead& head = upstream_->parser.head();
-  // After HEAD, a server that wrongly sends the body too would have it taken for the next answer.
-  const bool bodiless = state_.request.method == "HEAD";
-  const bool reusable = head.keep_alive && head.body != BodyKind::kUntilClose && !bodiless &&
-                        state_.request_done && !state_.sending_abandoned &&
-                        upstream_->out.empty() && upstream_->in.end() == 0;
-  upstream_->doubtful = head.body == BodyKind::kNone;
-  if (reusable) {
-    worker_.upstreams.Put(std::move(upstream_), config.keep_alive.connections,
-                          config.keep_alive.idle);
-  }
+  const PoolConfig::KeepAlive& kept = pool().config().keep_alive;
+  upstream_.release()->Finish({.request_sent = state_.request_done && !state_.sending_abandoned,
+                               .to_head = state_.request.method == "HEAD",
+                               .keep = kept.connections,
+                               .idle = kept.idle});
   const bool keep = state_.keep_client && state_.request_done;
   Account();
   client_.FinishExchange(keep);

@@ -13,15 +13,12 @@ void Exchange::EnterTunnel() {
   step_ = Step::kTunnel;
   state_.status = 101;
   state_.response_begun = true;
-  upstream_->deadline.Clear();
+  upstream_->ClearDeadline();
   ForwardResponse forward;
   forward.request_id = request_id_;
-  const InputBuffer& in = upstream_->in;
-  const std::string_view early(upstream_->in.data() + upstream_->parsed,
-                               in.end() - upstream_->parsed);
+  const std::string_view early = upstream_->EnterTunnel();
   state_.bytes_out += early.size();
-  if (!client_.EnterTunnel(upstream_->parser.head(), forward, early)) return OnClientGone();
-  upstream_->in.Release();
+  if (!client_.EnterTunnel(upstream_->head(), forward, early)) return OnClientGone();
   PumpTunnel();
 }
 
@@ -29,34 +26,33 @@ void Exchange::EnterTunnel() {
 // closed.
 void Exchange::PumpTunnel() {
   if (!TunnelFromClient() || !TunnelFromUpstream()) return;
-  if (state_.client_ended && state_.upstream_ended && upstream_->out.empty() &&
+  if (state_.client_ended && state_.upstream_ended && upstream_->unsent() == 0 &&
       !client_.output_full()) {
     Account();
     return client_.Close();
   }
-  client_.WantBody(!state_.client_ended && upstream_->out.empty());
-  upstream_->watch.WantRead(!state_.upstream_ended && !client_.output_full());
-  upstream_->watch.WantWrite(!upstream_->out.empty());
+  client_.WantBody(!state_.client_ended && upstream_->unsent() == 0);
+  upstream_->WantRead(!state_.upstream_ended && !client_.output_full());
+  upstream_->WantWrite(upstream_->unsent() > 0);
 }
 
 bool Exchange::TunnelFromClient() {
   Block block = worker_.blocks.Take(kSmallBlock);
   std::optional<Side> broken;
-  for (int turn = 0; turn < kReadsPerTurn && !state_.client_ended && upstream_->out.empty();
+  for (int turn = 0; turn < kReadsPerTurn && !state_.client_ended && upstream_->unsent() == 0;
        ++turn) {
     const IoResult read = client_.ReadTunnel({block.data.get(), block.size});
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
       state_.client_ended = true;
-      upstream_->stream.ShutdownWrite();
+      upstream_->EndTunnelInput();
       break;
     }
     if (read.status == IoStatus::kBroken) {
       broken = Side::kClient;
       break;
     }
-    iovec vector{block.data.get(), read.bytes};
-    if (upstream_->out.Write(upstream_->stream, {&vector, 1}) == IoStatus::kBroken) {
+    if (upstream_->WriteTunnel({block.data.get(), read.bytes}) == IoStatus::kBroken) {
       broken = Side::kUpstream;
       break;
     }
@@ -72,7 +68,7 @@ bool Exchange::TunnelFromUpstream() {
   std::optional<Side> broken;
   for (int turn = 0; turn < kReadsPerTurn && !state_.upstream_ended && !client_.output_full();
        ++turn) {
-    const IoResult read = upstream_->stream.Read({block.data.get(), block.size});
+    const IoResult read = upstream_->ReadTunnel({block.data.get(), block.size});
     if (read.status == IoStatus::kWouldBlock) break;
     if (read.status == IoStatus::kEnd) {
       state_.upstream_ended = true;
@@ -103,7 +99,7 @@ bool Exchange::OutlivesBreak(Side side) {
     return false;
   }
   if (state_.upstream_ended) {
-    upstream_->out.Clear();
+    upstream_->DropUnsent();
     state_.client_ended = true;
     return true;
   }

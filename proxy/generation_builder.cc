@@ -40,7 +40,8 @@ Result<TlsClientContexts> MakeUpstreamTls(const Config& config) {
   for (const PoolConfig& pool : config.pools) {
     contexts.push_back(nullptr);
     if (!pool.tls) continue;
-    auto context = TlsClientContext::Create(*pool.tls);
+    auto context = TlsClientContext::Create(
+        *pool.tls, pool.protocol == UpstreamProtocol::kHttp2 ? "h2" : "http/1.1");
     if (!context) return Fail("pool " + pool.name + ": " + context.error().message);
     contexts.back() = std::move(*context);
   }

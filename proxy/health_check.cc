@@ -11,11 +11,12 @@
 namespace spillway {
 
 HealthCheck::HealthCheck(Loop& loop, std::string pool, std::shared_ptr<Endpoint> endpoint,
-                         const HealthCheckConfig& config)
+                         const HealthCheckConfig& config, UpstreamProtocol protocol)
     : loop_(loop),
       pool_(std::move(pool)),
       endpoint_(std::move(endpoint)),
       config_(config),
+      protocol_(protocol),
       timer_(loop, this, [](void* self) { static_cast<HealthCheck*>(self)->OnTimer(); }),
       parser_(MessageLimits{.head = kMostHead}) {
   const auto share = static_cast<std::int64_t>(endpoint_->identity % 1000);
@@ -42,10 +43,17 @@ void HealthCheck::Begin() {
     stream_.emplace(std::move(*fd));
   }
   const bool is_unix = endpoint_->address.family() == AF_UNIX;
-  const std::string& host = !config_.host.empty() ? config_.host : endpoint_->text;
-  unsent_ = "GET " + config_.path + " HTTP/1.1\r\nHost: ";
-  unsent_ += is_unix && config_.host.empty() ? "localhost" : host;
-  unsent_ += "\r\nUser-Agent: spillway-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+  const std::string host = !config_.host.empty() ? config_.host
+                           : is_unix             ? "localhost"
+                                                 : endpoint_->text;
+  if (protocol_ == UpstreamProtocol::kHttp2) {
+    question_ = std::make_unique<Http2Question>(config_.path, host, tls_ ? "https" : "http",
+                                                MessageLimits{.head = kMostHead});
+    unsent_ = question_->TakeOutput();
+  } else {
+    unsent_ = "GET " + config_.path + " HTTP/1.1\r\nHost: " + host +
+              "\r\nUser-Agent: spillway-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+  }
   received_.clear();
   head_at_ = 0;
   connected_ = false;
@@ -77,6 +85,10 @@ bool HealthCheck::Establish() {
     Finish("TLS: " + std::string(stream_->tls_fault()));
     return false;
   }
+  if (tls_ && question_ && stream_->protocol() != "h2") {
+    Finish("TLS: the server does not offer HTTP/2");
+    return false;
+  }
   connected_ = true;
   return true;
 }
@@ -102,12 +114,22 @@ void HealthCheck::Listen() {
     if (got.status == IoStatus::kWouldBlock) return;
     if (got.status == IoStatus::kEnd) return Finish("closed without an answer");
     if (got.status == IoStatus::kBroken) return Finish("the connection broke");
-    const std::size_t from = received_.size();
-    received_.append(buffer, got.bytes);
-    // Interim heads may come before the final one, each within kMostHead; all of them together too.
-    if (received_.size() > kMostHead) return Finish("the answer's head is too long");
-    Parse(from);
+    Take({buffer, got.bytes});
   } while (stream_ && stream_->has_pending());
+}
+
+void HealthCheck::Take(std::string_view bytes) {
+  if (question_) {
+    question_->Receive(bytes, loop_.now());
+    unsent_ += question_->TakeOutput();
+    if (question_->failure()) return Finish(*question_->failure());
+    return watch_->WantWrite(!unsent_.empty());
+  }
+  const std::size_t from = received_.size();
+  received_.append(bytes);
+  // Interim heads may come before the final one, each within kMostHead; all of them together too.
+  if (received_.size() > kMostHead) return Finish("the answer's head is too long");
+  Parse(from);
 }
 
 void HealthCheck::Parse(std::size_t from) {
@@ -118,9 +140,7 @@ void HealthCheck::Parse(std::size_t from) {
         return;
       case ParseStep::kHead: {
         if (!parser_.head().interim()) {
-          const int status = parser_.head().status;
-          if (status >= 200 && status < 400) return Finish("");
-          return Finish("status " + std::to_string(status));
+          return Finish(JudgeHealth(parser_.head().status));
         }
         head_at_ += parser_.taken();
         from = head_at_;
@@ -156,9 +176,10 @@ void HealthCheck::Finish(std::string_view failure) {
   }
 }
 
-bool SameCheck(const HealthCheckConfig& a, const HealthCheckConfig& b) {
-  return a.path == b.path && a.host == b.host && a.interval == b.interval &&
-         a.timeout == b.timeout && a.rise == b.rise && a.fall == b.fall;
+bool HealthCheck::Same(const HealthCheckConfig& config, UpstreamProtocol protocol) const {
+  return protocol == protocol_ && config.path == config_.path && config.host == config_.host &&
+         config.interval == config_.interval && config.timeout == config_.timeout &&
+         config.rise == config_.rise && config.fall == config_.fall;
 }
 
 }  // namespace spillway

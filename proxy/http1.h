@@ -91,6 +91,7 @@ struct RequestHead {
 struct ResponseHead {
   int status = 200;
   std::string_view reason;
+  int major = 1;  // 1, or 2: then minor is 1, so that 1.1's rules hold
   int minor = 1;
   std::vector<HeaderField> headers;
   std::vector<Field> fields;
@@ -193,6 +194,12 @@ struct ForwardRequest {
 // field is sent).
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out);
 
+// The same head as fields for HTTP/2: pseudo fields first (but for :scheme, which is the
+// connection's), `TE: trailers` if the client said so. Views are of `head`, `forward` and *text, to
+// which it appends.
+void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
+                       std::vector<HeaderField>* fields, std::string* text);
+
 struct ForwardResponse {
   Framing framing{};
   bool close = false;             // say Connection: close
@@ -218,6 +225,8 @@ std::size_t WriteChunkHead(std::uint64_t size, char* out);
 void FrameChunk(std::size_t first, std::vector<iovec>* pieces, char* head);
 // A field that the proxy treats in heads has no business after a body: it would pass untreated.
 bool MayBeTrailer(std::string_view name);
+// Nor, in a request, has one that says what only proxies say, or that a server may take for that.
+bool MayBeTrailerOfRequest(std::string_view name, std::string_view address_header);
 // Replaces *out with "0\r\n", the trailers that may be passed on, and the empty line.
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out);
 // The same for a request, whose trailers some servers add to its head: what a stranger may not say

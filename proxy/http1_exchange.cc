@@ -56,6 +56,7 @@ void Http1Connection::WantBody(bool want) {
   if (state_ == State::kOver) return;
   if (state_ == State::kTunnel) return carrier_->WantRead(want);
   if (want) {
+    if (answering_) patience_ = config().timeouts.body;
     if (!body_wanted_ && !awaits_continue_) carrier_->SetReadDeadline(patience_);
     carrier_->WantRead(true);
   } else if (body_wanted_) {

@@ -169,35 +169,69 @@ void AppendFraming(const Framing& framing, std::string* out) {
 
 // ---- requests
 
-class RequestWriter {
+// Where a request's fields go. A value that is not passed on as it came is put together in text(),
+// between Open and Close.
+class Lines {
  public:
-  RequestWriter(const RequestHead& head, const ForwardRequest& forward, std::string* out)
-      : head_(head), forward_(forward), out_(*out), lists_(ListsNames(head.headers, head.fields)) {}
+  explicit Lines(std::string* out) : out_(*out) {}
+  void Pass(const HeaderField& field) { AppendParsed(field, &out_); }
+  void Open(std::string_view name) { out_.append(name).append(": "); }
+  std::string& text() { return out_; }
+  void Close() { out_.append("\r\n"); }
 
+ private:
+  std::string& out_;
+};
+
+class FieldList {
+ public:
+  FieldList(std::vector<HeaderField>* fields, std::string* text) : fields_(*fields), text_(*text) {}
+  // The text has moved while it grew: views of it are made when it is complete.
+  ~FieldList() {
+    for (const auto& [index, begin, size] : own_) {
+      fields_[index].value = std::string_view(text_).substr(begin, size);
+    }
+  }
+  FieldList(const FieldList&) = delete;
+  FieldList& operator=(const FieldList&) = delete;
+  void Pass(const HeaderField& field) { fields_.push_back(field); }
+  void Open(std::string_view name) {
+    own_.push_back({fields_.size(), text_.size(), 0});
+    fields_.push_back({name, {}});
+  }
+  std::string& text() { return text_; }
+  void Close() { own_.back().size = text_.size() - own_.back().begin; }
+
+ private:
+  struct Own {
+    std::size_t index, begin, size;
+  };
+  std::vector<HeaderField>& fields_;
+  std::string& text_;
+  std::vector<Own> own_;
+};
+
+template <class Out>
+class RequestFields {
+ public:
+  RequestFields(const RequestHead& head, const ForwardRequest& forward, Out& out)
+      : head_(head), forward_(forward), out_(out), lists_(ListsNames(head.headers, head.fields)) {}
+
+  // All but the host, the framing and what is set.
   void Write() {
-    out_.clear();
-    WriteStart();
     for (std::size_t i = 0; i < head_.headers.size(); ++i) {
-      if (Passes(head_.headers[i], head_.fields[i])) AppendParsed(head_.headers[i], &out_);
+      if (Passes(head_.headers[i], head_.fields[i])) out_.Pass(head_.headers[i]);
     }
     WriteIdentity();
-    if (forward_.expect_continue) out_.append("Expect: 100-continue\r\n");
-    if (forward_.upgrade && !head_.upgrade.empty()) {
-      out_.append("Connection: upgrade\r\nUpgrade: ").append(head_.upgrade).append("\r\n");
-    }
-    AppendFraming(forward_.framing, &out_);
-    AppendSet(forward_.set_headers, &out_);
-    out_.append("\r\n");
+    if (forward_.expect_continue) out_.Pass({"Expect", "100-continue"});
+  }
+
+  void WriteSet() {
+    EachSet(forward_.set_headers,
+            [this](std::string_view name, std::string_view value) { Add(name, value); });
   }
 
  private:
-  void WriteStart() {
-    out_.append(head_.method).append(" ");
-    if (forward_.target.empty() || forward_.target.front() == '?') out_.append("/");
-    out_.append(forward_.target).append(" HTTP/1.1\r\n");
-    if (!IsSet(forward_.set_headers, "host")) AppendField("Host", forward_.host, &out_);
-  }
-
   bool Passes(const HeaderField& header, Field field) const {
     if (IsHopByHop(field) || HasUnderscore(header.name) || IsProxy(header.name)) return false;
     if (IsSet(forward_.set_headers, header.name)) return false;
@@ -235,68 +269,89 @@ class RequestWriter {
     if (keeps && head_.Has(Field::kForwarded)) WriteForwarded();
     AddOwn("X-Request-Id", forward_.request_id);
     if (!IsSet(forward_.set_headers, "via")) {
-      out_.append(head_.major == 2   ? "Via: 2.0 spillway\r\n"
-                  : head_.minor == 0 ? "Via: 1.0 spillway\r\n"
-                                     : "Via: 1.1 spillway\r\n");
+      out_.Pass({"Via", head_.major == 2   ? "2.0 spillway"
+                        : head_.minor == 0 ? "1.0 spillway"
+                                           : "1.1 spillway"});
     }
   }
 
+  void Add(std::string_view name, std::string_view value) {
+    out_.Open(name);
+    AppendValue(value, &out_.text());
+    out_.Close();
+  }
+
   void AddOwn(std::string_view name, std::string_view value) {
-    if (!value.empty() && !IsSet(forward_.set_headers, name)) AppendField(name, value, &out_);
+    if (!value.empty() && !IsSet(forward_.set_headers, name)) Add(name, value);
   }
 
   void WriteForwardedFor() {
     if (IsSet(forward_.set_headers, "x-forwarded-for")) return;
-    out_.append("X-Forwarded-For: ");
+    out_.Open("X-Forwarded-For");
     if (forward_.peer_trusted) AppendAll(Field::kXForwardedFor);
-    AppendValue(forward_.peer_trusted ? forward_.peer_address : forward_.client_address, &out_);
-    out_.append("\r\n");
+    AppendValue(forward_.peer_trusted ? forward_.peer_address : forward_.client_address,
+                &out_.text());
+    out_.Close();
   }
 
   // RFC 7239: one more element, for the hop that came to us.
   void WriteForwarded() {
     if (IsSet(forward_.set_headers, "forwarded")) return;
-    out_.append("Forwarded: ");
+    out_.Open("Forwarded");
     AppendAll(Field::kForwarded);
     const bool v6 = forward_.peer_address.find(':') != std::string_view::npos;
-    out_.append("for=").append(v6 ? "\"[" : "");
-    AppendValue(forward_.peer_address, &out_);
-    out_.append(v6 ? "]\"" : "");
+    out_.text().append("for=").append(v6 ? "\"[" : "");
+    AppendValue(forward_.peer_address, &out_.text());
+    out_.text().append(v6 ? "]\"" : "");
     if (!forward_.client_host.empty()) {
-      out_.append(";host=");
+      out_.text().append(";host=");
       AppendQuoted(forward_.client_host);
     }
-    out_.append(";proto=");
+    out_.text().append(";proto=");
     AppendQuoted(forward_.scheme);
-    out_.append("\r\n");
+    out_.Close();
   }
 
   // All the field's values that came, each followed by ", ".
   void AppendAll(Field field) {
     for (std::size_t i = 0; i < head_.headers.size(); ++i) {
       if (head_.fields[i] != field || head_.headers[i].value.empty()) continue;
-      out_.append(head_.headers[i].value).append(", ");
+      out_.text().append(head_.headers[i].value).append(", ");
     }
   }
 
   void AppendQuoted(std::string_view value) {
+    std::string& text = out_.text();
     if (IsToken(value)) {
-      out_.append(value);
+      text.append(value);
       return;
     }
-    out_.push_back('"');
+    text.push_back('"');
     for (char c : value) {
-      if (c == '"' || c == '\\') out_.push_back('\\');
-      out_.push_back(IsValueChar(c) ? c : ' ');
+      if (c == '"' || c == '\\') text.push_back('\\');
+      text.push_back(IsValueChar(c) ? c : ' ');
     }
-    out_.push_back('"');
+    text.push_back('"');
   }
 
   const RequestHead& head_;
   const ForwardRequest& forward_;
-  std::string& out_;
+  Out& out_;
   const bool lists_;  // Connection lists unusual names
 };
+
+// The client reads trailers (RFC 9110 10.1.4), which HTTP/2 can pass on; the only word of TE that
+// it knows.
+bool TakesTrailers(const RequestHead& head) {
+  for (std::size_t i = 0; i < head.headers.size(); ++i) {
+    if (head.fields[i] != Field::kTe) continue;
+    std::string_view rest = head.headers[i].value;
+    while (const auto item = NextItem(&rest)) {
+      if (EqualsIgnoreCase(*item, "trailers")) return true;
+    }
+  }
+  return false;
+}
 
 // ---- responses
 
@@ -322,7 +377,7 @@ void EachResponseField(const ResponseHead& head, const ForwardResponse& forward,
   }
   if (head.interim()) return;
   if (!head.Has(Field::kDate) && !forward.date.empty()) own("Date", forward.date);
-  own("Via", head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
+  own("Via", head.major == 2 ? "2.0 spillway" : head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
   const bool numbered = !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
   if (numbered) own("X-Request-Id", forward.request_id);
 }
@@ -355,7 +410,49 @@ void AppendEnding(const ResponseHead& head, const ForwardResponse& forward, std:
 }  // namespace
 
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out) {
-  RequestWriter(head, forward, out).Write();
+  out->assign(head.method).append(" ");
+  if (forward.target.empty() || forward.target.front() == '?') out->append("/");
+  out->append(forward.target).append(" HTTP/1.1\r\n");
+  if (!IsSet(forward.set_headers, "host")) AppendField("Host", forward.host, out);
+  Lines lines(out);
+  RequestFields fields(head, forward, lines);
+  fields.Write();
+  if (forward.upgrade && !head.upgrade.empty()) {
+    out->append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
+  }
+  AppendFraming(forward.framing, out);
+  fields.WriteSet();
+  out->append("\r\n");
+}
+
+void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
+                       std::vector<HeaderField>* fields, std::string* text) {
+  FieldList list(fields, text);
+  const bool bare = forward.target.empty() || forward.target.front() == '?';
+  list.Pass({":method", head.method});
+  list.Open(":path");
+  text->append(bare ? "/" : "").append(forward.target);
+  list.Close();
+  std::string_view host = forward.host;
+  EachSet(forward.set_headers, [&host](std::string_view name, std::string_view value) {
+    if (EqualsIgnoreCase(name, "host")) host = value;
+  });
+  list.Open(":authority");
+  AppendValue(host, text);
+  list.Close();
+  RequestFields(head, forward, list).Write();
+  if (forward.framing.body == BodyKind::kLength) {
+    list.Open("content-length");
+    AppendNumber(forward.framing.content_length, text);
+    list.Close();
+  }
+  if (TakesTrailers(head)) list.Pass({"te", "trailers"});
+  EachSet(forward.set_headers, [&](std::string_view name, std::string_view value) {
+    if (EqualsIgnoreCase(name, "host")) return;
+    list.Open(name);
+    AppendValue(value, text);
+    list.Close();
+  });
 }
 
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
@@ -422,14 +519,16 @@ void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out) {
   out->append("\r\n");
 }
 
+bool MayBeTrailerOfRequest(std::string_view name, std::string_view address_header) {
+  return MayBeTrailer(name) && !HasUnderscore(name) && !IsProxy(name) &&
+         !IsOnlyFromProxies(name, address_header);
+}
+
 void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, std::string_view address_header,
                              std::string* out) {
   out->assign("0\r\n");
   for (const HeaderField& trailer : trailers) {
-    const std::string_view name = trailer.name;
-    const bool passes = MayBeTrailer(name) && !HasUnderscore(name) && !IsProxy(name) &&
-                        !IsOnlyFromProxies(name, address_header);
-    if (passes) AppendParsed(trailer, out);
+    if (MayBeTrailerOfRequest(trailer.name, address_header)) AppendParsed(trailer, out);
   }
   out->append("\r\n");
 }

@@ -3,27 +3,18 @@
 // become views when they are complete.
 #include "proxy/http2.h"
 
-#include <nghttp2/nghttp2.h>
-
 #include <algorithm>
-#include <new>
 #include <unordered_map>
 
-#include "proxy/fields.h"
+#include "proxy/http2_parts.h"
 
 namespace spillway {
 namespace {
 
-// What a client may cost beyond its requests: frames that ask for work and carry nothing (PING,
-// SETTINGS, PRIORITY, empty DATA) count 1. A browser sends a few of them a second.
-constexpr double kMostCost = 500;
-constexpr double kCostForgiven = 50;  // a second
+using http2::Fields;
+using http2::View;
 
-// Some clients tell of every frame, or of every few KiB, that they have taken, and measure how fast
-// they come: what is sent to them pays for it.
-constexpr double kWindowCost = 0.05;
-constexpr double kFramePays = 2 * kWindowCost;  // on the stream and on the connection
-constexpr double kBytesThatPay = 16 * 1024;     // for a cost of 1
+constexpr double kFramePays = 2 * http2::kWindowCost;  // on the stream and on the connection
 
 // A stream that ends before its answer, by the client's reset or by its fault, cost us a whole
 // request: 200 at once, 20 a second.
@@ -34,56 +25,9 @@ constexpr double kAbortCost = 2.5;
 constexpr std::size_t kMostOverHead = 4;
 
 constexpr std::size_t kMostContinuations = 8;
-constexpr std::size_t kMostSettings = 32;  // entries of one frame
-constexpr std::size_t kMostAcks = 100;     // waiting to be sent
 
 // Larger than any response head that is accepted from an upstream.
 constexpr std::size_t kMostResponseHead = 4 * 1024 * 1024;
-
-template <class T, auto kFree>
-struct Freed {
-  void operator()(T* p) const { kFree(p); }
-};
-using Callbacks = std::unique_ptr<nghttp2_session_callbacks,
-                                  Freed<nghttp2_session_callbacks, nghttp2_session_callbacks_del>>;
-using Option = std::unique_ptr<nghttp2_option, Freed<nghttp2_option, nghttp2_option_del>>;
-
-std::string_view View(const std::uint8_t* bytes, std::size_t size) {
-  return {reinterpret_cast<const char*>(bytes), size};
-}
-
-// Fields for nghttp2, which wants names in lower case and copies them.
-class Fields {
- public:
-  // Views of `fields` must last as long as this.
-  Fields(int status, std::span<const HeaderField> fields) {
-    if (status > 0) {
-      status_ = std::to_string(status);
-      Add(":status", status_);
-    }
-    std::size_t size = 0;
-    for (const HeaderField& field : fields) size += field.name.size();
-    names_.reserve(size);  // views into it must not move
-    for (const HeaderField& field : fields) AddLower(field.name, field.value);
-  }
-  const nghttp2_nv* data() const { return values_.data(); }
-  std::size_t size() const { return values_.size(); }
-
- private:
-  void AddLower(std::string_view name, std::string_view value) {
-    const std::size_t begin = names_.size();
-    for (char c : name) names_.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
-    Add(std::string_view(names_).substr(begin), value);
-  }
-  void Add(std::string_view name, std::string_view value) {
-    // nghttp2's struct knows no const; it only reads.
-    values_.push_back({reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-                       reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
-                       name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
-  }
-  std::string status_, names_;
-  std::vector<nghttp2_nv> values_;
-};
 
 }  // namespace
 
@@ -126,21 +70,17 @@ struct Http2Session::Impl {
   std::unordered_map<std::int32_t, OpenStream> streams;  // at most limits.streams
   bool in_head = false;
   std::int32_t newest = 0;  // stream that the client has opened
-  double cost = 0;
-  TimePoint charged_at{};
+  http2::PeerCost cost;
   TimePoint now{};
 };
 
 void Http2Session::Impl::Charge(double more) {
-  const double seconds = std::chrono::duration<double>(now - charged_at).count();
-  cost = std::max(0.0, cost - seconds * kCostForgiven) + more;
-  charged_at = now;
-  if (cost <= kMostCost) return;
+  if (cost.Charge(more, now)) return;
   nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void Http2Session::Impl::Pay(std::size_t bytes) {
-  cost = std::max(0.0, cost - kFramePays - static_cast<double>(bytes) / kBytesThatPay);
+  cost.Pay(kFramePays + static_cast<double>(bytes) / http2::kBytesThatPay);
 }
 
 int Http2Session::Impl::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self) {
@@ -195,7 +135,7 @@ int Http2Session::Impl::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* f
       if (frame->length == 0 && (frame->flags & NGHTTP2_FLAG_END_STREAM) == 0) impl.Charge(1);
       break;
     case NGHTTP2_WINDOW_UPDATE:
-      impl.Charge(kWindowCost);
+      impl.Charge(http2::kWindowCost);
       break;
     case NGHTTP2_RST_STREAM:
       if (!impl.Find(frame->stream_id)) impl.Charge(1);  // OnClose charges for the others
@@ -272,9 +212,8 @@ ssize_t Http2Session::Impl::ReadBody(nghttp2_session* session, std::int32_t id, 
 
 Http2Session::Http2Session(Http2Handler& handler, const Http2Limits& limits)
     : impl_(std::make_unique<Impl>(handler, limits)) {
-  nghttp2_session_callbacks* made = nullptr;
-  if (nghttp2_session_callbacks_new(&made) != 0) throw std::bad_alloc();
-  const Callbacks callbacks(made);
+  const http2::Callbacks callbacks = http2::MakeCallbacks();
+  nghttp2_session_callbacks* made = callbacks.get();
   nghttp2_session_callbacks_set_on_begin_headers_callback(made, &Impl::OnBeginHeaders);
   nghttp2_session_callbacks_set_on_header_callback(made, &Impl::OnHeader);
   nghttp2_session_callbacks_set_on_invalid_header_callback(made, &Impl::OnInvalidHeader);
@@ -283,13 +222,12 @@ Http2Session::Http2Session(Http2Handler& handler, const Http2Limits& limits)
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &Impl::OnData);
   nghttp2_session_callbacks_set_on_stream_close_callback(made, &Impl::OnClose);
 
-  nghttp2_option* options = nullptr;
-  if (nghttp2_option_new(&options) != 0) throw std::bad_alloc();
-  const Option option(options);
+  const http2::Option option = http2::MakeOption();
+  nghttp2_option* options = option.get();
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
-  nghttp2_option_set_max_outbound_ack(options, kMostAcks);
-  nghttp2_option_set_max_settings(options, kMostSettings);
+  nghttp2_option_set_max_outbound_ack(options, http2::kMostAcks);
+  nghttp2_option_set_max_settings(options, http2::kMostSettings);
   nghttp2_option_set_max_continuations(options, kMostContinuations);
   nghttp2_option_set_max_send_header_block_length(options, kMostResponseHead);
   if (nghttp2_session_server_new2(&impl_->session, made, impl_.get(), options) != 0) {
@@ -311,7 +249,7 @@ Http2Session::Http2Session(Http2Handler& handler, const Http2Limits& limits)
 Http2Session::~Http2Session() = default;
 
 bool Http2Session::Receive(std::string_view bytes, TimePoint now) {
-  if (impl_->charged_at == TimePoint{}) impl_->charged_at = now;
+  impl_->cost.Begin(now);
   impl_->now = now;
   const ssize_t taken = nghttp2_session_mem_recv(
       impl_->session, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
@@ -331,14 +269,7 @@ bool Http2Session::Receive(std::string_view bytes, TimePoint now) {
 }
 
 bool Http2Session::Produce(std::size_t most, std::string* out) {
-  while (out->size() < most) {
-    const std::uint8_t* bytes = nullptr;
-    const ssize_t size = nghttp2_session_mem_send(impl_->session, &bytes);
-    if (size < 0) return false;
-    if (size == 0) break;
-    out->append(View(bytes, static_cast<std::size_t>(size)));
-  }
-  return true;
+  return http2::Produce(impl_->session, most, out);
 }
 
 bool Http2Session::wants_write() const {

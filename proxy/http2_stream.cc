@@ -130,6 +130,7 @@ void Http2Stream::WantBody(bool want) {
 // The body's silence counts from when the client may send it.
 void Http2Stream::ArmBody() {
   if (body_wanted_ && !awaits_continue_) {
+    if (answering_) patience_ = connection_.config().timeouts.body;
     read_deadline_.SetAfter(patience_);
   } else {
     if (read_deadline_.armed()) patience_ = read_deadline_.left();
@@ -161,11 +162,16 @@ bool Http2Stream::BeginResponse(const ResponseHead& head, const ForwardResponse&
   answering_ = true;
   ForwardResponse mine = forward;
   mine.framing = {head.body, head.content_length};
+  // What is known to be empty ends with its head, as it may have come: to gRPC that is an answer in
+  // itself. A length that nobody gave is not added.
+  const bool empty = head.body == BodyKind::kLength && head.content_length == 0;
+  if (empty && !head.Has(Field::kContentLength)) mine.framing.body = BodyKind::kNone;
   std::vector<HeaderField> fields;
   std::vector<std::string> texts;
   ListResponseFields(head, mine, &fields, &texts);
-  connection_.session().Respond(id_, StatusFor(head.status), fields, head.body != BodyKind::kNone);
-  if (head.body == BodyKind::kNone) all_given_ = true;
+  const bool has_body = head.body != BodyKind::kNone && !empty;
+  connection_.session().Respond(id_, StatusFor(head.status), fields, has_body);
+  if (!has_body) all_given_ = true;
   return keep;
 }
 

@@ -207,10 +207,11 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
         }
         if (kept.count(endpoint) != 0) continue;
         const auto found = checks.find(endpoint);
-        const bool same = found != checks.end() && SameCheck(found->second->config(), *config);
+        const UpstreamProtocol protocol = pool->config().protocol;
+        const bool same = found != checks.end() && found->second->Same(*config, protocol);
         kept[endpoint] = same ? std::move(found->second)
                               : std::make_unique<HealthCheck>(loop, pool->config().name,
-                                                              member.endpoint, *config);
+                                                              member.endpoint, *config, protocol);
         kept[endpoint]->UseTls(pool->tls());
       }
     }

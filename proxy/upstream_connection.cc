@@ -11,77 +11,191 @@
 namespace spillway {
 
 UpstreamConnection::UpstreamConnection(Loop& loop, BlockPool& blocks, UpstreamCache& cache,
-                                       std::shared_ptr<Endpoint> to, Fd fd,
+                                       std::shared_ptr<Endpoint> endpoint, Fd fd,
                                        std::size_t response_head, const TlsClientContext* tls)
-    : endpoint(std::move(to)),
-      stream(tls == nullptr
-                 ? Stream(std::move(fd))
-                 : Stream(std::move(fd), *tls, {endpoint->tls_name, &endpoint->session})),
-      watch(loop, stream.fd(), this, &OnReadable, &OnWritable),
-      deadline(loop, this, &OnExpired),
-      in(blocks),
-      parser(MessageLimits{.head = response_head, .headers = 1000, .target = 0}),
+    : endpoint_(std::move(endpoint)),
+      stream_(tls == nullptr
+                  ? Stream(std::move(fd))
+                  : Stream(std::move(fd), *tls, {endpoint_->tls_name, &endpoint_->session})),
+      watch_(loop, stream_.fd(), this, &OnReadable, &OnWritable),
+      deadline_(loop, this, &OnExpired),
+      in_(blocks),
+      parser_(MessageLimits{.head = response_head, .headers = 1000, .target = 0}),
       cache_(cache) {}
 
 bool UpstreamConnection::StillQuiet() {
   char byte;
-  const ssize_t got = ::recv(stream.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  const ssize_t got = ::recv(stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+// ---- events
+
 // The connect and the TLS handshake behind it. The user hears of it once: it is done, or it failed.
 void UpstreamConnection::Establish() {
-  if (const int error = reached_ ? 0 : ConnectError(stream.fd()); error != 0) {
+  if (const int error = reached_ ? 0 : ConnectError(stream_.fd()); error != 0) {
     connect_fault_ = std::strerror(error);
-    return user->OnUpstreamWritable();
+    return user_->OnUpstreamWritable();
   }
   reached_ = true;
-  if (const IoStatus status = stream.Handshake(); status == IoStatus::kWouldBlock) {
-    watch.WantWrite(stream.read_wants_write());
-    watch.WantRead(!stream.read_wants_write());
+  if (const IoStatus status = stream_.Handshake(); status == IoStatus::kWouldBlock) {
+    watch_.WantWrite(stream_.read_wants_write());
+    watch_.WantRead(!stream_.read_wants_write());
     return;
   } else if (status != IoStatus::kOk) {
-    connect_fault_ = stream.tls_fault().data();
+    connect_fault_ = stream_.tls_fault().data();
   }
-  user->OnUpstreamWritable();
+  user_->OnUpstreamWritable();
 }
 
 void UpstreamConnection::OnReadable(void* self) {
   auto* connection = static_cast<UpstreamConnection*>(self);
-  if (connection->user != nullptr) {
-    if (!connection->connected) return connection->Establish();
+  if (connection->user_ != nullptr) {
+    if (!connection->connected_) return connection->Establish();
     // TLS could not write until now, as it had to read first.
-    if (connection->stream.write_wants_read()) return connection->user->OnUpstreamWritable();
-    return connection->user->OnUpstreamReadable();
+    if (connection->stream_.write_wants_read()) return connection->user_->OnUpstreamWritable();
+    return connection->user_->OnUpstreamReadable();
   }
   // TLS has messages of its own: a new ticket is no answer.
   char byte;
-  const bool quiet = connection->stream.encrypted() &&
-                     connection->stream.Read({&byte, 1}).status == IoStatus::kWouldBlock;
+  const bool quiet = connection->stream_.encrypted() &&
+                     connection->stream_.Read({&byte, 1}).status == IoStatus::kWouldBlock;
   // Closed, or bytes that no request asked for: either way never to be used again.
   if (!quiet) connection->cache_.Drop(connection);
 }
 
 void UpstreamConnection::OnWritable(void* self) {
   auto* connection = static_cast<UpstreamConnection*>(self);
-  if (connection->user == nullptr) return;
-  if (!connection->connected) return connection->Establish();
+  if (connection->user_ == nullptr) return;
+  if (!connection->connected_) return connection->Establish();
   // TLS could not read until now, as it had to write first.
-  if (connection->stream.read_wants_write()) {
-    connection->watch.WantWrite(!connection->out.empty());
-    return connection->user->OnUpstreamReadable();
+  if (connection->stream_.read_wants_write()) {
+    connection->watch_.WantWrite(!connection->out_.empty());
+    return connection->user_->OnUpstreamReadable();
   }
-  connection->user->OnUpstreamWritable();
+  connection->user_->OnUpstreamWritable();
 }
 
 void UpstreamConnection::OnExpired(void* self) {
   auto* connection = static_cast<UpstreamConnection*>(self);
-  if (connection->user != nullptr) {
-    connection->user->OnUpstreamDeadline();
+  if (connection->user_ != nullptr) {
+    connection->user_->OnUpstreamDeadline();
   } else {
     connection->cache_.Drop(connection);
   }
 }
+
+std::string_view UpstreamConnection::FinishConnect() {
+  const std::string_view fault = connect_fault_;
+  if (!fault.empty()) return fault;
+  connected_ = true;
+  watch_.WantWrite(false);
+  return fault;
+}
+
+// ---- the request
+
+void UpstreamConnection::BeginRequest(const RequestHead& head, const ForwardRequest& forward,
+                                      std::string* room, std::vector<iovec>* pieces) {
+  parser_.Reset(head.method);
+  watch_.WantRead(true);
+  chunked_ = head.body == BodyKind::kChunked;
+  address_header_ = forward.address_header;
+  WriteRequestHead(head, forward, room);
+  pieces->push_back(ToVector(*room));
+  head_pieces_ = pieces->size();
+}
+
+IoStatus UpstreamConnection::SendBody(std::vector<iovec>* pieces, bool last,
+                                      std::span<const HeaderField> trailers) {
+  char chunk_head[kMaxChunkHead];
+  std::string last_chunk;
+  const std::size_t first = std::exchange(head_pieces_, 0);
+  if (chunked_) {
+    FrameChunk(first, pieces, chunk_head);
+    if (last) {
+      WriteLastChunkOfRequest(trailers, address_header_, &last_chunk);
+      pieces->push_back(ToVector(last_chunk));
+    }
+  }
+  return pieces->empty() ? IoStatus::kOk : out_.Write(stream_, *pieces);
+}
+
+IoStatus UpstreamConnection::Flush(bool* moved) {
+  const std::size_t before = out_.size();
+  const IoStatus status = out_.Flush(stream_);
+  if (status == IoStatus::kBroken) {
+    out_.Clear();
+    watch_.WantWrite(false);
+    return status;
+  }
+  *moved = *moved || out_.size() < before;
+  if (out_.empty()) watch_.WantWrite(false);
+  return status;
+}
+
+// ---- the response
+
+UpstreamSide::ReadResult UpstreamConnection::Read(bool begun) {
+  in_.Reserve(begun ? kLargeBlock : kSmallBlock);
+  if (in_.room().empty()) {
+    in_.Reserve(in_.capacity() * 2);  // a large head; the parser sets the limit
+  }
+  const std::size_t room = in_.room().size();
+  const IoResult read = stream_.Read(in_.room());
+  in_.Added(read.bytes);
+  if (read.status == IoStatus::kWouldBlock && stream_.read_wants_write()) watch_.WantWrite(true);
+  // TLS gives at most a record at a time: only a plain socket is known to be empty now.
+  return {read.status, read.bytes == room || stream_.encrypted()};
+}
+
+ParseStep UpstreamConnection::Next(bool ended) {
+  const ParseStep step = parser_.Feed(in_.data(), parsed_, in_.end());
+  parsed_ = parser_.taken();
+  // One that may not end so has been cut short, which is told by its having nothing more.
+  if (step == ParseStep::kNeedMore && ended && parser_.FeedEnd() == ParseStep::kEnd) {
+    return ParseStep::kEnd;
+  }
+  return step;
+}
+
+void UpstreamConnection::NextHead() {
+  in_.DropFront(parsed_);
+  parsed_ = 0;
+  parser_.NextHead();
+}
+
+void UpstreamConnection::ReleasePieces() {
+  if (parsed_ != in_.end()) return;
+  in_.CutTo(0);
+  parsed_ = 0;
+}
+
+void UpstreamConnection::Finish(const UpstreamFinish& how) {
+  std::unique_ptr<UpstreamConnection> self(this);
+  // After HEAD, a server that wrongly sends the body too would have it taken for the next answer.
+  const bool reusable = head().keep_alive && head().body != BodyKind::kUntilClose && !how.to_head &&
+                        how.request_sent && out_.empty() && in_.end() == 0;
+  doubtful_ = head().body == BodyKind::kNone;
+  if (reusable) cache_.Put(std::move(self), how.keep, how.idle);
+}
+
+// ---- a tunnel
+
+std::string_view UpstreamConnection::EnterTunnel() {
+  return {in_.data() + parsed_, in_.end() - parsed_};
+}
+
+IoResult UpstreamConnection::ReadTunnel(std::span<char> into) {
+  in_.Release();  // what EnterTunnel gave has been used
+  return stream_.Read(into);
+}
+
+IoStatus UpstreamConnection::WriteTunnel(iovec bytes) {
+  return out_.Write(stream_, {&bytes, 1});
+}
+
+// ---- those that are kept
 
 std::unique_ptr<UpstreamConnection> UpstreamCache::Take(const Endpoint& endpoint) {
   const auto found = idle_.find(&endpoint);
@@ -91,9 +205,9 @@ std::unique_ptr<UpstreamConnection> UpstreamCache::Take(const Endpoint& endpoint
     found->second.pop_back();
     size_.store(size() - 1, std::memory_order_relaxed);
     // Closed, or bytes that no request asked for: taken now, they would be this request's answer.
-    if (connection->watch.read_is_due()) continue;
-    connection->deadline.Clear();
-    connection->reused = true;
+    if (connection->watch_.read_is_due()) continue;
+    connection->deadline_.Clear();
+    connection->reused_ = true;
     return connection;
   }
   return nullptr;
@@ -109,26 +223,26 @@ tl::expected<std::unique_ptr<UpstreamConnection>, int> UpstreamCache::Connect(
 
 void UpstreamCache::Put(std::unique_ptr<UpstreamConnection> connection, std::size_t most,
                         Duration idle) {
-  connection->user = nullptr;
+  connection->user_ = nullptr;
   // Take leaves empty lists behind, so that taking and putting back allocate nothing; when servers
   // come and go by name, those of servers that are gone must not pile up.
   if (idle_.size() > kManyEndpoints) {
     std::erase_if(idle_, [](const auto& each) { return each.second.empty(); });
   }
-  std::vector<std::unique_ptr<UpstreamConnection>>& kept = idle_[connection->endpoint.get()];
+  std::vector<std::unique_ptr<UpstreamConnection>>& kept = idle_[connection->endpoint_.get()];
   if (kept.size() >= most) return;
-  connection->in.Release();
-  connection->parsed = 0;
-  connection->parser.Reset({});  // lets go of what a large head took
-  connection->watch.WantWrite(false);
-  connection->watch.WantRead(true);  // to hear of its closing
-  connection->deadline.SetAfter(idle);
+  connection->in_.Release();
+  connection->parsed_ = 0;
+  connection->parser_.Reset({});  // lets go of what a large head took
+  connection->watch_.WantWrite(false);
+  connection->watch_.WantRead(true);  // to hear of its closing
+  connection->deadline_.SetAfter(idle);
   kept.push_back(std::move(connection));
   size_.store(size() + 1, std::memory_order_relaxed);
 }
 
 void UpstreamCache::Drop(UpstreamConnection* connection) {
-  const auto found = idle_.find(connection->endpoint.get());
+  const auto found = idle_.find(connection->endpoint_.get());
   if (found == idle_.end()) return;
   auto& kept = found->second;
   const auto place = std::find_if(kept.begin(), kept.end(),

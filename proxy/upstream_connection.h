@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A worker's connections to upstream servers: one that serves an exchange, and those kept idle
-// between two.
+// A worker's connections of HTTP/1 to upstream servers: one that serves an exchange, and those kept
+// idle between two.
 //
 // Thread rule: one worker's loop thread. Memory: an idle connection holds no buffer; how many are
 // kept for each endpoint is the pool's keep_alive.connections.
@@ -16,48 +16,54 @@
 #include "proxy/loop.h"
 #include "proxy/stream.h"
 #include "proxy/upstream.h"
+#include "proxy/upstream_side.h"
 
 namespace spillway {
 
 class UpstreamCache;
 
-// Who hears what happens on a connection while it is in use.
-class UpstreamUser {
- public:
-  virtual void OnUpstreamReadable() = 0;
-  virtual void OnUpstreamWritable() = 0;  // also when the connect is done, well or not
-  virtual void OnUpstreamDeadline() = 0;
-
- protected:
-  ~UpstreamUser() = default;
-};
-
-class UpstreamConnection {
+class UpstreamConnection final : public UpstreamSide {
  public:
   UpstreamConnection(Loop& loop, BlockPool& blocks, UpstreamCache& cache,
                      std::shared_ptr<Endpoint> endpoint, Fd fd, std::size_t response_head,
                      const TlsClientContext* tls);
-  UpstreamConnection(const UpstreamConnection&) = delete;
-  UpstreamConnection& operator=(const UpstreamConnection&) = delete;
 
-  // A peek at the socket: false when the server has closed it or sent what nobody asked for. One
-  // system call: for requests that could not be repeated.
-  bool StillQuiet();
-  // Once the user was told that the connect is done: why it failed, TLS included; empty: it did not.
-  std::string_view connect_fault() const { return connect_fault_; }
+  void Use(UpstreamUser& user) { user_ = &user; }
+  // Whether it may serve a request. `look`: one that could not be repeated, which is worth a look at
+  // the socket (a system call).
+  bool Trusted(bool look) { return (!look && !doubtful_) || StillQuiet(); }
 
-  const std::shared_ptr<Endpoint> endpoint;
-  Stream stream;
-  IoWatch watch;
-  Deadline deadline;
-  InputBuffer in;
-  std::size_t parsed = 0;  // how much of `in` the parser has taken
-  ResponseParser parser;
-  Output out;
-  bool connected = false;
-  bool doubtful = false;         // its last answer had no body: one may come late, by mistake
-  bool reused = false;           // has served an exchange before this one
-  UpstreamUser* user = nullptr;  // null: idle in the cache
+  bool connected() const override { return connected_; }
+  std::string_view FinishConnect() override;
+  std::string_view tls_fault() const override { return stream_.tls_fault(); }
+  bool certificate_refused() const override { return stream_.certificate_refused(); }
+  bool has_pending() const override { return stream_.has_pending(); }
+  bool stale() const override { return reused_; }
+  bool unprocessed() const override { return false; }
+  void SetDeadline(Duration after) override { deadline_.SetAfter(after); }
+  void ClearDeadline() override { deadline_.Clear(); }
+  void WantRead(bool want) override { watch_.WantRead(want); }
+  void WantWrite(bool want) override { watch_.WantWrite(want); }
+  void BeginRequest(const RequestHead& head, const ForwardRequest& forward, std::string* room,
+                    std::vector<iovec>* pieces) override;
+  IoStatus SendBody(std::vector<iovec>* pieces, bool last,
+                    std::span<const HeaderField> trailers) override;
+  std::size_t unsent() const override { return out_.size(); }
+  IoStatus Flush(bool* moved) override;
+  ReadResult Read(bool begun) override;
+  ParseStep Next(bool ended) override;
+  const ResponseHead& head() const override { return parser_.head(); }
+  std::string_view body() const override { return parser_.body(); }
+  std::span<const HeaderField> trailers() const override { return parser_.trailers(); }
+  std::string_view error() const override { return parser_.error(); }
+  void NextHead() override;
+  void ReleasePieces() override;
+  void Finish(const UpstreamFinish& how) override;
+  std::string_view EnterTunnel() override;
+  IoResult ReadTunnel(std::span<char> into) override;
+  IoStatus WriteTunnel(iovec bytes) override;
+  void EndTunnelInput() override { stream_.ShutdownWrite(); }
+  void DropUnsent() override { out_.Clear(); }
 
  private:
   friend class UpstreamCache;
@@ -65,6 +71,24 @@ class UpstreamConnection {
   static void OnWritable(void* self);
   static void OnExpired(void* self);
   void Establish();
+  // A peek at the socket: false when the server has closed it or sent what nobody asked for.
+  bool StillQuiet();
+
+  const std::shared_ptr<Endpoint> endpoint_;
+  Stream stream_;
+  IoWatch watch_;
+  Deadline deadline_;
+  InputBuffer in_;
+  std::size_t parsed_ = 0;  // how much of in_ the parser has taken
+  ResponseParser parser_;
+  Output out_;
+  std::size_t head_pieces_ = 0;      // of what SendBody is called with: no part of the body
+  std::string_view address_header_;  // clients.address_header: for the trailers
+  bool chunked_ = false;             // the request's body
+  bool connected_ = false;
+  bool doubtful_ = false;         // its last answer had no body: one may come late, by mistake
+  bool reused_ = false;           // has served an exchange before this one
+  UpstreamUser* user_ = nullptr;  // null: idle in the cache
   UpstreamCache& cache_;
   const char* connect_fault_ = "";
   bool reached_ = false;  // the server has taken the connection: what fails now is TLS

@@ -241,7 +241,7 @@ const WorkerCounters& Worker::counters() const {
 }
 
 std::uint64_t Worker::kept_upstream_connections() const {
-  return impl_->context.upstreams.size();
+  return impl_->context.upstreams.size() + impl_->context.http2_upstreams.idle();
 }
 
 }  // namespace spillway

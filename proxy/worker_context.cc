@@ -29,6 +29,7 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlace
       access_log(log),
       places(all),
       upstreams(loop, blocks),
+      http2_upstreams(loop),
       chance(seed),
       ids(id_seed),
       purge_(loop, this, &OnPurge) {}

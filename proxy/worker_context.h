@@ -22,6 +22,7 @@
 #include "proxy/loop.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
+#include "proxy/upstream_http2.h"
 #include "spillway/mix.h"
 
 namespace spillway {
@@ -78,6 +79,7 @@ struct WorkerContext {
   Loop loop;
   BlockPool blocks;
   UpstreamCache upstreams;
+  Http2Upstreams http2_upstreams;
   WorkerCounters counters;
   Chance chance;
   Chance ids;  // of requests: seen by strangers, so nothing else may be drawn from it

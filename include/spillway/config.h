@@ -141,9 +141,12 @@ struct HealthCheckConfig {
   std::uint32_t fall = 3;
 };
 
+enum class UpstreamProtocol : std::uint8_t { kHttp1, kHttp2 };
+
 struct PoolConfig {
   std::string name;
   std::vector<ServerConfig> servers;
+  UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
   Balance balance = Balance::kLeastRequests;
   HashKey hash_key;
   std::optional<UpstreamTlsConfig> tls;

@@ -275,15 +275,16 @@ def plain_block(fields):
 
 
 class Raw:
-    """Frames by hand. `greet`: sends the preface and empty SETTINGS, and acknowledges the server's."""
+    """Frames by hand. `greet`: sends the preface and empty SETTINGS, and acknowledges the server's.
+    `connected`: a socket to use as it is."""
 
-    def __init__(self, port, tls=None, greet=True, first=(), **more):
-        self.socket = open_socket(port, tls, **more)
+    def __init__(self, port, tls=None, greet=True, first=(), connected=None, **more):
+        self.socket = connected or open_socket(port, tls, **more)
         self.buffer = b""
         self.decoder, self.encoder = Decoder(), Encoder()
         self.decoder.max_header_list_size = 1 << 24
         self.frames = []
-        if greet:
+        if greet and not connected:
             self.send(PREFACE + frame(SETTINGS, payload=settings(*first)) + frame(SETTINGS, ACK))
 
     def __enter__(self):

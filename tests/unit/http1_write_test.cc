@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "proxy/fields.h"
 #include "proxy/http1.h"
@@ -57,6 +60,47 @@ TEST(WriteRequestHead, WritesTheWholeHeadAnew) {
             "X-Request-Id: id-1\r\n"
             "Via: 1.1 spillway\r\n"
             "\r\n");
+}
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return lower;
+}
+
+// What goes to a server of HTTP/2 is the same head: another host, another identity would be another
+// rule for each version.
+TEST(ListRequestFields, SaysWhatTheWrittenHeadSays) {
+  for (const bool trusted : {false, true}) {
+    Hop hop(
+        "User-Agent: curl\r\nX-Forwarded-For: 192.0.2.1\r\nForwarded: for=a\r\nX-Real-Ip: b\r\n"
+        "Connection: x-hop\r\nX-Hop: 1\r\nX_Score: 2\r\nTE: trailers\r\nContent-Length: 3\r\n",
+        "POST /a?b HTTP/1.1");
+    const HeaderToSet set[] = {{"X-Set", "1\r\n2"}, {"user-agent", "rule"}};
+    hop.forward.set_headers = set;
+    hop.forward.peer_trusted = trusted;
+    hop.forward.framing = {BodyKind::kLength, 3};
+    std::vector<HeaderField> fields;
+    std::string text;
+    ListRequestFields(hop.parser.head(), hop.forward, &fields, &text);
+    ASSERT_GE(fields.size(), 3u);
+    std::vector<std::string> listed, written;
+    for (const HeaderField& field : std::span(fields).subspan(3)) {
+      listed.push_back(Lower(field.name) + ": " + std::string(field.value));
+    }
+    const std::string head = hop.Write();
+    for (std::size_t at = head.find("\r\n") + 2; head.compare(at, 2, "\r\n") != 0;) {
+      const std::size_t end = head.find("\r\n", at), colon = head.find(':', at);
+      written.push_back(Lower(head.substr(at, colon - at)) + head.substr(colon, end - colon));
+      at = end + 2;
+    }
+    EXPECT_EQ(fields[0].value, "POST");
+    EXPECT_EQ(fields[1].value, "/a?b");
+    EXPECT_EQ(fields[2].value, "app.internal");
+    std::erase(written, "host: app.internal");
+    EXPECT_EQ(std::erase(listed, "te: trailers"), 1u);
+    EXPECT_THAT(listed, ::testing::UnorderedElementsAreArray(written));
+  }
 }
 
 TEST(WriteRequestHead, SendsAnOriginFormAlways) {

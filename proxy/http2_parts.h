@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// What both doors of nghttp2 use: that which faces clients (http2.cc) and that which faces upstream
+// servers (upstream_http2_session.cc). Included by them alone.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <new>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/http1.h"
+#include "spillway/units.h"
+
+namespace spillway::http2 {
+
+inline constexpr std::size_t kMostSettings = 32;  // entries of one frame
+inline constexpr std::size_t kMostAcks = 100;     // waiting to be sent
+
+// Some peers tell of every frame, or of every few KiB, that they have taken, and measure how fast
+// they come: what is sent to them pays for it.
+inline constexpr double kWindowCost = 0.05;
+inline constexpr double kBytesThatPay = 16 * 1024;  // for a cost of 1
+
+// What a peer may cost beyond its requests and answers: frames that ask for work and carry nothing
+// (PING, SETTINGS, PRIORITY, empty DATA) count 1. A browser sends a few of them a second.
+class PeerCost {
+ public:
+  // False: it has cost too much.
+  bool Charge(double more, TimePoint now) {
+    const double seconds = std::chrono::duration<double>(now - charged_at_).count();
+    cost_ = std::max(0.0, cost_ - seconds * kForgiven) + more;
+    charged_at_ = now;
+    return cost_ <= kMost;
+  }
+  void Pay(double less) { cost_ = std::max(0.0, cost_ - less); }
+  void Begin(TimePoint now) {
+    if (charged_at_ == TimePoint{}) charged_at_ = now;
+  }
+
+ private:
+  static constexpr double kMost = 500;
+  static constexpr double kForgiven = 50;  // a second
+  double cost_ = 0;
+  TimePoint charged_at_{};
+};
+
+template <class T, auto kFree>
+struct Freed {
+  void operator()(T* p) const { kFree(p); }
+};
+using Callbacks = std::unique_ptr<nghttp2_session_callbacks,
+                                  Freed<nghttp2_session_callbacks, nghttp2_session_callbacks_del>>;
+using Option = std::unique_ptr<nghttp2_option, Freed<nghttp2_option, nghttp2_option_del>>;
+
+inline Callbacks MakeCallbacks() {
+  nghttp2_session_callbacks* made = nullptr;
+  if (nghttp2_session_callbacks_new(&made) != 0) throw std::bad_alloc();
+  return Callbacks(made);
+}
+
+inline Option MakeOption() {
+  nghttp2_option* made = nullptr;
+  if (nghttp2_option_new(&made) != 0) throw std::bad_alloc();
+  return Option(made);
+}
+
+inline std::string_view View(const std::uint8_t* bytes, std::size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+// Fields for nghttp2, which wants names in lower case and copies them.
+class Fields {
+ public:
+  // Views of `fields` must last as long as this.
+  Fields(int status, std::span<const HeaderField> fields) {
+    if (status > 0) {
+      status_ = std::to_string(status);
+      Add(":status", status_);
+    }
+    std::size_t size = 0;
+    for (const HeaderField& field : fields) size += field.name.size();
+    names_.reserve(size);  // views into it must not move
+    for (const HeaderField& field : fields) AddLower(field.name, field.value);
+  }
+  const nghttp2_nv* data() const { return values_.data(); }
+  std::size_t size() const { return values_.size(); }
+
+ private:
+  void AddLower(std::string_view name, std::string_view value) {
+    const std::size_t begin = names_.size();
+    for (char c : name) names_.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
+    Add(std::string_view(names_).substr(begin), value);
+  }
+  void Add(std::string_view name, std::string_view value) {
+    // nghttp2's struct knows no const; it only reads.
+    values_.push_back({reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+                       reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
+                       name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+  }
+  std::string status_, names_;
+  std::vector<nghttp2_nv> values_;
+};
+
+// Appends frames to *out until it holds about `most` bytes, or there are none. False: out of
+// memory.
+inline bool Produce(nghttp2_session* session, std::size_t most, std::string* out) {
+  while (out->size() < most) {
+    const std::uint8_t* bytes = nullptr;
+    const ssize_t size = nghttp2_session_mem_send(session, &bytes);
+    if (size < 0) return false;
+    if (size == 0) break;
+    out->append(View(bytes, static_cast<std::size_t>(size)));
+  }
+  return true;
+}
+
+}  // namespace spillway::http2
