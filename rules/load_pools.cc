@@ -236,7 +236,9 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
     {"servers", "address, map, or list of these", "", "the servers that answer the requests",
      &ReadServers, &ListItems<kServerRows>},
     {"protocol", "http1 | h2", "http1",
-     "what the servers are spoken to in; h2: HTTP/2 by prior knowledge, as gRPC needs it",
+     "what the servers are spoken to in; h2: HTTP/2, as gRPC needs it, by ALPN with tls and by "
+     "prior "
+     "knowledge without",
      &Set<&PoolConfig::protocol>},
     {"balance", "round_robin | least_requests | hash", "least_requests",
      "how the server of a request is picked", &Set<&PoolConfig::balance>},

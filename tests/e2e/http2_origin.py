@@ -138,9 +138,10 @@ class Connection:
 
 class Origin:
     """`answer(request)` is called at a request's end, and echoes unless told otherwise; `on_head(request)` at its head.
-    `eager`: gives room for more as soon as data has come."""
+    `eager`: gives room for more as soon as data has come. `tls`: a context, to speak over TLS."""
 
-    def __init__(self, answer=Request.echo, on_head=None, settings=None, eager=True):
+    def __init__(self, answer=Request.echo, on_head=None, settings=None, eager=True, tls=None):
+        self.tls = tls
         self.answer, self.on_head, self.settings, self.eager = answer, on_head, settings, eager
         self.requests, self.connections, self._closed = [], [], False
         self._listener = socket.socket()
@@ -162,6 +163,8 @@ class Origin:
 
     def _run(self, connection):
         try:
+            if self.tls:
+                connection.socket = self.tls.wrap_socket(connection.socket, server_side=True)
             connection.run()
         except (OSError, h2.exceptions.ProtocolError) as error:
             connection.error = error

@@ -7,6 +7,7 @@ import ssl
 import time
 
 from certificates import Authority, TlsOrigin, self_signed, server_context
+from http2_origin import Origin as Http2Origin
 from harness import Case, ask, config, connect, eventually, main, run
 
 
@@ -42,6 +43,31 @@ class TlsUpstream(Case):
                 self.assertEqual(client.ask("POST", body=body).body, body)
                 self.assertEqual(client.ask().body, b"none")
         self.assertEqual(origin.connections, 1)  # kept between requests, as in the clear
+
+    def test_http2_is_agreed_on_and_spoken(self):
+        context = server_context(self.good)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        origin = self.keep(Http2Origin(lambda request: request.answer(body=bytes(request.body)), tls=context))
+        check = {"path": "/health", "interval": "100ms", "timeout": "5s"}
+        proxy = self.spillway(self.settings(origin, {"protocol": "h2", "health_check": check}))
+        body = os.urandom(1_000_000)
+        with connect(proxy.port) as client:
+            for _ in range(3):
+                self.assertEqual(client.ask("POST", body=body).body, body)
+        eventually(lambda: any(request.path == "/health" for request in origin.requests), "a health check")
+        self.assertEqual(ask(proxy.port).status, 200)
+
+    def test_a_server_that_does_not_offer_http2_is_told_from_one_that_is_gone(self):
+        proxy = self.spillway(self.settings(self.tls_origin(), {"protocol": "h2"}))
+        self.assertEqual(ask(proxy.port).status, 502)
+        self.assertEqual(proxy.metric("spillway_upstream_errors_total", pool="app", kind="connect"), 1)
+
+    def test_http2_to_a_server_with_a_wrong_certificate_is_told_like_http1(self):
+        stranger = self_signed(self.folder, "stranger", "IP:127.0.0.1")
+        context = server_context(stranger)
+        context.set_alpn_protocols(["h2"])
+        origin = self.keep(Http2Origin(tls=context))
+        self.refused(self.spillway(self.settings(origin, {"protocol": "h2"})), "upstream certificate refused", "")
 
     def test_a_slow_reader_gets_all_of_a_large_answer(self):
         body = os.urandom(8_000_000)
