@@ -20,7 +20,9 @@
 namespace spillway {
 
 inline constexpr std::size_t kSmallBlock = 16 * 1024;  // a head and a small body
-inline constexpr std::size_t kLargeBlock = 64 * 1024;  // a window of a body that streams
+// A window of a body that streams. A little less than 64 KiB, so that over loopback, where most
+// servers are, one write is one segment.
+inline constexpr std::size_t kLargeBlock = 60 * 1024;
 
 struct Block {
   std::unique_ptr<char[]> data;

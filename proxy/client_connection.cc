@@ -291,8 +291,9 @@ bool ClientConnection::Send(std::span<iovec> vectors) {
 // ---- endings
 
 void ClientConnection::Linger(bool all_read) {
+  // With nothing unread there is nothing that closing could reset; it says the end by itself.
+  if (all_read && !encrypted()) return Close();
   stream_.ShutdownWrite();
-  // With nothing unread there is nothing that closing could reset.
   if (all_read) return Close();
   mode_ = Mode::kLinger;
   watch_.WantRead(true);

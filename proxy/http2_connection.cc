@@ -106,7 +106,7 @@ void Http2Connection::OnBroken() {
 }
 
 void Http2Connection::OnClosed() {
-  later_.Clear();
+  later_.Forget();
   grace_.Clear();
   ending_ = broken_ = true;
   for (auto& [id, stream] : std::exchange(streams_, {})) {
@@ -211,12 +211,13 @@ bool Http2Connection::Pump() {
   }
   if (streams_.empty()) std::string().swap(frames_);
   pumping_ = false;
-  if (due || over() || !graveyard_.empty()) later_.Set(carrier_.worker().loop.now());
+  if (due || over() || !graveyard_.empty()) later_.Ask();
   return !broken_;
 }
 
-void Http2Connection::PumpSoon() {
-  if (!broken_) later_.Set(carrier_.worker().loop.now());
+bool Http2Connection::PumpSoon() {
+  if (!broken_) later_.Ask();
+  return !broken_;
 }
 
 // ---- streams
@@ -259,7 +260,7 @@ void Http2Connection::Bury(std::int32_t id) {
   if (found == streams_.end()) return;
   graveyard_.push_back(std::move(found->second));
   streams_.erase(found);
-  later_.Set(carrier_.worker().loop.now());
+  later_.Ask();
   if (streams_.empty()) SetDeadline();
 }
 

@@ -49,7 +49,7 @@ class Http2Connection final : public ClientProtocol, public Http2Handler {
   // Sends what the session has, as far as the kernel takes it. False: the connection is broken; it
   // will be closed when the caller has returned.
   bool Pump();
-  void PumpSoon();  // at the loop's next turn
+  bool PumpSoon();  // at the end of the loop's turn
   void Bury(std::int32_t stream);
 
   void OnHttp2Head(std::int32_t stream, std::shared_ptr<Http2Request> request) override;
@@ -76,7 +76,7 @@ class Http2Connection final : public ClientProtocol, public Http2Handler {
   Http2Session session_;
   std::unordered_map<std::int32_t, std::unique_ptr<Http2Stream>> streams_;
   std::vector<std::unique_ptr<Http2Stream>> graveyard_;  // never freed under a callback of theirs
-  Deadline later_;  // for what must not be done under a caller's feet
+  TurnEnd later_;   // for what must not be done under a caller's feet
   Deadline grace_;  // between saying that we go and going
   std::string frames_;
   std::uint64_t requests_ = 0;

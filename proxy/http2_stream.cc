@@ -191,7 +191,8 @@ bool Http2Stream::SendBody(std::vector<iovec>* pieces, bool last,
 
 bool Http2Stream::Push() {
   connection_.session().Resume(id_);
-  const bool good = connection_.Pump();
+  // The end of an answer waits for other streams' to go out together with it.
+  const bool good = last_ ? connection_.PumpSoon() : connection_.Pump();
   blocked_ = output_full();
   if (unsent()) write_deadline_.SetAfter(connection_.config().timeouts.write);
   return good && !closed_;

@@ -314,6 +314,32 @@ void Deadline::Set(TimePoint when) {
   timers.Add(this);
 }
 
+TurnEnd::TurnEnd(Loop& loop, void* self, Callback reached)
+    : loop_(loop), self_(self), reached_(reached) {
+  event_assign(reinterpret_cast<event*>(room_.bytes), loop_.base(), -1, 0, &OnReached, this);
+}
+
+TurnEnd::~TurnEnd() {
+  Forget();
+}
+
+// Behind all that is active already; libevent goes on until there is none.
+void TurnEnd::Ask() {
+  if (std::exchange(asked_, true)) return;
+  event_active(reinterpret_cast<event*>(room_.bytes), EV_TIMEOUT, 1);
+}
+
+void TurnEnd::Forget() {
+  if (std::exchange(asked_, false)) event_del(reinterpret_cast<event*>(room_.bytes));
+}
+
+void TurnEnd::OnReached(int, short, void* self) {
+  auto* end = static_cast<TurnEnd*>(self);
+  end->asked_ = false;
+  end->loop_.Tick();
+  end->reached_(end->self_);
+}
+
 SignalWatch::SignalWatch(Loop& loop, int signal, std::function<void()> delivered)
     : loop_(loop), delivered_(std::move(delivered)) {
   event_ = evsignal_new(loop_.base(), signal, &OnSignal, this);

@@ -124,6 +124,30 @@ class Deadline {
   bool armed_ = false;
 };
 
+// Something to be done once, after what else is due in this turn of the loop: so that what several
+// callbacks have to say is said together. Costs no system call, nor another turn.
+class TurnEnd {
+ public:
+  using Callback = void (*)(void* self);
+  // REQUIRES: loop and self outlive it. The callback may destroy it or ask again, which must come to
+  // an end: the turn goes on for as long.
+  TurnEnd(Loop& loop, void* self, Callback reached);
+  ~TurnEnd();
+  TurnEnd(const TurnEnd&) = delete;
+  TurnEnd& operator=(const TurnEnd&) = delete;
+
+  void Ask();  // asked for already: nothing changes
+  void Forget();
+
+ private:
+  static void OnReached(int fd, short what, void* self);
+  Loop& loop_;
+  void* self_;
+  Callback reached_;
+  EventRoom room_;
+  bool asked_ = false;
+};
+
 // Delivers a signal to the loop's thread. REQUIRES: all signal watches of the process are on one
 // loop, the control thread's: libevent lets a single base own signals. Deliveries that come close
 // together may be one.

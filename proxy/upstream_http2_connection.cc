@@ -116,13 +116,13 @@ Http2UpstreamStream* Http2UpstreamConnection::Find(std::int32_t id) {
 }
 
 void Http2UpstreamConnection::PumpSoon() {
-  if (!in_event_) later_.Set(loop_.now());
+  if (!in_event_) later_.Ask();
 }
 
 void Http2UpstreamConnection::TellSoon(Http2UpstreamStream& stream) {
   if (std::exchange(stream.to_be_told, true)) return;
   news_.push_back(&stream);
-  if (!in_event_) later_.Set(loop_.now());
+  if (!in_event_) later_.Ask();
 }
 
 // Those that get news meanwhile are told too. A stream is told again only when something new came,

@@ -90,7 +90,7 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   Stream stream_;
   IoWatch watch_;
   Deadline deadline_;
-  Deadline later_;  // for what must not be done under a caller's feet
+  TurnEnd later_;  // for what must not be done under a caller's feet
   Http2UpstreamSession session_;
   Output out_;
   std::vector<Http2UpstreamStream*> streams_;

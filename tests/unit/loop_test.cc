@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -250,6 +251,46 @@ TEST(Deadline, SetForNowByItsCallbackLeavesReadinessItsTurn) {
   pair.Send('a');
   loop.Run();  // would not return
   EXPECT_GE(alarm.rang.size(), 1u);
+}
+
+// Two descriptors are ready at once: what both ask for is done once, after both.
+TEST(TurnEnd, ComesOnceAfterAllThatIsReady) {
+  Loop loop;
+  Pair one, two;
+  Watched a(loop, one.ours.get()), b(loop, two.ours.get());
+  struct Ends {
+    Loop& loop;
+    std::string& log;
+  };
+  std::string log;
+  Ends ends{loop, log};
+  TurnEnd end(loop, &ends, [](void* self) {
+    static_cast<Ends*>(self)->log += "end";
+    static_cast<Ends*>(self)->loop.Stop();
+  });
+  a.read = [&] { log += "read ", a.watch->WantRead(false), end.Ask(); };
+  b.read = [&] { log += "read ", b.watch->WantRead(false), end.Ask(); };
+  one.Send('a');
+  two.Send('b');
+  a.watch->WantRead(true);
+  b.watch->WantRead(true);
+  loop.Run();
+  EXPECT_EQ(log, "read read end");
+}
+
+TEST(TurnEnd, ForgottenOrDestroyedDoesNotCome) {
+  Loop loop;
+  bool came = false;
+  const TurnEnd::Callback note = [](void* self) { *static_cast<bool*>(self) = true; };
+  TurnEnd kept(loop, &came, note);
+  auto gone = std::make_unique<TurnEnd>(loop, &came, note);
+  kept.Ask();
+  gone->Ask();
+  kept.Forget();
+  gone.reset();
+  loop.Post([&loop] { loop.Stop(); });
+  loop.Run();
+  EXPECT_FALSE(came);
 }
 
 TEST(Loop, RunsPostedTasksInTheOrderOfPosting) {
