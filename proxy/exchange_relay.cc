@@ -24,7 +24,7 @@ void Exchange::PumpResponse() {
   // What TLS has decrypted already (at most a record) no event will tell of: it is read in any case.
   for (int turn = 0; turn < kReadsPerTurn || upstream_->has_pending(); ++turn) {
     if (client_.output_full()) return upstream_->WantRead(false);
-    const UpstreamSide::ReadResult read = upstream_->Read(state_.response_begun);
+    const UpstreamSide::ReadResult read = upstream_->Read();
     if (read.status == IoStatus::kWouldBlock) return;
     if (read.status == IoStatus::kBroken) {
       const std::string_view fault = upstream_->tls_fault();

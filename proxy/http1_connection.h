@@ -5,7 +5,7 @@
 //
 // Thread rule: one worker's loop thread. Serves one connection while a request is under way, then
 // another: what it holds between two is the worker's, not a connection's. Memory: one input block
-// (16 KiB, up to the head limit, 64 KiB while a body streams).
+// (16 KiB, up to the head limit, 60 KiB while a body streams).
 #pragma once
 
 #include <span>

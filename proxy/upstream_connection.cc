@@ -136,8 +136,8 @@ IoStatus UpstreamConnection::Flush(bool* moved) {
 
 // ---- the response
 
-UpstreamSide::ReadResult UpstreamConnection::Read(bool begun) {
-  in_.Reserve(begun ? kLargeBlock : kSmallBlock);
+UpstreamSide::ReadResult UpstreamConnection::Read() {
+  in_.Reserve(kLargeBlock);
   if (in_.room().empty()) {
     in_.Reserve(in_.capacity() * 2);  // a large head; the parser sets the limit
   }

@@ -50,7 +50,7 @@ class UpstreamConnection final : public UpstreamSide {
                     std::span<const HeaderField> trailers) override;
   std::size_t unsent() const override { return out_.size(); }
   IoStatus Flush(bool* moved) override;
-  ReadResult Read(bool begun) override;
+  ReadResult Read() override;
   ParseStep Next(bool ended) override;
   const ResponseHead& head() const override { return parser_.head(); }
   std::string_view body() const override { return parser_.body(); }

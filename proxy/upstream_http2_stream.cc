@@ -166,7 +166,7 @@ void Http2UpstreamStream::Consume(std::size_t bytes) {
 }
 
 // It is asked for more when the client has taken what came before: this is where the window opens.
-UpstreamSide::ReadResult Http2UpstreamStream::Read(bool) {
+UpstreamSide::ReadResult Http2UpstreamStream::Read() {
   Consume(std::exchange(used_, 0));
   if (readable()) return {IoStatus::kOk, true};
   if (!closed_) return {};

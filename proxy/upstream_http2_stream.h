@@ -52,7 +52,7 @@ class Http2UpstreamStream final : public UpstreamSide {
                     std::span<const HeaderField> trailers) override;
   std::size_t unsent() const override { return closed_ ? 0 : out_.size() - sent_; }
   IoStatus Flush(bool* moved) override;
-  ReadResult Read(bool begun) override;
+  ReadResult Read() override;
   ParseStep Next(bool ended) override;
   const ResponseHead& head() const override { return head_->head(); }
   std::string_view body() const override { return piece_; }

@@ -89,8 +89,8 @@ class UpstreamSide {
   virtual IoStatus Flush(bool* moved) = 0;
 
   // ---- the response ----
-  // Reads what there is, once. `begun`: bytes of a body are expected rather than a head.
-  virtual ReadResult Read(bool begun) = 0;
+  // Reads what there is, once.
+  virtual ReadResult Read() = 0;
   // The next of what has been read: kHead (head() has it), kBody (body()), kEnd (trailers()),
   // kNeedMore or kFailed (error() says why). `ended`: the last Read said kEnd.
   virtual ParseStep Next(bool ended) = 0;
