@@ -127,7 +127,7 @@ Answer ChallengeGate::Ask(const Request& request, const ChallengeDemand& demand,
   Answer answer = ChallengeAnswer(demand, ticket, context.audience, safe_get, context);
   if (document && demand.kind == ChallengeKind::kCookie) {
     if (const auto solved = CheckSolution(*state_.mac, ticket, "", mark, now_)) {
-      answer.headers.emplace_back("Set-Cookie", SetCookie(*solved, request));
+      answer.Add("Set-Cookie", SetCookie(*solved, request));
     }
   }
   return answer;
@@ -146,12 +146,12 @@ Answer ChallengeGate::Pass(const Solved& solved, const Request& request,
   Answer answer;
   answer.status = 303;
   answer.content_type = "text/plain";
-  answer.headers.emplace_back("Location", solved.return_to);
-  answer.headers.emplace_back("Cache-Control", "no-store");
-  answer.headers.emplace_back("Referrer-Policy", "same-origin");
-  if (!context.request_id.empty()) answer.headers.emplace_back("X-Request-Id", context.request_id);
+  answer.Add("Location", solved.return_to);
+  answer.Add("Cache-Control", "no-store");
+  answer.Add("Referrer-Policy", "same-origin");
+  if (!context.request_id.empty()) answer.Add("X-Request-Id", context.request_id);
   if (!solved.cookie_value.empty()) {
-    answer.headers.emplace_back("Set-Cookie", SetCookie(solved, request));
+    answer.Add("Set-Cookie", SetCookie(solved, request));
   }
   return answer;
 }
@@ -163,7 +163,7 @@ Answer ChallengeGate::Solve(const Request& request, std::string_view body,
   const bool read = IsRead(request.method);
   if (!read && request.method != "POST") {
     Answer answer = ErrorAnswer(405, "this address takes GET, HEAD and POST", context);
-    answer.headers.emplace_back("Allow", "GET, HEAD, POST");
+    answer.Add("Allow", "GET, HEAD, POST");
     return answer;
   }
   if (body.size() > kMostForm) return ErrorAnswer(413, "the form is too large", context);

@@ -43,11 +43,11 @@ std::string Plain(std::string_view text) {
 }
 
 void AddCommon(const AnswerContext& context, Answer* answer) {
-  answer->headers.emplace_back("Cache-Control", "no-store");
-  answer->headers.emplace_back("X-Content-Type-Options", "nosniff");
-  answer->headers.emplace_back("X-Robots-Tag", "noindex");
-  answer->headers.emplace_back("Referrer-Policy", "same-origin");
-  if (!context.request_id.empty()) answer->headers.emplace_back("X-Request-Id", context.request_id);
+  answer->Add("Cache-Control", "no-store");
+  answer->Add("X-Content-Type-Options", "nosniff");
+  answer->Add("X-Robots-Tag", "noindex");
+  answer->Add("Referrer-Policy", "same-origin");
+  if (!context.request_id.empty()) answer->Add("X-Request-Id", context.request_id);
 }
 
 // A whole page around `main`. The nonce lets our scripts and styles run, and nobody else's.
@@ -58,11 +58,10 @@ Answer Document(std::string_view title, std::string_view head, std::string_view 
   answer.content_type = "text/html; charset=utf-8";
   AddCommon(context, &answer);
   const std::string source = "'nonce-" + std::string(nonce) + "'";
-  answer.headers.emplace_back(
-      "Content-Security-Policy",
-      "default-src 'none'; script-src " + source + "; style-src " + source +
-          "; worker-src blob:; child-src blob:; connect-src 'self'; form-action 'self'; "
-          "base-uri 'none'; frame-ancestors 'self'");
+  answer.Add("Content-Security-Policy",
+             "default-src 'none'; script-src " + source + "; style-src " + source +
+                 "; worker-src blob:; child-src blob:; connect-src 'self'; form-action 'self'; "
+                 "base-uri 'none'; frame-ancestors 'self'");
   std::string footer;
   if (!context.request_id.empty()) footer = "request " + EscapeHtml(context.request_id);
   answer.body = Fill(
@@ -147,16 +146,16 @@ Answer ChallengeAnswer(const ChallengeDemand& demand, std::string_view ticket, A
                 "This site asks browsers to show that they are browsers first. A page at the "
                 "address in Spillway-Challenge-Url does that and sets a cookie; then ask again.",
                 context);
-    answer.headers.emplace_back("Spillway-Challenge-Url", TicketUrl(ticket));
+    answer.Add("Spillway-Challenge-Url", TicketUrl(ticket));
   } else if (demand.kind == ChallengeKind::kCookie) {
     answer.status = 307;
     answer.content_type = "text/plain";
     AddCommon(context, &answer);
-    answer.headers.emplace_back("Location", TicketUrl(ticket) + "&check=1");
+    answer.Add("Location", TicketUrl(ticket) + "&check=1");
   } else {
     answer = Page(demand, ticket, context);
   }
-  answer.headers.emplace_back("Spillway-Mitigated", "challenge");
+  answer.Add("Spillway-Mitigated", "challenge");
   return answer;
 }
 

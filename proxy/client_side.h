@@ -62,7 +62,7 @@ class ClientSide {
   virtual bool SendBody(std::vector<iovec>* pieces, bool last,
                         std::span<const HeaderField> trailers) = 0;
   // An answer of our own, whole. `head_only`: the request was HEAD.
-  virtual bool SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) = 0;
+  virtual bool SendAnswer(const Answer& answer, bool head_only, bool keep) = 0;
   // What was sent is still with us: read no more for this client.
   virtual bool output_full() const = 0;
 

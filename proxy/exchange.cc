@@ -9,6 +9,7 @@
 #include "proxy/challenge_page.h"
 #include "proxy/client_side.h"
 #include "proxy/log.h"
+#include "proxy/pen.h"
 #include "proxy/reuse.h"
 #include "spillway/client_address.h"
 #include "spillway/target.h"
@@ -28,11 +29,6 @@ bool IsPlainId(std::string_view id) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
            c == '_' || c == '.' || c == ':' || c == '/' || c == '+' || c == '=' || c == '@';
   });
-}
-
-void WriteHex(std::uint64_t value, std::string* out) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  for (int shift = 60; shift >= 0; shift -= 4) out->push_back(kDigits[(value >> shift) & 15]);
 }
 
 }  // namespace
@@ -94,20 +90,19 @@ void Exchange::Refuse(int status, std::string_view why) {
   ReplyError(status, why, Decision::kBadRequest);
 }
 
-// REQUIRES: the request before it has been accounted for; so its texts are empty.
+// REQUIRES: the request before it has been accounted for; so nothing of it is left.
 void Exchange::Start() {
-  state_ = {};
   state_.generation = worker_.generation;
   state_.began = worker_.loop.now();
-  state_.began_wall = worker_.loop.wall_now();
+  state_.began_wall = worker_.wall_now();
 }
 
 // Nothing of a request outlives it: an idle connection must not keep a generation alive.
 void Exchange::ForgetAll() {
   state_ = {};
   verdict_.Clear();  // its views borrow from the policy
-  for (std::string* text :
-       {&path_, &host_, &target_, &request_id_, &client_text_, &internal_body_, &head_}) {
+  for (std::string* text : {&path_, &host_, &target_, &request_id_, &client_text_, &internal_body_,
+                            &head_, &answer_.fields, &answer_.body}) {
     ClearForReuse(text);
   }
   tried_.clear();
@@ -147,8 +142,7 @@ bool Exchange::Identify() {
       state_.peer_trusted && IsPlainId(id)) {
     request_id_ = id;
   } else {
-    WriteHex(worker_.ids.Next(), &request_id_);
-    WriteHex(worker_.ids.Next(), &request_id_);
+    Pen(&request_id_).Hex(worker_.ids.Next()).Hex(worker_.ids.Next());
   }
   state_.request.scheme = client_.encrypted() ? "https" : "http";
   if (state_.peer_trusted) {
@@ -245,9 +239,9 @@ void Exchange::CarryOut() {
     return ReplyError(deny->status, "a rule of this site refuses this request", Decision::kDeny);
   }
   if (const auto* over = std::get_if<OverLimit>(&action)) {
-    const auto limits = state_.generation->shared->config.policy->limits();
-    return Reply(OverLimitAnswer(*over, verdict_.limits, limits, answer_context()),
-                 Decision::kLimit);
+    SayOverLimit(*over, verdict_.limits, state_.generation->limit_words, answer_context(),
+                 &answer_);
+    return Reply(answer_, Decision::kLimit);
   }
   if (const auto* challenge = std::get_if<Challenge>(&action)) {
     worker_.counters.challenges_issued.Add();
@@ -257,10 +251,12 @@ void Exchange::CarryOut() {
                  Decision::kChallenge);
   }
   if (const auto* redirect = std::get_if<Redirect>(&action)) {
-    return Reply(RedirectAnswer(*redirect, answer_context()), Decision::kRedirect);
+    SayRedirect(*redirect, answer_context(), &answer_);
+    return Reply(answer_, Decision::kRedirect);
   }
   if (const auto* respond = std::get_if<Respond>(&action)) {
-    return Reply(RespondAnswer(*respond, answer_context()), Decision::kRespond);
+    SayResponse(*respond, answer_context(), &answer_);
+    return Reply(answer_, Decision::kRespond);
   }
   state_.decision = Decision::kDrop;
   EndEarly("dropped by rule");
@@ -307,7 +303,8 @@ void Exchange::AnswerInternally() {
 }
 
 void Exchange::ReplyError(int status, std::string_view detail, Decision decision) {
-  Reply(ErrorAnswer(status, detail, answer_context()), decision);
+  SayError(status, detail, answer_context(), &answer_);
+  Reply(answer_, decision);
 }
 
 // An answer of our own. What has been read of the request's body is passed over; when that is not
@@ -326,8 +323,7 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
       state_.keep_client && !state_.refused && state_.request_done && client_.may_keep();
   const bool head_only = state_.request.method == "HEAD";
   if (!head_only) state_.bytes_out += BodyToSend(answer).size();
-  if (!client_.SendAnswer(answer, head_only, state_.keep_client, state_.began_wall))
-    return OnClientGone();
+  if (!client_.SendAnswer(answer, head_only, state_.keep_client)) return OnClientGone();
   const bool keep = state_.keep_client;
   Account();
   client_.FinishExchange(keep);

@@ -193,6 +193,7 @@ class Exchange final : public UpstreamUser {
   // Of one request too, but kept beside, as their room is used again by the next.
   std::string path_, host_, target_, request_id_, client_text_;
   std::string internal_body_;  // of a challenge solution
+  Answer answer_;              // of our own
   Verdict verdict_;
   std::vector<const Endpoint*> tried_;  // compared only: they may be gone by now
   std::string head_;                    // the request's, being sent

@@ -9,27 +9,33 @@
 namespace spillway {
 
 inline void AppendHtml(std::string_view text, std::string* out) {
-  for (const char c : text) {
-    switch (c) {
+  std::size_t begin = 0;  // of what is not there yet, and goes as it is
+  const auto replace = [&](std::size_t at, std::string_view by) {
+    out->append(text.substr(begin, at - begin)).append(by);
+    begin = at + 1;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    switch (text[i]) {
       case '&':
-        *out += "&amp;";
+        replace(i, "&amp;");
         break;
       case '<':
-        *out += "&lt;";
+        replace(i, "&lt;");
         break;
       case '>':
-        *out += "&gt;";
+        replace(i, "&gt;");
         break;
       case '"':
-        *out += "&quot;";
+        replace(i, "&quot;");
         break;
       case '\'':
-        *out += "&#39;";
+        replace(i, "&#39;");
         break;
       default:
-        *out += c;
+        break;
     }
   }
+  out->append(text.substr(begin));
 }
 
 inline std::string EscapeHtml(std::string_view text) {

@@ -60,7 +60,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   bool BeginResponse(const ResponseHead& head, const ForwardResponse& forward, bool keep) override;
   bool SendBody(std::vector<iovec>* pieces, bool last,
                 std::span<const HeaderField> trailers) override;
-  bool SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) override;
+  bool SendAnswer(const Answer& answer, bool head_only, bool keep) override;
   bool output_full() const override { return carrier_->output_full(); }
   void FinishExchange(bool keep) override;
   bool may_keep() const override;

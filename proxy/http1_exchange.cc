@@ -127,12 +127,17 @@ bool Http1Connection::SendBody(std::vector<iovec>* pieces, bool last,
   return sent;
 }
 
-bool Http1Connection::SendAnswer(const Answer& answer, bool head_only, bool keep, WallTime now) {
-  WriteAnswerHead(answer, !keep, parser_.head().minor == 0, now, &response_head_);
-  // The body may be large: it is not copied, but for what the kernel does not take at once.
-  iovec vectors[] = {ToVector(response_head_),
-                     ToVector(head_only ? std::string_view{} : BodyToSend(answer))};
-  const bool sent = carrier_->Send(vectors);
+bool Http1Connection::SendAnswer(const Answer& answer, bool head_only, bool keep) {
+  WriteAnswerHead(answer, !keep, parser_.head().minor == 0, worker_.date(), &response_head_);
+  std::string_view body = head_only ? std::string_view{} : BodyToSend(answer);
+  // A small body is copied behind its head, as one piece costs the kernel less than two. A large
+  // one is not, but for what the kernel does not take at once.
+  if (body.size() <= kMostKept / 2) {
+    response_head_.append(body);
+    body = {};
+  }
+  iovec vectors[] = {ToVector(response_head_), ToVector(body)};
+  const bool sent = carrier_->Send({vectors, body.empty() ? std::size_t{1} : std::size_t{2}});
   ClearForReuse(&response_head_);
   return sent;
 }

@@ -198,11 +198,11 @@ bool Http2Stream::Push() {
   return good && !closed_;
 }
 
-bool Http2Stream::SendAnswer(const Answer& answer, bool head_only, bool, WallTime now) {
+bool Http2Stream::SendAnswer(const Answer& answer, bool head_only, bool) {
   head_only = head_only || request_->head.method == "HEAD";  // also where no head was accepted
   std::vector<HeaderField> fields;
-  std::vector<std::string> texts;
-  ListAnswerFields(answer, now, &fields, &texts);
+  std::string length;
+  ListAnswerFields(answer, worker().date(), &fields, &length);
   if (!head_only) out_.append(BodyToSend(answer));
   last_ = true;
   connection_.session().Respond(id_, StatusFor(answer.status), fields, !out_.empty());

@@ -9,15 +9,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "proxy/fields.h"
-#include "proxy/http_date.h"
+#include "proxy/pen.h"
 #include "proxy/reply_page.h"
 
 namespace spillway {
 namespace {
-
-using Headers = std::vector<std::pair<std::string, std::string>>;
 
 std::uint64_t CeilSeconds(Duration span) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(span).count();
@@ -32,27 +31,34 @@ std::uint64_t RetrySeconds(Duration wait, std::uint64_t chance) {
   return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(stretched)));
 }
 
-void AddRetryAfter(std::uint64_t seconds, Answer* answer) {
-  if (seconds > 0) answer->headers.emplace_back("Retry-After", std::to_string(seconds));
+// Our pages load nothing.
+constexpr std::string_view kPagePolicy =
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
+
+void PutRequestId(std::string_view id, Pen* pen) {
+  if (!id.empty()) pen->Put("X-Request-Id: ").Put(id).Put("\r\n");
 }
 
-Answer TroubleAnswer(const Trouble& trouble, Audience audience) {
-  Answer answer;
-  answer.status = trouble.status;
-  answer.headers.emplace_back("Cache-Control", "no-store");
-  answer.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  if (!trouble.request_id.empty()) answer.headers.emplace_back("X-Request-Id", trouble.request_id);
-  AddRetryAfter(trouble.retry_seconds, &answer);
-  if (audience == Audience::kDocument) {
-    answer.content_type = "text/html; charset=utf-8";
-    answer.headers.emplace_back("Content-Security-Policy",
-                                "default-src 'none'; style-src 'unsafe-inline'");
-    answer.body = HtmlPage(trouble);
-  } else {
-    answer.content_type = "application/problem+json";
-    answer.body = ProblemDocument(trouble);
+// What there is to say in fields of any trouble.
+void PutTrouble(const Trouble& trouble, Pen* pen) {
+  pen->Put("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+  PutRequestId(trouble.request_id, pen);
+  if (trouble.retry_seconds > 0) {
+    pen->Put("Retry-After: ").Decimal(trouble.retry_seconds).Put("\r\n");
   }
-  return answer;
+}
+
+// Makes the body, and puts what a page says in fields beside.
+void PutBody(const Trouble& trouble, Audience audience, Pen* fields, Answer* answer) {
+  answer->body.clear();
+  if (audience == Audience::kDocument) {
+    answer->content_type = "text/html; charset=utf-8";
+    fields->Put(kPagePolicy);
+    AppendHtmlPage(trouble, &answer->body);
+  } else {
+    answer->content_type = "application/problem+json";
+    AppendProblemDocument(trouble, &answer->body);
+  }
 }
 
 Trouble TroubleOf(int status, std::string_view detail, const AnswerContext& context) {
@@ -71,18 +77,18 @@ Trouble TroubleOf(int status, std::string_view detail, const AnswerContext& cont
 }
 
 // A String of structured fields (RFC 8941 3.3.3); what it cannot hold becomes "?".
-void AppendSfString(std::string_view text, std::string* out) {
-  out->push_back('"');
+std::string SfString(std::string_view text) {
+  std::string out = "\"";
   for (char c : text) {
-    if (c == '"' || c == '\\') out->push_back('\\');
-    out->push_back(c >= 0x20 && c < 0x7f ? c : '?');
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c >= 0x20 && c < 0x7f ? c : '?');
   }
-  out->push_back('"');
+  return out += '"';
 }
 
 // An Integer of structured fields has 15 digits at most.
-std::string SfInteger(std::uint64_t value) {
-  return std::to_string(std::min<std::uint64_t>(value, 999'999'999'999'999));
+std::uint64_t SfInteger(std::uint64_t value) {
+  return std::min<std::uint64_t>(value, 999'999'999'999'999);
 }
 
 // What a bucket promises in whole seconds: one that refills faster than that is told by its rate.
@@ -126,6 +132,7 @@ double Quality(std::string_view range) {
 
 // Asks for a page rather than for JSON: by weight, then by who comes first.
 bool WantsPage(std::string_view accept) {
+  if (accept == "*/*") return false;  // programs, most of them
   double page = 0, data = 0;
   bool page_first = false;
   while (const auto range = NextItem(&accept)) {
@@ -139,6 +146,35 @@ bool WantsPage(std::string_view accept) {
     if (is_data) data = std::max(data, Quality(*range));
   }
   return page > 0 && (page > data || (page == data && page_first));
+}
+
+// `each` limit of which there is something to say.
+template <class Each>
+void PutLimits(std::span<const LimitOutcome> limits, std::span<const LimitWords> words, Pen* pen,
+               Each each) {
+  bool first = true;
+  for (const LimitOutcome& outcome : limits) {
+    if (outcome.limit >= words.size()) continue;
+    if (!std::exchange(first, false)) pen->Put(", ");
+    each(outcome.state, words[outcome.limit]);
+  }
+}
+
+// The value of RateLimit.
+void PutLimitStates(std::span<const LimitOutcome> limits, std::span<const LimitWords> words,
+                    Pen* pen) {
+  PutLimits(limits, words, pen, [pen](const LimitState& state, const LimitWords& limit) {
+    pen->Put(limit.quoted).Put(";r=").Decimal(SfInteger(state.allowed ? state.remaining : 0));
+    const Duration wait = state.allowed ? state.reset : state.retry_after;
+    pen->Put(";t=").Decimal(SfInteger(CeilSeconds(wait)));
+  });
+}
+
+// The value of RateLimit-Policy.
+void PutLimitPolicies(std::span<const LimitOutcome> limits, std::span<const LimitWords> words,
+                      Pen* pen) {
+  PutLimits(limits, words, pen,
+            [pen](const LimitState&, const LimitWords& limit) { pen->Put(limit.policy); });
 }
 
 // What WriteAnswerHead says itself.
@@ -162,118 +198,169 @@ bool Bodiless(int status) {
   return status < 200 || status == 204 || status == 304;
 }
 
-void AppendHeader(std::string_view name, std::string_view value, std::string* out) {
-  out->append(name).append(": ");
-  AppendValue(value, out);
-  out->append("\r\n");
+// What a request says of whom its answer is for: each field's first value, if it has one.
+struct Wishes {
+  const std::string_view* destination = nullptr;
+  const std::string_view* mode = nullptr;
+  const std::string_view* requested_with = nullptr;
+  const std::string_view* accept = nullptr;
+};
+
+Wishes WishesOf(const RequestHead& head) {
+  Wishes wishes;
+  const auto note = [](const std::string_view*& wish, const HeaderField& field) {
+    if (wish == nullptr) wish = &field.value;
+  };
+  for (std::size_t i = 0; i < head.headers.size(); ++i) {
+    const HeaderField& field = head.headers[i];
+    switch (head.fields[i]) {
+      case Field::kSecFetchDest:
+        note(wishes.destination, field);
+        break;
+      case Field::kSecFetchMode:
+        note(wishes.mode, field);
+        break;
+      case Field::kAccept:
+        note(wishes.accept, field);
+        break;
+      case Field::kOther:
+        if (EqualsIgnoreCase(field.name, "x-requested-with")) note(wishes.requested_with, field);
+        break;
+      default:
+        break;
+    }
+  }
+  return wishes;
 }
 
-template <class Emit>
-void EachAnswerField(const Answer& answer, WallTime now, Emit emit) {
-  HttpDate date;
-  emit("Date", date.At(now));
-  const std::string_view body = BodyToSend(answer);
-  if (!body.empty()) emit("Content-Type", answer.content_type);
-  if (!Bodiless(answer.status)) emit("Content-Length", std::to_string(body.size()));
-  for (const auto& [name, value] : answer.headers) {
-    if (!Reserved(name)) emit(name, value);
-  }
+bool Says(const std::string_view* wish, std::string_view lower) {
+  return wish != nullptr && EqualsIgnoreCase(*wish, lower);
 }
 
 }  // namespace
 
 Audience JudgeAudience(const RequestHead& head) {
-  const std::string_view destination = head.Get(Field::kSecFetchDest);
+  const Wishes wishes = WishesOf(head);
   for (std::string_view page : {"document", "iframe", "frame"}) {
-    if (EqualsIgnoreCase(destination, page)) return Audience::kDocument;
+    if (Says(wishes.destination, page)) return Audience::kDocument;
   }
-  if (EqualsIgnoreCase(head.Get(Field::kSecFetchMode), "navigate")) return Audience::kDocument;
-  if (!destination.empty() || head.Has(Field::kSecFetchMode)) return Audience::kFetch;
+  if (Says(wishes.mode, "navigate")) return Audience::kDocument;
+  if (wishes.mode != nullptr) return Audience::kFetch;
+  if (wishes.destination != nullptr && !wishes.destination->empty()) return Audience::kFetch;
   // Browsers of before these fields, and plain http, where they are not sent.
-  const HeaderField* script = FindHeader(head.headers, "x-requested-with");
-  if (script != nullptr && EqualsIgnoreCase(script->value, "xmlhttprequest"))
-    return Audience::kFetch;
-  return WantsPage(head.Get(Field::kAccept)) ? Audience::kDocument : Audience::kClient;
+  if (Says(wishes.requested_with, "xmlhttprequest")) return Audience::kFetch;
+  const bool page = wishes.accept != nullptr && WantsPage(*wishes.accept);
+  return page ? Audience::kDocument : Audience::kClient;
+}
+
+void Answer::Add(std::string_view name, std::string_view value) {
+  if (Reserved(name)) return;
+  fields.append(name).append(": ");
+  AppendValue(value, &fields);
+  fields.append("\r\n");
+}
+
+void SayError(int status, std::string_view detail, const AnswerContext& context, Answer* answer) {
+  const Trouble trouble = TroubleOf(status, detail, context);
+  answer->status = status;
+  answer->fields.clear();
+  Pen pen(&answer->fields);
+  PutTrouble(trouble, &pen);
+  PutBody(trouble, context.audience, &pen, answer);
 }
 
 Answer ErrorAnswer(int status, std::string_view detail, const AnswerContext& context) {
-  return TroubleAnswer(TroubleOf(status, detail, context), context.audience);
-}
-
-Answer OverLimitAnswer(const OverLimit& action, std::span<const LimitOutcome> limits,
-                       std::span<const LimitInfo> names, const AnswerContext& context) {
-  if (action.status == 404) return ErrorAnswer(404, {}, context);
-  Trouble trouble = TroubleOf(action.status, {}, context);
-  for (const LimitOutcome& outcome : limits) {
-    if (outcome.state.allowed || outcome.limit >= names.size()) continue;
-    trouble.limit = names[outcome.limit].name;
-    trouble.retry_seconds =
-        std::max(trouble.retry_seconds, RetrySeconds(outcome.state.retry_after, context.chance));
-  }
-  Answer answer = TroubleAnswer(trouble, context.audience);
-  AppendRateLimitFields(limits, names, &answer.headers);
+  Answer answer;
+  SayError(status, detail, context, &answer);
   return answer;
 }
 
-void AppendRateLimitFields(std::span<const LimitOutcome> limits, std::span<const LimitInfo> names,
-                           Headers* headers) {
-  std::string state, policy;
+LimitWords WordsFor(const LimitInfo& limit) {
+  LimitWords words{.json = JsonText(limit.name), .quoted = SfString(limit.name), .policy = {}};
+  const Quota quota = QuotaOf(limit.spec);
+  words.policy = words.quoted + ";q=" + std::to_string(SfInteger(quota.amount)) +
+                 ";w=" + std::to_string(SfInteger(quota.seconds));
+  return words;
+}
+
+void SayOverLimit(const OverLimit& action, std::span<const LimitOutcome> limits,
+                  std::span<const LimitWords> words, const AnswerContext& context, Answer* answer) {
+  if (action.status == 404) return SayError(404, {}, context, answer);
+  Trouble trouble = TroubleOf(action.status, {}, context);
+  bool known = false;
   for (const LimitOutcome& outcome : limits) {
-    if (outcome.limit >= names.size()) continue;
-    const LimitInfo& limit = names[outcome.limit];
-    if (!state.empty()) state += ", ", policy += ", ";
-    AppendSfString(limit.name, &state);
-    AppendSfString(limit.name, &policy);
-    const Duration wait = outcome.state.allowed ? outcome.state.reset : outcome.state.retry_after;
-    const std::uint64_t remaining = outcome.state.allowed ? outcome.state.remaining : 0;
-    state += ";r=" + SfInteger(remaining) + ";t=" + SfInteger(CeilSeconds(wait));
-    const Quota quota = QuotaOf(limit.spec);
-    policy += ";q=" + SfInteger(quota.amount) + ";w=" + SfInteger(quota.seconds);
+    if (outcome.limit >= words.size()) continue;
+    known = true;
+    if (outcome.state.allowed) continue;
+    trouble.limit = words[outcome.limit].json;
+    trouble.retry_seconds =
+        std::max(trouble.retry_seconds, RetrySeconds(outcome.state.retry_after, context.chance));
+  }
+  answer->status = action.status;
+  answer->fields.clear();
+  Pen pen(&answer->fields);
+  PutTrouble(trouble, &pen);
+  PutBody(trouble, context.audience, &pen, answer);
+  if (!known) return;
+  pen.Put("RateLimit: ");
+  PutLimitStates(limits, words, &pen);
+  pen.Put("\r\nRateLimit-Policy: ");
+  PutLimitPolicies(limits, words, &pen);
+  pen.Put("\r\n");
+}
+
+void AppendRateLimitFields(std::span<const LimitOutcome> limits, std::span<const LimitWords> words,
+                           std::vector<std::pair<std::string, std::string>>* headers) {
+  std::string state, policy;
+  {
+    Pen states(&state), policies(&policy);
+    PutLimitStates(limits, words, &states);
+    PutLimitPolicies(limits, words, &policies);
   }
   if (state.empty()) return;
   headers->emplace_back("RateLimit", std::move(state));
   headers->emplace_back("RateLimit-Policy", std::move(policy));
 }
 
-Answer RedirectAnswer(const Redirect& action, const AnswerContext& context) {
-  Answer answer;
-  answer.status = action.status;
-  answer.content_type = "text/plain; charset=utf-8";
-  answer.headers.emplace_back("Location", action.location);
-  answer.headers.emplace_back("Cache-Control", "no-store");
-  if (!context.request_id.empty()) answer.headers.emplace_back("X-Request-Id", context.request_id);
-  answer.body.append("Moved to ").append(action.location).append("\n");
-  return answer;
+void SayRedirect(const Redirect& action, const AnswerContext& context, Answer* answer) {
+  answer->status = action.status;
+  answer->content_type = "text/plain; charset=utf-8";
+  answer->body.assign("Moved to ").append(action.location).append("\n");
+  answer->fields.clear();
+  answer->Add("Location", action.location);
+  Pen pen(&answer->fields);
+  pen.Put("Cache-Control: no-store\r\n");
+  PutRequestId(context.request_id, &pen);
 }
 
-Answer RespondAnswer(const Respond& action, const AnswerContext& context) {
-  Answer answer;
-  answer.status = action.status;
-  answer.content_type =
+void SayResponse(const Respond& action, const AnswerContext& context, Answer* answer) {
+  answer->status = action.status;
+  answer->content_type =
       action.content_type.empty() ? "text/plain; charset=utf-8" : action.content_type;
-  answer.body = action.body;
-  bool cacheable = false, own_id = context.request_id.empty();
+  answer->body = action.body;
+  answer->fields.clear();
+  bool cacheable = false, own_id = false;
   if (action.headers != nullptr) {
     for (const HeaderToSet& field : *action.headers) {
       const Field kind = ClassifyField(field.name);
       if (kind == Field::kContentType) continue;  // said above, by its own key
       cacheable |= kind == Field::kCacheControl;
       own_id |= kind == Field::kXRequestId;
-      answer.headers.emplace_back(field.name, field.value);
+      answer->Add(field.name, field.value);
     }
   }
-  if (!cacheable) answer.headers.emplace_back("Cache-Control", "no-store");
-  if (!own_id) answer.headers.emplace_back("X-Request-Id", context.request_id);
-  return answer;
+  Pen pen(&answer->fields);
+  if (!cacheable) pen.Put("Cache-Control: no-store\r\n");
+  if (!own_id) PutRequestId(context.request_id, &pen);
 }
 
 Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContext& context) {
-  Answer answer = ErrorAnswer(status, {}, context);
+  Answer answer;
+  SayError(status, {}, context, &answer);
   if (page.empty() || context.audience != Audience::kDocument) return answer;
   answer.body = page;
-  // The operator's page may load what it likes.
-  std::erase_if(answer.headers,
-                [](const auto& field) { return field.first == "Content-Security-Policy"; });
+  const std::size_t policy = answer.fields.find(kPagePolicy);  // its page may load what it likes
+  if (policy != std::string::npos) answer.fields.erase(policy, kPagePolicy.size());
   return answer;
 }
 
@@ -281,28 +368,36 @@ std::string_view BodyToSend(const Answer& answer) {
   return Bodiless(answer.status) || answer.status == 205 ? std::string_view{} : answer.body;
 }
 
-void ListAnswerFields(const Answer& answer, WallTime now, std::vector<HeaderField>* fields,
-                      std::vector<std::string>* texts) {
-  texts->reserve(texts->size() + answer.headers.size() + 3);  // views of them must not move
-  EachAnswerField(answer, now, [&](std::string_view name, std::string_view value) {
-    AppendValue(value, &texts->emplace_back());
-    fields->push_back({name, texts->back()});
-  });
+void ListAnswerFields(const Answer& answer, std::string_view date, std::vector<HeaderField>* fields,
+                      std::string* length) {
+  fields->push_back({"Date", date});
+  const std::string_view body = BodyToSend(answer);
+  if (!body.empty()) fields->push_back({"Content-Type", answer.content_type});
+  if (!Bodiless(answer.status)) {
+    *length = std::to_string(body.size());
+    fields->push_back({"Content-Length", *length});
+  }
+  std::string_view rest = answer.fields;
+  while (!rest.empty()) {
+    const std::size_t colon = rest.find(": "), end = rest.find("\r\n");
+    fields->push_back({rest.substr(0, colon), rest.substr(colon + 2, end - colon - 2)});
+    rest.remove_prefix(end + 2);
+  }
 }
 
-void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, WallTime now,
+void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, std::string_view date,
                      std::string* out) {
-  out->assign("HTTP/1.1 ");
-  out->append(std::to_string(answer.status))
-      .append(" ")
-      .append(ReasonPhrase(answer.status))
-      .append("\r\n");
-  EachAnswerField(answer, now, [out](std::string_view name, std::string_view value) {
-    AppendHeader(name, value, out);
-  });
-  if (close) out->append("Connection: close\r\n");
-  if (!close && client_is_1_0) out->append("Connection: keep-alive\r\n");
-  out->append("\r\n");
+  const std::string_view body = BodyToSend(answer);
+  out->clear();
+  Pen pen(out);
+  pen.Put("HTTP/1.1 ").Decimal(static_cast<std::uint64_t>(answer.status));
+  pen.Put(' ').Put(ReasonPhrase(answer.status)).Put("\r\nDate: ").Put(date);
+  if (!body.empty()) pen.Put("\r\nContent-Type: ").Put(answer.content_type);
+  if (!Bodiless(answer.status)) pen.Put("\r\nContent-Length: ").Decimal(body.size());
+  pen.Put("\r\n").Put(answer.fields);
+  if (close) pen.Put("Connection: close\r\n");
+  if (!close && client_is_1_0) pen.Put("Connection: keep-alive\r\n");
+  pen.Put("\r\n");
 }
 
 }  // namespace spillway

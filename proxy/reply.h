@@ -24,45 +24,64 @@ enum class Audience : std::uint8_t {
 };
 Audience JudgeAudience(const RequestHead& head);
 
+// An answer as it goes out: its fields are kept as the bytes that they are in HTTP/1, so that
+// those which never change are copied whole.
 struct Answer {
   int status = 200;
-  std::string content_type;
-  std::vector<std::pair<std::string, std::string>> headers;  // beside Content-Type and -Length
-  std::string body;
+  std::string_view content_type{};  // a literal, or the policy's: it is sent as it stands
+  std::string fields{};             // "Name: value\r\n" each, beside Content-Type and -Length
+  std::string body{};
+
+  // A field of any text: what cannot stand in a value becomes a space; what has no name of a field,
+  // or one that WriteAnswerHead says itself, is left out.
+  void Add(std::string_view name, std::string_view value);
 };
 
 struct AnswerContext {
   Audience audience = Audience::kClient;
-  std::string_view request_id{};
+  std::string_view request_id{};            // plain: it is a field's value as it stands
   std::string_view rule{};                  // the rule's name, or empty; never its conditions
   Shortage shortage = Shortage::kCapacity;  // what a 503 is for want of
   std::uint64_t chance = 0;                 // random bits, for the jitter of Retry-After (+0..20 %)
   Duration retry_after{0};  // for a 429 or 503 of ErrorAnswer and UpstreamErrorAnswer; 0: not said
 };
 
+// How a limit is told of, in the words of draft-ietf-httpapi-ratelimit-headers; made once, at load.
+struct LimitWords {
+  std::string json;    // its name, in JSON
+  std::string quoted;  // its name, as a String of structured fields
+  std::string policy;  // its RateLimit-Policy
+};
+LimitWords WordsFor(const LimitInfo& limit);
+
+// Each of these replaces all that *answer said, in the memory that it has. They write:
+//
 // 4xx and 5xx with our own page or problem document (RFC 9457), Cache-Control: no-store. A 404 is
 // like any other 404, with neither `detail` nor rule: who hides a path does not say so.
-Answer ErrorAnswer(int status, std::string_view detail, const AnswerContext& context);
-// 429 (or the rule's status) with Retry-After, RateLimit and RateLimit-Policy
-// (draft-ietf-httpapi-ratelimit-headers). With 404 it is a plain one, as above.
-Answer OverLimitAnswer(const OverLimit& action, std::span<const LimitOutcome> limits,
-                       std::span<const LimitInfo> names, const AnswerContext& context);
-// The fields RateLimit and RateLimit-Policy for the limits a request was charged against.
-void AppendRateLimitFields(std::span<const LimitOutcome> limits, std::span<const LimitInfo> names,
-                           std::vector<std::pair<std::string, std::string>>* headers);
-Answer RedirectAnswer(const Redirect& action, const AnswerContext& context);
+void SayError(int status, std::string_view detail, const AnswerContext& context, Answer* answer);
+// 429 (or the rule's status) with Retry-After, RateLimit and RateLimit-Policy. With 404 it is a
+// plain one, as above. `words`: by index into Policy::limits().
+void SayOverLimit(const OverLimit& action, std::span<const LimitOutcome> limits,
+                  std::span<const LimitWords> words, const AnswerContext& context, Answer* answer);
+void SayRedirect(const Redirect& action, const AnswerContext& context, Answer* answer);
 // An X-Request-Id of the rule's own goes before ours.
-Answer RespondAnswer(const Respond& action, const AnswerContext& context);
+void SayResponse(const Respond& action, const AnswerContext& context, Answer* answer);
+
+// The fields RateLimit and RateLimit-Policy for the limits a request was charged against.
+void AppendRateLimitFields(std::span<const LimitOutcome> limits, std::span<const LimitWords> words,
+                           std::vector<std::pair<std::string, std::string>>* headers);
+// SayError's, in an answer of its own.
+Answer ErrorAnswer(int status, std::string_view detail, const AnswerContext& context);
 // A page that an operator gave (errors.page), or the built-in one when it is empty.
 Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContext& context);
 
-// Replaces *out with the head of `answer`, as bytes for the client.
-void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, WallTime now,
+// Replaces *out with the head of `answer`, as bytes for the client. `date`: see HttpDate.
+void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, std::string_view date,
                      std::string* out);
-// The same head as fields, without what belongs to a connection of HTTP/1. Views are of `answer`
-// and *texts, to which it appends.
-void ListAnswerFields(const Answer& answer, WallTime now, std::vector<HeaderField>* fields,
-                      std::vector<std::string>* texts);
+// The same head as fields, without what belongs to a connection of HTTP/1. Views are of `answer`,
+// `date` and *length, which it replaces.
+void ListAnswerFields(const Answer& answer, std::string_view date, std::vector<HeaderField>* fields,
+                      std::string* length);
 // The body that goes out behind it: none where the status allows none.
 std::string_view BodyToSend(const Answer& answer);
 

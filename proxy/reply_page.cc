@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/reply_page.h"
 
+#include <cstring>
+
 #include "proxy/html.h"
 #include "proxy/http1.h"
+#include "proxy/pen.h"
 
 namespace spillway {
 namespace {
+
+// As long as it is with names of usual lengths: allocated at once.
+constexpr std::size_t kUsualPage = 1792;
 
 struct Words {
   std::string_view title, text;
@@ -65,41 +71,57 @@ Words WordsFor(int status, Shortage shortage) {
 }
 
 // For people: "12 seconds", "3 minutes", "2 hours", rounded up.
-std::string Span(std::uint64_t seconds) {
-  const auto count = [](std::uint64_t n, const char* unit) {
-    return std::to_string(n) + " " + unit + (n == 1 ? "" : "s");
+void PutSpan(std::uint64_t seconds, Pen* pen) {
+  const auto count = [pen](std::uint64_t n, std::string_view unit) {
+    pen->Decimal(n).Put(' ').Put(unit);
+    if (n != 1) pen->Put('s');
   };
   if (seconds <= 90) return count(seconds, "second");
   if (seconds <= 90 * 60) return count((seconds + 59) / 60, "minute");
   return count((seconds + 3599) / 3600, "hour");
 }
 
-void AppendJsonText(std::string_view text, std::string* out) {
-  constexpr char kHex[] = "0123456789abcdef";
-  out->push_back('"');
-  while (!text.empty()) {
-    std::size_t plain = 0;
-    while (plain < text.size() && text[plain] != '"' && text[plain] != '\\' &&
-           static_cast<unsigned char>(text[plain]) >= 0x20) {
-      ++plain;
-    }
-    out->append(text.substr(0, plain));
+// Which of the eight bytes of `word` need an escape in JSON: not 0 when one does. Each term is 0x80
+// for the bytes that it looks for: those below 0x20, '"', '\\'. A borrow may mark a byte above one
+// that is marked already, never one where none is.
+constexpr std::uint64_t NeedsEscape(std::uint64_t word) {
+  constexpr std::uint64_t kOnes = ~std::uint64_t{0} / 255;
+  const std::uint64_t quote = word ^ kOnes * '"', backslash = word ^ kOnes * '\\';
+  const std::uint64_t found = ((word - kOnes * 0x20) & ~word) | ((quote - kOnes) & ~quote) |
+                              ((backslash - kOnes) & ~backslash);
+  return found & kOnes * 0x80;
+}
+
+bool IsSpecial(char c) {
+  return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
+}
+
+// How much of `text` is as it is in JSON too.
+std::size_t PlainSize(std::string_view text) {
+  std::size_t plain = 0;
+  for (std::uint64_t word; plain + sizeof word <= text.size(); plain += sizeof word) {
+    std::memcpy(&word, text.data() + plain, sizeof word);
+    if (NeedsEscape(word) != 0) break;
+  }
+  while (plain < text.size() && !IsSpecial(text[plain])) ++plain;
+  return plain;
+}
+
+void PutJsonText(std::string_view text, Pen* pen) {
+  pen->Put('"');
+  for (;;) {
+    const std::size_t plain = PlainSize(text);
+    pen->Put(text.substr(0, plain));
     if (plain == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[plain]);
     text.remove_prefix(plain + 1);
     if (byte < 0x20) {
-      out->append("\\u00").append({kHex[byte >> 4], kHex[byte & 15]});
+      pen->Put("\\u00").Put({&kHexPairs[std::size_t{2} * byte], 2});
     } else {
-      out->append({'\\', static_cast<char>(byte)});
+      pen->Put('\\').Put(static_cast<char>(byte));
     }
   }
-  out->push_back('"');
-}
-
-void AppendMember(std::string_view name, std::string_view text, std::string* out) {
-  if (text.empty()) return;
-  out->append(",\"").append(name).append("\":");
-  AppendJsonText(text, out);
+  pen->Put('"');
 }
 
 std::string_view ProblemType(const Trouble& trouble) {
@@ -114,9 +136,11 @@ std::string_view ProblemType(const Trouble& trouble) {
 
 }  // namespace
 
-std::string HtmlPage(const Trouble& trouble) {
+void AppendHtmlPage(const Trouble& trouble, std::string* out) {
   const Words words = WordsFor(trouble.status, trouble.shortage);
-  std::string page =
+  std::string& page = *out;
+  page.reserve(kUsualPage);
+  page +=
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"robots\" content=\"noindex\">\n<title>";
@@ -131,8 +155,12 @@ std::string HtmlPage(const Trouble& trouble) {
   AppendHtml(words.title, &page);
   page += "</h1>\n<p>";
   AppendHtml(words.text, &page);
-  if (trouble.retry_seconds > 0)
-    page += " Please try again in " + Span(trouble.retry_seconds) + ".";
+  if (trouble.retry_seconds > 0) {
+    Pen pen(out);
+    pen.Put(" Please try again in ");
+    PutSpan(trouble.retry_seconds, &pen);
+    pen.Put('.');
+  }
   page += "</p>\n</main>\n<footer>" + std::to_string(trouble.status) + " ";
   AppendHtml(ReasonPhrase(trouble.status), &page);
   if (!trouble.request_id.empty()) {
@@ -144,27 +172,41 @@ std::string HtmlPage(const Trouble& trouble) {
     AppendHtml(trouble.rule, &page);
   }
   page += "</footer>\n</body>\n</html>\n";
-  return page;
 }
 
-std::string ProblemDocument(const Trouble& trouble) {
-  std::string json = "{\"type\":";
-  AppendJsonText(ProblemType(trouble), &json);
-  AppendMember("title", ReasonPhrase(trouble.status), &json);
-  json += ",\"status\":" + std::to_string(trouble.status);
-  const std::string_view usual = WordsFor(trouble.status, trouble.shortage).text;
-  AppendMember("detail", trouble.detail.empty() ? usual : trouble.detail, &json);
-  AppendMember("request_id", trouble.request_id, &json);
-  AppendMember("rule", trouble.rule, &json);
-  if (!trouble.limit.empty()) {
-    json += ",\"violated-policies\":[";
-    AppendJsonText(trouble.limit, &json);
-    json += "]";
+std::string JsonText(std::string_view text) {
+  std::string out;
+  {
+    Pen pen(&out);
+    PutJsonText(text, &pen);
   }
-  if (trouble.retry_seconds > 0)
-    json += ",\"retry_after\":" + std::to_string(trouble.retry_seconds);
-  json += "}\n";
-  return json;
+  return out;
+}
+
+// Our own words need no escapes (a test looks).
+void AppendProblemDocument(const Trouble& trouble, std::string* out) {
+  Pen pen(out);
+  pen.Put("{\"type\":\"").Put(ProblemType(trouble)).Put("\",\"title\":\"");
+  pen.Put(ReasonPhrase(trouble.status)).Put("\",\"status\":");
+  pen.Decimal(static_cast<std::uint64_t>(trouble.status)).Put(",\"detail\":");
+  if (trouble.detail.empty()) {
+    pen.Put('"').Put(WordsFor(trouble.status, trouble.shortage).text).Put('"');
+  } else {
+    PutJsonText(trouble.detail, &pen);
+  }
+  if (!trouble.request_id.empty()) {
+    pen.Put(",\"request_id\":");
+    PutJsonText(trouble.request_id, &pen);
+  }
+  if (!trouble.rule.empty()) {
+    pen.Put(",\"rule\":");
+    PutJsonText(trouble.rule, &pen);
+  }
+  if (!trouble.limit.empty()) {
+    pen.Put(",\"violated-policies\":[").Put(trouble.limit).Put(']');
+  }
+  if (trouble.retry_seconds > 0) pen.Put(",\"retry_after\":").Decimal(trouble.retry_seconds);
+  pen.Put("}\n");
 }
 
 }  // namespace spillway

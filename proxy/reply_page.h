@@ -22,12 +22,13 @@ struct Trouble {
   std::string_view detail;  // one sentence; empty: the status's own
   std::string_view request_id;
   std::string_view rule;                    // a name, or empty
-  std::string_view limit;                   // the exceeded limit's name, or empty
+  std::string_view limit;                   // the exceeded limit's name as JSON, or empty
   Shortage shortage = Shortage::kCapacity;  // of a 503
   std::uint64_t retry_seconds = 0;          // 0: not said
 };
 
-std::string HtmlPage(const Trouble& trouble);  // under 2 kB, nothing to load
-std::string ProblemDocument(const Trouble& trouble);
+void AppendHtmlPage(const Trouble& trouble, std::string* out);  // under 2 kB, nothing to load
+void AppendProblemDocument(const Trouble& trouble, std::string* out);
+std::string JsonText(std::string_view text);  // in its quotes
 
 }  // namespace spillway

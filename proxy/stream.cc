@@ -41,20 +41,15 @@ IoResult Stream::Read(std::span<char> into) {
 
 IoResult Stream::Write(std::span<const iovec> vectors) {
   if (ssl_ != nullptr) return WriteTls(vectors);
-  if (vectors.size() == 1) {  // which the kernel takes with less ado
-    ssize_t put;
-    do {
-      put = send(fd_.get(), vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
-    } while (put < 0 && errno == EINTR);
-    if (put >= 0) return {IoStatus::kOk, static_cast<std::size_t>(put)};
-    return {StatusOfErrno(), 0};
-  }
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(vectors.data());  // only read by sendmsg
   message.msg_iovlen = std::min<std::size_t>(vectors.size(), IOV_MAX);
   ssize_t put;
   do {
-    put = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    // One piece needs no list, which the kernel would have to fetch and check.
+    put = vectors.size() == 1
+              ? send(fd_.get(), vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
+              : sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
   } while (put < 0 && errno == EINTR);
   if (put >= 0) return {IoStatus::kOk, static_cast<std::size_t>(put)};
   return {StatusOfErrno(), 0};

@@ -12,6 +12,9 @@ LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
     : shared(std::move(generation)), toggles(std::make_unique<bool[]>(states.size() + 1)) {
   for (std::size_t i = 0; i < states.size(); ++i) toggles[i] = states[i];
   for (const auto& limit : shared->limits) limits.push_back(limit.get());
+  for (const LimitInfo& limit : shared->config.policy->limits()) {
+    limit_words.push_back(WordsFor(limit));
+  }
   for (const auto& limit : shared->shadow_limits) shadow_limits.push_back(limit.get());
   for (const auto& pool : shared->pools) {
     pools.emplace_back(pool);
@@ -39,8 +42,18 @@ WorkerContext::~WorkerContext() {
   graveyard_.clear();  // they put aside what they held
 }
 
+WallTime WorkerContext::wall_now() {
+  // One clock is read for each event anyway, and both run alike: reading the other as well would be
+  // one of the larger parts of what a refusal costs.
+  if (!compared_ || loop.now() - *compared_ >= std::chrono::seconds(1)) {
+    wall_ahead_ = loop.wall_now().time_since_epoch() - loop.now().time_since_epoch();
+    compared_ = loop.now();
+  }
+  return WallTime(loop.now().time_since_epoch() + wall_ahead_);
+}
+
 std::string_view WorkerContext::date() {
-  return date_.At(loop.wall_now());
+  return date_.At(wall_now());
 }
 
 void ConnectionList::Add(ClientConnection* connection) {

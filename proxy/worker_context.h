@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "proxy/generation.h"
 #include "proxy/http_date.h"
 #include "proxy/loop.h"
+#include "proxy/reply.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
 #include "proxy/upstream_http2.h"
@@ -39,7 +41,8 @@ struct LocalGeneration {
   std::unique_ptr<bool[]> toggles;  // as Policy::toggles()
   std::vector<LimitTable*> limits, shadow_limits;
   std::vector<PoolLocal> pools;
-  std::vector<HashKey> hash_keys;  // as pools
+  std::vector<HashKey> hash_keys;       // as pools
+  std::vector<LimitWords> limit_words;  // as limits
   std::vector<PoolCounters*> pool_counters;
   std::vector<RuleCounters*> rule_counters;
 };
@@ -86,6 +89,8 @@ struct WorkerContext {
   std::shared_ptr<LocalGeneration> generation;  // never null once adopted
   bool draining = false;
 
+  // The wall clock at the loop's now(); up to a second late to notice that somebody has set it.
+  WallTime wall_now();
   // The text of the Date field, made once a second.
   std::string_view date();
 
@@ -115,6 +120,8 @@ struct WorkerContext {
   std::vector<std::unique_ptr<ClientConnection>> graveyard_;
   Deadline purge_;
   HttpDate date_;
+  Duration wall_ahead_{0};             // of the loop's clock, as both were
+  std::optional<TimePoint> compared_;  // at this time
 };
 
 }  // namespace spillway

@@ -91,7 +91,8 @@ bool ParseGroups(std::string_view text, std::array<std::uint8_t, 16>* out) {
 }
 
 void ClearFrom(int bits, std::array<std::uint8_t, 16>* bytes) {
-  for (int i = 0; i < 16; ++i) {
+  // Most are cut short at their end or not at all: what is before is not touched.
+  for (int i = bits / 8; i < 16; ++i) {
     const int kept = std::clamp(bits - 8 * i, 0, 8);
     auto& byte = (*bytes)[static_cast<std::size_t>(i)];
     byte = static_cast<std::uint8_t>(byte & (0xff00 >> kept));

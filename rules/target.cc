@@ -13,6 +13,8 @@
 // says `regex`.
 #include "spillway/target.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "rules/text_index.h"
@@ -43,17 +45,20 @@ bool ResolveDots(std::string* path) {
   return true;
 }
 
+// Percent-encoded octets are legal in a reg-name but in no name that resolves; they would only be
+// another way to spell a host.
+constexpr auto kRegNameChars = [] {
+  std::array<bool, 256> table{};
+  for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
+  for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] = table[c + 32] = true;
+  for (char c : std::string_view("-._~!$&'()*+,;=")) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}();
+
 bool IsRegName(std::string_view host) {
-  // Percent-encoded octets are legal in a reg-name but in no name that resolves; they would only be
-  // another way to spell a host.
-  constexpr std::string_view kMarks = "-._~!$&'()*+,;=";
   char before = '.';
   for (const char c : host) {
-    const char lower = LowerAscii(c);
-    if ((lower < 'a' || lower > 'z') && (c < '0' || c > '9') &&
-        kMarks.find(c) == std::string_view::npos) {
-      return false;
-    }
+    if (!kRegNameChars[static_cast<unsigned char>(c)]) return false;
     if (c == '.' && before == '.') return false;  // an empty label
     before = c;
   }
@@ -161,7 +166,8 @@ Result<void> NormaliseHost(std::string_view host, std::string* out) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.size() > kMaxHost) return Fail("the host is longer than 255 bytes");
   if (!IsRegName(name)) return Fail("the host is not a host name or address");
-  for (const char c : name) *out += LowerAscii(c);
+  out->resize(name.size());
+  std::transform(name.begin(), name.end(), out->begin(), [](char c) { return LowerAscii(c); });
   return {};
 }
 

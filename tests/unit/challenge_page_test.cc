@@ -28,9 +28,12 @@ ChallengeDemand Work(int bits) {
 }
 
 std::string Header(const Answer& answer, std::string_view name) {
+  std::vector<HeaderField> fields;
+  std::string length;
+  ListAnswerFields(answer, "", &fields, &length);
   std::string value;
-  for (const auto& [key, text] : answer.headers) {
-    if (key == name) value += text;
+  for (const HeaderField& field : fields) {
+    if (field.name == name) value += field.value;
   }
   return value;
 }

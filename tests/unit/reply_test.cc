@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+
 #include "proxy/http_date.h"
+#include "proxy/pen.h"
 
 namespace spillway {
 namespace {
@@ -14,10 +18,36 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 std::string Get(const Answer& answer, std::string_view name) {
-  for (const auto& [key, value] : answer.headers) {
-    if (key == name) return value;
-  }
-  return "(none)";
+  const std::string fields = "\r\n" + answer.fields, before = "\r\n" + std::string(name) + ": ";
+  const std::size_t at = fields.find(before);
+  if (at == std::string::npos) return "(none)";
+  const std::size_t begin = at + before.size();
+  return fields.substr(begin, fields.find("\r\n", begin) - begin);
+}
+
+std::vector<LimitWords> Words(std::span<const LimitInfo> limits) {
+  std::vector<LimitWords> words;
+  for (const LimitInfo& limit : limits) words.push_back(WordsFor(limit));
+  return words;
+}
+
+Answer OverLimitAnswer(const OverLimit& action, std::span<const LimitOutcome> limits,
+                       std::span<const LimitInfo> names, const AnswerContext& context) {
+  Answer answer;
+  SayOverLimit(action, limits, Words(names), context, &answer);
+  return answer;
+}
+
+Answer RedirectAnswer(const Redirect& action, const AnswerContext& context) {
+  Answer answer;
+  SayRedirect(action, context, &answer);
+  return answer;
+}
+
+Answer RespondAnswer(const Respond& action, const AnswerContext& context) {
+  Answer answer;
+  SayResponse(action, context, &answer);
+  return answer;
 }
 
 Audience Judge(std::string_view fields) {
@@ -94,6 +124,13 @@ TEST(ErrorAnswer, TellsWhenToTryAgainWithUpToAFifthMore) {
   EXPECT_EQ(Get(ErrorAnswer(403, "", {.retry_after = 10s}), "Retry-After"), "(none)");
 }
 
+std::string Written(const Answer& answer, bool close = false, bool old = false,
+                    bool head_only = false) {
+  std::string out = "left over";
+  WriteAnswerHead(answer, close, old, "Sun, 06 Nov 1994 08:49:37 GMT", &out);
+  return head_only ? out : out.append(BodyToSend(answer));
+}
+
 LimitInfo Named(std::string name, Rate rate, std::uint64_t burst) {
   LimitInfo info;
   info.name = std::move(name);
@@ -137,16 +174,115 @@ TEST(OverLimitAnswer, TakesTheRulesStatus) {
   EXPECT_THAT(answer.body, HasSubstr("in 1 second."));
 }
 
+// Byte for byte, for the answers of a limit are what clients in trouble parse.
+TEST(SayOverLimit, WritesTheWholeAnswer) {
+  const LimitInfo names[] = {Named("per-client", {1, 3600s}, 1)};
+  const LimitOutcome limits[] = {Outcome(0, false, 0, 3000s, 3600s)};
+  const AnswerContext context{.request_id = "id-1", .rule = "clients", .chance = 0};
+  const Answer answer = OverLimitAnswer({.status = 429}, limits, names, context);
+  EXPECT_EQ(answer.content_type, "application/problem+json");
+  EXPECT_EQ(answer.fields,
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: id-1\r\n"
+            "Retry-After: 3000\r\nRateLimit: \"per-client\";r=0;t=3000\r\n"
+            "RateLimit-Policy: \"per-client\";q=1;w=3600\r\n");
+  EXPECT_EQ(
+      answer.body,
+      "{\"type\":\"https://iana.org/assignments/http-problem-types#quota-exceeded\",\"title\":"
+      "\"Too Many Requests\",\"status\":429,\"detail\":\"More requests came from you than this "
+      "site answers in such a short time. Nothing is lost.\",\"request_id\":\"id-1\",\"rule\":"
+      "\"clients\",\"violated-policies\":[\"per-client\"],\"retry_after\":3000}\n");
+}
+
+TEST(SayOverLimit, LeavesNothingOfTheAnswerBefore) {
+  const LimitInfo names[] = {Named("a", {1, 1s}, 1)};
+  const LimitOutcome limits[] = {Outcome(0, false, 0, 1s, 1s)};
+  const std::vector<HeaderToSet> headers = {{"X-A", "b"}};
+  const OverLimit over{.status = 429};
+  const Answer fresh = OverLimitAnswer(over, limits, names, {.request_id = "id-2"});
+  const std::string long_page(5000, 'x');
+  Answer answer;
+  SayResponse({.status = 200, .content_type = "a/b", .body = long_page, .headers = &headers},
+              {.request_id = "id-1"}, &answer);
+  EXPECT_EQ(answer.body, long_page);
+  SayOverLimit(over, limits, Words(names), {.request_id = "id-2"}, &answer);
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.content_type, fresh.content_type);
+  EXPECT_EQ(answer.fields, fresh.fields);
+  EXPECT_EQ(answer.body, fresh.body);
+}
+
+TEST(ErrorAnswer, EscapesEachByteThatJsonMustWhereverItStands) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (std::size_t at : {0u, 5u, 7u, 8u, 9u, 17u}) {
+      std::string detail(18, 'd');
+      detail[at] = static_cast<char>(byte);
+      std::string expected;
+      for (char c : detail) {
+        char escaped[7];
+        std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned char>(c));
+        if (static_cast<unsigned char>(c) < 0x20) {
+          expected += escaped;
+        } else {
+          expected.append(c == '"' || c == '\\' ? "\\" : "").push_back(c);
+        }
+      }
+      EXPECT_THAT(ErrorAnswer(403, detail, {}).body, HasSubstr("\"detail\":\"" + expected + "\"}"));
+    }
+  }
+}
+
+// The writers copy them as they stand.
+TEST(ErrorAnswer, OurOwnWordsNeedNoEscapes) {
+  for (const Shortage shortage : {Shortage::kCapacity, Shortage::kServers, Shortage::kHealth}) {
+    for (int status = 400; status < 600; ++status) {
+      const std::string body = ErrorAnswer(status, "", {.shortage = shortage}).body;
+      EXPECT_EQ(body.find('\\'), std::string::npos) << body;
+      EXPECT_EQ(std::count(body.begin(), body.end(), '"'), 14) << body;
+      EXPECT_TRUE(std::all_of(body.begin(), body.end() - 1, [](char c) { return c >= ' '; }));
+    }
+  }
+}
+
+TEST(Pen, WritesWhatDoesNotFitItsRoom) {
+  std::string out = "begin ", expected = out;
+  {
+    Pen pen(&out);
+    for (std::uint64_t i = 0; i < 400; ++i) {
+      const std::uint64_t number = i * i * i * i * i * i * i;
+      pen.Put("<").Decimal(number).Put(',').Hex(number).Put(std::string(i * 3, 'x'));
+      char text[64];
+      std::snprintf(text, sizeof text, "<%llu,%016llx", static_cast<unsigned long long>(number),
+                    static_cast<unsigned long long>(number));
+      expected += text + std::string(i * 3, 'x');
+    }
+    pen.Decimal(~std::uint64_t{0}).Decimal(0);
+  }
+  EXPECT_EQ(out, expected + "184467440737095516150");
+}
+
+TEST(ListAnswerFields, TellsWhatTheHeadTells) {
+  Answer answer = ErrorAnswer(403, "", {.request_id = "id-1", .rule = "a"});
+  answer.Add("Allow", "GET: HEAD");
+  std::vector<HeaderField> fields;
+  std::string length;
+  ListAnswerFields(answer, "Sun, 06 Nov 1994 08:49:37 GMT", &fields, &length);
+  std::string told = "HTTP/1.1 403 Forbidden\r\n";
+  for (const auto& [name, value] : fields) {
+    told.append(name).append(": ").append(value).append("\r\n");
+  }
+  EXPECT_EQ(Written(answer, false, false, true), told + "\r\n");
+}
+
 TEST(RateLimitFields, SpeakOfWholeSecondsEvenForFastLimits) {
   const LimitInfo names[] = {Named("a", {100, 1s}, 1), Named("b", {1, 3600s}, 3)};
   const LimitOutcome limits[] = {Outcome(0, true, 1, 0s, 0s), Outcome(1, true, 2, 0s, 3600s),
                                  Outcome(9, true, 1, 0s, 0s)};
   std::vector<std::pair<std::string, std::string>> headers;
-  AppendRateLimitFields(limits, names, &headers);
+  AppendRateLimitFields(limits, Words(names), &headers);
   ASSERT_EQ(headers.size(), 2u);
   EXPECT_EQ(headers[0].second, "\"a\";r=1;t=0, \"b\";r=2;t=3600");
   EXPECT_EQ(headers[1].second, "\"a\";q=100;w=1, \"b\";q=3;w=10800");
-  AppendRateLimitFields({}, names, &headers);
+  AppendRateLimitFields({}, Words(names), &headers);
   EXPECT_EQ(headers.size(), 2u);
 }
 
@@ -195,7 +331,7 @@ TEST(ErrorAnswer, ARefusalWith404IsLikeAnyOther404) {
           OverLimitAnswer({.status = 404}, limits, names, ruled)}) {
       EXPECT_EQ(answer.status, 404);
       EXPECT_EQ(answer.body, expected.body);
-      EXPECT_EQ(answer.headers, expected.headers);
+      EXPECT_EQ(answer.fields, expected.fields);
     }
     EXPECT_THAT(ErrorAnswer(410, "", ruled).body, HasSubstr("scanners-paths"));
   }
@@ -229,17 +365,10 @@ TEST(UpstreamErrorAnswer, ShowsTheOperatorsPageToBrowsersOnly) {
               HasSubstr("too long to answer"));
 }
 
-std::string Written(const Answer& answer, bool close = false, bool old = false,
-                    bool head_only = false) {
-  std::string out = "left over";
-  WriteAnswerHead(answer, close, old, WallTime(784111777s), &out);
-  return head_only ? out : out.append(BodyToSend(answer));
-}
-
 TEST(WriteAnswerHead, WritesHeadAndBody) {
   Answer answer;
   answer.content_type = "text/plain";
-  answer.headers = {{"X-A", "b"}};
+  answer.Add("X-A", "b");
   answer.body = "hello";
   const std::string head =
       "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain\r\n"
@@ -265,14 +394,15 @@ TEST(WriteAnswerHead, WritesNoBodyWhereNoneMayBe) {
 
 TEST(WriteAnswerHead, LetsNothingEndALineOrFrameTheBodyTwice) {
   Answer answer;
-  answer.content_type = "a\r\nb";
-  answer.headers = {{"Location", "/x\r\nEvil: y\0"s},
-                    {"Content-Length", "9"},
-                    {"Transfer-Encoding", "chunked"},
-                    {"bad name", "x"},
-                    {"", "x"},
-                    {"Connection", "x"},
-                    {"Date", "never"}};
+  answer.content_type = "a/b";
+  const std::pair<const char*, std::string> kFields[] = {{"Location", "/x\r\nEvil: y\0"s},
+                                                         {"Content-Length", "9"},
+                                                         {"Transfer-Encoding", "chunked"},
+                                                         {"bad name", "x"},
+                                                         {"", "x"},
+                                                         {"Connection", "x"},
+                                                         {"Date", "never"}};
+  for (const auto& [name, value] : kFields) answer.Add(name, value);
   answer.body = "hello";
   const std::string out = Written(answer);
   ResponseParser parser({});

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Writes at the end of a string what every request needs anew: short texts, many of them literals,
+// and numbers. std::string's own append is a call and a copy of unknown size for each of them; a Pen
+// gathers them in a place of its own, where most are a few stores, and appends them together.
+//
+// The string has it all when the Pen is gone. So a Pen lives in a function that does not return the
+// string that it writes into.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace spillway {
+
+// "00" .. "ff", one behind the other.
+inline constexpr auto kHexPairs = [] {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::array<char, 512> pairs{};
+  for (std::size_t i = 0; i < 256; ++i) {
+    pairs[2 * i] = kDigits[i / 16];
+    pairs[2 * i + 1] = kDigits[i % 16];
+  }
+  return pairs;
+}();
+
+class Pen {
+ public:
+  explicit Pen(std::string* out) : out_(out) {}
+  ~Pen() { Flush(); }
+  Pen(const Pen&) = delete;
+  Pen& operator=(const Pen&) = delete;
+
+  template <std::size_t kSize>
+  Pen& Put(const char (&literal)[kSize]) {
+    static_assert(kSize <= kRoom);
+    std::memcpy(Take(kSize - 1), literal, kSize - 1);
+    return *this;
+  }
+  Pen& Put(std::string_view text) {
+    if (text.size() > kRoom) {
+      Flush();
+      out_->append(text);
+    } else {
+      std::memcpy(Take(text.size()), text.data(), text.size());
+    }
+    return *this;
+  }
+  Pen& Put(char c) {
+    *Take(1) = c;
+    return *this;
+  }
+  Pen& Decimal(std::uint64_t value) {
+    char digits[20];
+    char* first = digits + sizeof digits;
+    do {
+      *--first = static_cast<char>('0' + value % 10);
+      value /= 10;
+    } while (value != 0);
+    return Put(std::string_view(first, static_cast<std::size_t>(digits + sizeof digits - first)));
+  }
+  // All sixteen digits, in lower case.
+  Pen& Hex(std::uint64_t value) {
+    char* to = Take(16);
+    for (int shift = 56; shift >= 0; shift -= 8, to += 2) {
+      std::memcpy(to, &kHexPairs[2 * (value >> shift & 0xff)], 2);
+    }
+    return *this;
+  }
+
+ private:
+  static constexpr std::size_t kRoom = 512;
+
+  char* Take(std::size_t size) {
+    if (static_cast<std::size_t>(room_ + kRoom - at_) < size) [[unlikely]]
+      Flush();
+    char* at = at_;
+    at_ += size;
+    return at;
+  }
+  void Flush() {
+    out_->append(room_, static_cast<std::size_t>(at_ - room_));
+    at_ = room_;
+  }
+
+  std::string* out_;
+  char* at_ = room_;
+  char room_[kRoom];
+};
+
+}  // namespace spillway
