@@ -337,7 +337,8 @@ void ClientConnection::Drain() {
 
 void ClientConnection::GiveUp() {
   worker_.counters.connections_given_up.Add();
-  protocol_ ? protocol_->GiveUp() : Close();
+  if (mode_ != Mode::kOpen) return Close();
+  protocol_ ? protocol_->GiveUp() : Linger(/*all_read=*/true);
 }
 
 }  // namespace spillway

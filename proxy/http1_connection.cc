@@ -71,7 +71,7 @@ void Http1Connection::OnFlushed() {
 void Http1Connection::OnReadExpired() {
   switch (state_) {
     case State::kHead:
-      if (!parser_.started()) return carrier_->Close();
+      if (!parser_.started()) return GiveUp();
       worker_.counters.timeouts_client.Add();
       return Refuse(408, "the request head did not come in time");
     case State::kExchange:
@@ -93,6 +93,12 @@ void Http1Connection::OnWriteExpired() {
 void Http1Connection::OnBroken() {
   if (exchange_.active()) return exchange_.OnClientGone();
   carrier_->Close();
+}
+
+// Nothing is under way, and over TLS the client is told so.
+void Http1Connection::GiveUp() {
+  state_ = State::kOver;
+  carrier_->Linger(/*all_read=*/true);
 }
 
 void Http1Connection::OnClosed() {

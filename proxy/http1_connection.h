@@ -37,7 +37,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   void OnBroken() override;
   void OnClosed() override;
   void Drain() override;
-  void GiveUp() override { carrier_->Close(); }
+  void GiveUp() override;
   bool at_rest() const override { return state_ == State::kHead && in_.end() == 0; }
   bool Forget() override;
 

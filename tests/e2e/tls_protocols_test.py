@@ -113,6 +113,18 @@ class Protocols(Case):
             while client.recv(65536):
                 pass  # an end without close_notify would be an SSLEOFError
 
+    def test_so_is_the_end_of_an_idle_connection(self):
+        proxy = self.spillway({**self.settings(), "clients": {"timeouts": {"idle": "300ms"}}})
+        for asks in (False, True):
+            with self.subTest(asks=asks):
+                context = ssl.create_default_context(cafile=self.authority.certificate)
+                raw = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
+                with context.wrap_socket(raw, server_hostname="one.example", suppress_ragged_eofs=False) as client:
+                    if asks:
+                        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    while client.recv(65536):
+                        pass
+
 
 class Ocsp(Case):
     def setUp(self):
