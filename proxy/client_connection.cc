@@ -175,7 +175,8 @@ void ClientConnection::Expired() {
   }
   if (read_deadline_ > worker_.loop.now()) return ArmDeadline();
   read_deadline_ = TimePoint::max();
-  mode_ == Mode::kOpen&& protocol_ ? protocol_->OnReadExpired() : Close();
+  if (mode_ != Mode::kOpen) return Close();
+  protocol_ ? protocol_->OnReadExpired() : Linger(/*all_read=*/true);
 }
 
 void ClientConnection::SetReadDeadline(Duration after) {

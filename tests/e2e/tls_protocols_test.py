@@ -118,6 +118,7 @@ class Protocols(Case):
         for asks in (False, True):
             with self.subTest(asks=asks):
                 context = ssl.create_default_context(cafile=self.authority.certificate)
+                context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
                 raw = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
                 with context.wrap_socket(raw, server_hostname="one.example", suppress_ragged_eofs=False) as client:
                     if asks:
