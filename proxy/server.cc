@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -18,7 +17,7 @@
 #include "proxy/log.h"
 #include "proxy/pool_keeper.h"
 #include "proxy/resolver.h"
-#include "proxy/takeover.h"
+#include "proxy/succession.h"
 #include "proxy/tls_tickets.h"
 #include "proxy/toggle_keeper.h"
 #include "proxy/trial_files.h"
@@ -63,6 +62,9 @@ struct Server::Impl {
         retired_timer(loop, this,
                       [](void* self) { static_cast<Impl*>(self)->retired_admin.clear(); }),
         ticket_timer(loop, this, [](void* self) { static_cast<Impl*>(self)->RotateTickets(); }),
+        succession(
+            loop, options.manager, [this] { return Offer(); },
+            [this](int heir) { HandedOver(heir); }),
         started(loop.now()) {}
 
   // Everything that can fail of putting a configuration in force, done; nothing is changed yet.
@@ -73,16 +75,7 @@ struct Server::Impl {
     std::unique_ptr<AdminServer> new_admin;  // at another address than before
   };
 
-  // What the process before this one hands over, or systemd; none of it once Start has returned.
-  struct Inherited {
-    std::optional<Inheritance> from;
-    OfferedSockets sockets;
-  };
-
   Result<Prepared> Prepare(Config config);
-  Result<void> TakeOver(const Config& config);
-  Fd TakeAdminSocket(const SocketAddress& address);
-  Result<void> AllowTakeover(const std::string& path);
   Result<Estate> Offer() const;
   void HandedOver(int heir);
   std::string Hint(const SocketAddress& refused) const;
@@ -92,7 +85,6 @@ struct Server::Impl {
   void OnToggle(std::size_t index, bool on);
   void Watch(int signal, std::function<void()> delivered);
   void WatchSignals();
-  Result<void> Announce();
   void AnnounceListeners(const std::vector<std::string>& before) const;
   std::string Describe() const;
   void BeginDraining();
@@ -111,6 +103,7 @@ struct Server::Impl {
   PoolKeeper keeper;
   ToggleKeeper toggles;
   Deadline drain_timer, retired_timer, ticket_timer;
+  Succession succession;
   std::shared_ptr<TicketKeys> ticket_keys;
   const TimePoint started;
   Phase phase = Phase::kStarting;
@@ -122,8 +115,6 @@ struct Server::Impl {
   std::vector<std::unique_ptr<Worker>> workers;  // destroyed before the log they write to
   std::unique_ptr<AdminServer> admin;
   std::vector<std::unique_ptr<AdminServer>> retired_admin;
-  Inherited inherited;
-  std::unique_ptr<TakeoverServer> takeover;
   std::map<int, std::unique_ptr<SignalWatch>> signals;
   std::size_t undrained = 0;
   bool told_of_key = false;
@@ -142,7 +133,7 @@ Result<Server::Impl::Prepared> Server::Impl::Prepare(Config config) {
   prepared.blueprint = std::move(*blueprint);
   const Config& next = prepared.blueprint.generation->config;
 
-  auto opened = listeners.OpenNew(next.listeners, constants.workers, &inherited.sockets);
+  auto opened = listeners.OpenNew(next.listeners, constants.workers, &succession.sockets());
   if (!opened) return Fail(opened.error().message);
   prepared.opened = std::move(*opened);
 
@@ -153,7 +144,7 @@ Result<Server::Impl::Prepared> Server::Impl::Prepare(Config config) {
     const bool kept = admin && generation->config.admin.address == admin_config.address;
     if (!kept) {
       auto fresh = AdminServer::Open(loop, server, *admin_config.address, *prepared.guard,
-                                     TakeAdminSocket(*admin_config.address));
+                                     succession.TakeAdminSocket(*admin_config.address));
       if (!fresh) return Fail(fresh.error().message + Hint(*admin_config.address));
       prepared.new_admin = std::move(*fresh);
     }
@@ -166,35 +157,6 @@ Result<Server::Impl::Prepared> Server::Impl::Prepare(Config config) {
 }
 
 // ---- from one process to the next
-
-Result<void> Server::Impl::TakeOver(const Config& config) {
-  for (Fd& socket : options.manager.TakeSockets()) {
-    std::string address = LocalAddress(socket.get()).ToString();
-    inherited.sockets.by_address.emplace(std::move(address), std::move(socket));
-  }
-  if (config.takeover_socket.empty()) return {};
-  auto from = AskForInheritance(config.takeover_socket);
-  if (!from) return Fail("takeover_socket: " + from.error().message);
-  inherited.from = std::move(*from);
-  if (!inherited.from) return {};
-  for (HandedListener& listener : inherited.from->estate.listeners) {
-    inherited.sockets.by_id.emplace(std::move(listener.id), std::move(listener.sockets));
-  }
-  return {};
-}
-
-Fd Server::Impl::TakeAdminSocket(const SocketAddress& address) {
-  if (!inherited.from || inherited.from->estate.admin != address.text) return {};
-  return std::move(inherited.from->estate.admin_socket);
-}
-
-Result<void> Server::Impl::AllowTakeover(const std::string& path) {
-  auto opened = TakeoverServer::Open(
-      loop, path, [this] { return Offer(); }, [this](int heir) { HandedOver(heir); });
-  if (!opened) return Fail("takeover_socket: " + opened.error().message);
-  takeover = std::move(*opened);
-  return {};
-}
 
 Result<Estate> Server::Impl::Offer() const {
   if (phase != Phase::kServing) return Fail("not while draining");
@@ -241,9 +203,7 @@ void Server::Impl::Commit(Prepared prepared) {
   const Config& config = generation->config;
   log::SetLevel(config.log_level);
   keeper.Adopt(generation->pools);
-  std::optional<State> handed;
-  if (inherited.from) handed = std::move(inherited.from->estate.state);
-  toggles.Configure(config, std::move(handed));
+  toggles.Configure(config, succession.TakeState());
   auto added = listeners.Adopt(std::move(prepared.opened), config.listeners, constants.workers);
   for (std::size_t i = 0; i < workers.size(); ++i) {
     workers[i]->Adopt(generation, toggles.toggles().States(), std::move(added[i]));
@@ -330,28 +290,6 @@ void Server::Impl::AnnounceListeners(const std::vector<std::string>& before) con
   }
 }
 
-// This process serves: the next one may ask, the one before it may go, the manager may know.
-Result<void> Server::Impl::Announce() {
-  for (const auto& [address, socket] : inherited.sockets.by_address) {
-    log::Warning("{} was passed to this process, but no listener has this address", address);
-  }
-  // First, so that whoever comes next finds somebody to ask.
-  const std::string& path = generation->config.takeover_socket;
-  if (Result<void> allowed = path.empty() ? Result<void>() : AllowTakeover(path); !allowed) {
-    return allowed;
-  }
-  if (inherited.from) {
-    log::Info("taking over from process {}", inherited.from->from);
-    if (admin) admin->OwnPath();
-    if (Result<void> told = inherited.from->Serving(); !told) {
-      log::Warning("takeover: {}", told.error().message);  // it is ending: so much the better
-    }
-  }
-  inherited = {};
-  options.manager.Tell(fmt::format("READY=1\nMAINPID={}", ::getpid()));
-  return {};
-}
-
 std::string Server::Impl::Describe() const {
   const Config& config = generation->config;
   return fmt::format("{}; configuration {:016x} from {}", Summarise(config), config.digest,
@@ -426,7 +364,7 @@ Result<void> Server::Start() {
   log::SetLevel(config->log_level);
   impl.constants.workers = config->workers != 0 ? config->workers : AvailableCpus();
   impl.access_log = std::make_unique<AccessLog>(impl.constants.workers);
-  if (Result<void> taken = impl.TakeOver(*config); !taken) return taken;
+  if (Result<void> begun = impl.succession.Begin(*config); !begun) return begun;
   auto prepared = impl.Prepare(std::move(*config));
   if (!prepared) return Fail(prepared.error().message);
 
@@ -450,7 +388,11 @@ Result<void> Server::Start() {
   log::Info("spillway {}: {} {}, {}", Version(), impl.workers.size(),
             impl.workers.size() == 1 ? "worker" : "workers", impl.Describe());
   impl.WatchSignals();  // after the threads are there: these keep the signals blocked
-  return impl.Announce();
+  bool took_over = false;
+  const std::string& next = impl.generation->config.takeover_socket;
+  if (Result<void> serves = impl.succession.Serve(next, &took_over); !serves) return serves;
+  if (took_over && impl.admin) impl.admin->OwnPath();
+  return {};
 }
 
 Result<void> Server::Reload(std::string_view who) {
@@ -472,7 +414,6 @@ Result<void> Server::Reload(std::string_view who) {
     return Fail(status.error);
   }
   const std::vector<std::string> before = impl.listeners.addresses();
-  const std::string old_takeover = impl.generation->config.takeover_socket;
   impl.Commit(std::move(*prepared));
   status.ok = true;
   ++status.succeeded;
@@ -480,10 +421,9 @@ Result<void> Server::Reload(std::string_view who) {
   if (asked_workers != 0 && asked_workers != impl.constants.workers) {
     log::Warning("workers: {} needs a restart; {} go on", asked_workers, impl.constants.workers);
   }
-  if (const std::string& path = impl.generation->config.takeover_socket; path != old_takeover) {
-    impl.takeover.reset();
-    const Result<void> allowed = path.empty() ? Result<void>() : impl.AllowTakeover(path);
-    if (!allowed) log::Warning("{}; nobody can take over", allowed.error().message);
+  if (Result<void> moved = impl.succession.MoveTo(impl.generation->config.takeover_socket);
+      !moved) {
+    log::Warning("{}; nobody can take over", moved.error().message);
   }
   impl.AnnounceListeners(before);
   log::Info("reloaded by {}, generation {}: {}", who, impl.generation->number, impl.Describe());
@@ -506,14 +446,13 @@ void Server::Drain(std::string_view who) {
   Impl& impl = *impl_;
   if (impl.phase != Impl::Phase::kServing) return;
   const ShutdownConfig& shutdown = impl.generation->config.shutdown;
-  impl.takeover.reset();  // whoever asked now would wait for nothing
   if (shutdown.delay > Duration(0)) {
     impl.phase = Impl::Phase::kDelaying;
     impl.drain_timer.SetAfter(shutdown.delay);
   } else {
     impl.BeginDraining();
   }
-  impl.options.manager.Tell("STOPPING=1");
+  impl.succession.End();
   log::Info("draining by {}: accepting for {} more, then at most {} for what is under way", who,
             FormatDuration(shutdown.delay), FormatDuration(shutdown.timeout));
 }
