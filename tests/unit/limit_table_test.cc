@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <random>
 #include <thread>
@@ -412,16 +413,23 @@ TEST(LimitTable, HoldsEachKeysRateWhileEntriesChangeHands) {
 TEST(LimitTable, IsReconfiguredWhileItIsCharged) {
   LimitTable table = LimitTable::Create({.rate = {100, 1s}, .burst = 10, .keys = 1024}).value();
   std::atomic<bool> stop{false};
+  std::array<std::atomic<std::uint64_t>, 2> charges{};
   std::vector<std::thread> threads;
-  for (unsigned t = 0; t < 2; ++t) {
+  for (unsigned t = 0; t < charges.size(); ++t) {
     threads.emplace_back([&, t] {
       std::mt19937_64 chance(t);
-      while (!stop) table.Charge(Key(chance() % 3000), At(10s));
+      for (; !stop; ++charges[t]) table.Charge(Key(chance() % 3000), At(10s));
     });
   }
   for (std::uint64_t i = 0; i < 200; ++i) {
     table.Reconfigure({.rate = {i % 2 ? 100U : 50U, 1s}, .burst = 10 + i % 3, .keys = 1024},
                       At(10s));
+    // No thread sleeps through fifteen changes, as the table asks.
+    for (std::atomic<std::uint64_t>& each : charges) {
+      for (const std::uint64_t before = each; i % 8 == 0 && each == before;) {
+        std::this_thread::yield();
+      }
+    }
   }
   stop = true;
   for (auto& thread : threads) thread.join();
