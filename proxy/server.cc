@@ -85,6 +85,7 @@ struct Server::Impl {
   void OnToggle(std::size_t index, bool on);
   void Watch(int signal, std::function<void()> delivered);
   void WatchSignals();
+  void HoldSignals();
   void AnnounceListeners(const std::vector<std::string>& before) const;
   std::string Describe() const;
   void BeginDraining();
@@ -279,6 +280,14 @@ void Server::Impl::WatchSignals() {
   }
 }
 
+// From here on they wait, in vain: without its watch each would end the process its own way.
+void Server::Impl::HoldSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const auto& [signal, watch] : signals) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
 // The listeners that are not in `before`, told by their real addresses.
 void Server::Impl::AnnounceListeners(const std::vector<std::string>& before) const {
   const std::vector<std::string> addresses = listeners.addresses();
@@ -350,6 +359,7 @@ Server::Server(Loop& loop, Options options)
     : impl_(std::make_unique<Impl>(*this, loop, std::move(options))) {}
 
 Server::~Server() {
+  impl_->HoldSignals();
   impl_->StopWorkers();
 }
 

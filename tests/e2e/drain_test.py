@@ -51,6 +51,16 @@ class Drain(Case):
             self.assertEqual((response.status, response.get("connection")), (200, "close"))
         self.assertEqual(proxy.wait(), 0)
 
+    def test_signals_until_the_very_end_change_nothing(self):
+        """Whoever is impatient and asks again must not turn an orderly end into a death by signal."""
+        server = self.origin()
+        for _ in range(10):
+            proxy = self.spillway(config(server, workers=8))
+            self.assertEqual(ask(proxy.port).status, 200)
+            while proxy.process.poll() is None:
+                proxy.signal(signal.SIGTERM)
+            self.assertEqual(proxy.wait(), 0)
+
     def test_idle_kept_connections_are_closed_at_once(self):
         server = self.origin()
         proxy = self.spillway(config(server))
