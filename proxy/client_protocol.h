@@ -18,7 +18,8 @@ class ClientProtocol {
   virtual void OnBroken() = 0;        // a write failed: nothing more will go out
   virtual void OnClosed() = 0;        // every exchange is to be accounted; called once
   virtual void Drain() = 0;
-  // A connection that is needed for somebody else, and serves nothing: ends it, as gently as goes.
+  // A connection that is needed for somebody else, and serves nothing: ends it before it returns, as
+  // gently as goes.
   virtual void GiveUp() = 0;
   // Nothing of a request has come since the last was answered: it may be put aside until something
   // does.

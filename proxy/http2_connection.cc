@@ -119,10 +119,12 @@ void Http2Connection::Drain() {
   GoAwaySoon();
 }
 
+// At once: its place is wanted now, and a client without a request has nothing to lose.
 void Http2Connection::GiveUp() {
   session_.Terminate(Http2Error::kNone);
   ending_ = true;
   Pump();
+  carrier_.Linger(/*all_read=*/true);
 }
 
 // The client may still have to take what tells it so.

@@ -239,6 +239,7 @@ class Many(Case):
             self.assertEqual(first.ask().status, 200)
             self.assertEqual(ask(proxy.port).status, 200)
             first.until(lambda: first.goaways, "GOAWAY")
+        self.assertEqual(proxy.metric("spillway_connections_given_up_total"), 1)
 
     def test_one_client_has_so_many_connections(self):
         server = self.origin()
