@@ -5,11 +5,8 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "proxy/files.h"
@@ -157,9 +154,7 @@ void AdminServer::OwnPath() {
 
 Result<Fd> AdminServer::DuplicateSocket() const {
   if (impl_->socket == nullptr) return Fail("the admin side listens no more");
-  Fd copy(::fcntl(evhttp_bound_socket_get_fd(impl_->socket), F_DUPFD_CLOEXEC, 0));
-  if (!copy) return Fail(std::string("admin: ") + std::strerror(errno));
-  return copy;
+  return Duplicate(evhttp_bound_socket_get_fd(impl_->socket));
 }
 
 void AdminServer::SetGuard(AdminGuard guard) {

@@ -57,6 +57,7 @@ void HealthCheck::Begin() {
   received_.clear();
   head_at_ = 0;
   connected_ = false;
+  connecting_ = {};
   parser_.Reset("GET");
   const auto ready = [](void* self) { static_cast<HealthCheck*>(self)->OnReady(); };
   watch_ = std::make_unique<IoWatch>(loop_, stream_->fd(), this, ready, ready);
@@ -71,18 +72,11 @@ void HealthCheck::OnReady() {
 // The connect, and the TLS handshake behind it.
 bool HealthCheck::Establish() {
   if (connected_) return true;
-  if (const int error = ConnectError(stream_->fd()); error != 0) {
-    Finish(std::strerror(error));
-    return false;
-  }
-  const IoStatus status = stream_->Handshake();
-  if (status == IoStatus::kWouldBlock) {
-    watch_->WantWrite(stream_->read_wants_write());
-    watch_->WantRead(!stream_->read_wants_write());
-    return false;
-  }
-  if (status != IoStatus::kOk) {
-    Finish("TLS: " + std::string(stream_->tls_fault()));
+  const Connecting::Step step = connecting_.GoOn(*stream_, *watch_);
+  if (step == Connecting::Step::kWaits) return false;
+  if (step == Connecting::Step::kFailed) {
+    const bool by_tls = !stream_->tls_fault().empty();
+    Finish((by_tls ? "TLS: " : "") + std::string(connecting_.fault()));
     return false;
   }
   if (tls_ && question_ && stream_->protocol() != "h2") {

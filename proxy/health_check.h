@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/connecting.h"
 #include "proxy/health_check_http2.h"
 #include "proxy/http1.h"
 #include "proxy/loop.h"
@@ -62,6 +63,7 @@ class HealthCheck {
   std::string unsent_;
   std::string received_;     // of HTTP/1
   std::size_t head_at_ = 0;  // where the head being read begins in received_
+  Connecting connecting_;
   bool connected_ = false;
   std::uint32_t good_ = 0, bad_ = 0;  // in a row
 };

@@ -214,22 +214,11 @@ Http2Session::Http2Session(Http2Handler& handler, const Http2Limits& limits)
     : impl_(std::make_unique<Impl>(handler, limits)) {
   const http2::Callbacks callbacks = http2::MakeCallbacks();
   nghttp2_session_callbacks* made = callbacks.get();
-  nghttp2_session_callbacks_set_on_begin_headers_callback(made, &Impl::OnBeginHeaders);
-  nghttp2_session_callbacks_set_on_header_callback(made, &Impl::OnHeader);
-  nghttp2_session_callbacks_set_on_invalid_header_callback(made, &Impl::OnInvalidHeader);
-  nghttp2_session_callbacks_set_on_begin_frame_callback(made, &Impl::OnBeginFrame);
-  nghttp2_session_callbacks_set_on_frame_recv_callback(made, &Impl::OnFrame);
-  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &Impl::OnData);
-  nghttp2_session_callbacks_set_on_stream_close_callback(made, &Impl::OnClose);
+  http2::SetCallbacks<Impl>(made);
 
   const http2::Option option = http2::MakeOption();
   nghttp2_option* options = option.get();
-  nghttp2_option_set_no_auto_window_update(options, 1);
-  nghttp2_option_set_no_closed_streams(options, 1);
-  nghttp2_option_set_max_outbound_ack(options, http2::kMostAcks);
-  nghttp2_option_set_max_settings(options, http2::kMostSettings);
-  nghttp2_option_set_max_continuations(options, kMostContinuations);
-  nghttp2_option_set_max_send_header_block_length(options, kMostResponseHead);
+  http2::SetLimits(options, kMostContinuations, kMostResponseHead);
   if (nghttp2_session_server_new2(&impl_->session, made, impl_.get(), options) != 0) {
     throw std::bad_alloc();
   }

@@ -70,6 +70,28 @@ inline Option MakeOption() {
   return Option(made);
 }
 
+// The callbacks that both sides have, as `Impl` names them.
+template <class Impl>
+void SetCallbacks(nghttp2_session_callbacks* made) {
+  nghttp2_session_callbacks_set_on_begin_headers_callback(made, &Impl::OnBeginHeaders);
+  nghttp2_session_callbacks_set_on_header_callback(made, &Impl::OnHeader);
+  nghttp2_session_callbacks_set_on_invalid_header_callback(made, &Impl::OnInvalidHeader);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(made, &Impl::OnBeginFrame);
+  nghttp2_session_callbacks_set_on_frame_recv_callback(made, &Impl::OnFrame);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &Impl::OnData);
+  nghttp2_session_callbacks_set_on_stream_close_callback(made, &Impl::OnClose);
+}
+
+// Windows open as bodies are taken, and what a peer may make us keep is bounded.
+inline void SetLimits(nghttp2_option* options, std::size_t continuations, std::size_t sent_head) {
+  nghttp2_option_set_no_auto_window_update(options, 1);
+  nghttp2_option_set_no_closed_streams(options, 1);
+  nghttp2_option_set_max_outbound_ack(options, kMostAcks);
+  nghttp2_option_set_max_settings(options, kMostSettings);
+  nghttp2_option_set_max_continuations(options, continuations);
+  nghttp2_option_set_max_send_header_block_length(options, sent_head);
+}
+
 inline std::string_view View(const std::uint8_t* bytes, std::size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/listeners.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,12 +12,6 @@
 namespace spillway {
 namespace {
 
-Result<Fd> Copy(const Fd& of) {
-  Fd copy(::fcntl(of.get(), F_DUPFD_CLOEXEC, 0));
-  if (!copy) return Fail(std::strerror(errno));
-  return copy;
-}
-
 // Real ones may be more than the configuration can say: ":8080" is "[::]:8080".
 std::string RealAddress(const SocketAddress& address) {
   if (address.form == SocketAddress::Form::kUnix) return "unix:" + address.name;
@@ -29,7 +22,7 @@ std::string RealAddress(const SocketAddress& address) {
 Result<void> Spread(OpenedListener* opened, std::size_t workers) {
   const std::size_t count = std::max(workers, opened->sockets.size());
   for (std::size_t i = 0; i < count; ++i) {
-    Result<Fd> copy = Copy(opened->sockets[i % opened->sockets.size()]);
+    Result<Fd> copy = Duplicate(opened->sockets[i % opened->sockets.size()].get());
     if (!copy) return Fail(opened->address + ": " + copy.error().message);
     opened->for_workers.push_back({std::move(*copy), opened->id});
   }
@@ -152,7 +145,7 @@ Result<std::vector<HandedListener>> Listeners::Duplicate() const {
   for (const auto& [id, known] : known_) {
     HandedListener listener{id, {}};
     for (const Fd& socket : known.sockets) {
-      Result<Fd> copy = Copy(socket);
+      Result<Fd> copy = spillway::Duplicate(socket.get());
       if (!copy) return Fail(known.address + ": " + copy.error().message);
       listener.sockets.push_back(std::move(*copy));
     }

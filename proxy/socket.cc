@@ -4,6 +4,7 @@
 #include "proxy/socket.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -212,6 +213,12 @@ int ConnectError(int fd) {
   socklen_t size = sizeof(error);
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
   return error;
+}
+
+Result<Fd> Duplicate(int fd) {
+  Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return Fail(Reason(errno));
+  return copy;
 }
 
 KernelAddress LocalAddress(int fd) {

@@ -67,6 +67,9 @@ tl::expected<Fd, int> StartConnect(const KernelAddress& address);
 // After writability: 0, or the errno of the connect.
 int ConnectError(int fd);
 
+// Another descriptor of the same socket.
+Result<Fd> Duplicate(int fd);
+
 // The address a listening socket really has (for port 0).
 KernelAddress LocalAddress(int fd);
 

@@ -33,18 +33,7 @@ bool UpstreamConnection::StillQuiet() {
 
 // The connect and the TLS handshake behind it. The user hears of it once: it is done, or it failed.
 void UpstreamConnection::Establish() {
-  if (const int error = reached_ ? 0 : ConnectError(stream_.fd()); error != 0) {
-    connect_fault_ = std::strerror(error);
-    return user_->OnUpstreamWritable();
-  }
-  reached_ = true;
-  if (const IoStatus status = stream_.Handshake(); status == IoStatus::kWouldBlock) {
-    watch_.WantWrite(stream_.read_wants_write());
-    watch_.WantRead(!stream_.read_wants_write());
-    return;
-  } else if (status != IoStatus::kOk) {
-    connect_fault_ = stream_.tls_fault().data();
-  }
+  if (connecting_.GoOn(stream_, watch_) == Connecting::Step::kWaits) return;
   user_->OnUpstreamWritable();
 }
 
@@ -86,7 +75,7 @@ void UpstreamConnection::OnExpired(void* self) {
 }
 
 std::string_view UpstreamConnection::FinishConnect() {
-  const std::string_view fault = connect_fault_;
+  const std::string_view fault = connecting_.fault();
   if (!fault.empty()) return fault;
   connected_ = true;
   watch_.WantWrite(false);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/buffer.h"
+#include "proxy/connecting.h"
 #include "proxy/http1.h"
 #include "proxy/loop.h"
 #include "proxy/stream.h"
@@ -90,8 +91,7 @@ class UpstreamConnection final : public UpstreamSide {
   bool reused_ = false;           // has served an exchange before this one
   UpstreamUser* user_ = nullptr;  // null: idle in the cache
   UpstreamCache& cache_;
-  const char* connect_fault_ = "";
-  bool reached_ = false;  // the server has taken the connection: what fails now is TLS
+  Connecting connecting_;
 };
 
 // Idle connections by endpoint; the last one put back is the first one taken.

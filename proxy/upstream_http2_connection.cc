@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "proxy/upstream_http2.h"
@@ -157,23 +156,11 @@ void Http2UpstreamConnection::OnWritable() {
 
 // The connect, and the TLS handshake behind it, in which the server agrees to HTTP/2.
 void Http2UpstreamConnection::Establish() {
-  if (const int error = reached_ ? 0 : ConnectError(stream_.fd()); error != 0) {
-    connect_fault_ = std::strerror(error);
-    return Break({});
-  }
-  reached_ = true;
-  const IoStatus status = stream_.Handshake();
-  if (status == IoStatus::kWouldBlock) {
-    watch_.WantWrite(stream_.read_wants_write());
-    watch_.WantRead(!stream_.read_wants_write());
-    return;
-  }
-  if (status != IoStatus::kOk) {
-    connect_fault_ = stream_.tls_fault().data();
-    return Break({});
-  }
+  const Connecting::Step step = connecting_.GoOn(stream_, watch_);
+  if (step == Connecting::Step::kWaits) return;
+  if (step == Connecting::Step::kFailed) return Break({});
   if (stream_.encrypted() && !stream_.chose_http2()) {
-    connect_fault_ = "the server does not offer HTTP/2";
+    connecting_.Fail("the server does not offer HTTP/2");
     return Break({});
   }
   connected_ = true;

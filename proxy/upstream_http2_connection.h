@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "proxy/buffer.h"
+#include "proxy/connecting.h"
 #include "proxy/loop.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_http2_session.h"
@@ -45,7 +46,7 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   bool connected() const { return connected_; }
   bool broken() const { return broken_; }
   // Why it could not be had; empty: it could, or may yet.
-  std::string_view connect_fault() const { return connect_fault_; }
+  std::string_view connect_fault() const { return connecting_.fault(); }
   std::string_view tls_fault() const { return stream_.tls_fault(); }
   bool certificate_refused() const { return stream_.certificate_refused(); }
   bool encrypted() const { return stream_.encrypted(); }
@@ -98,8 +99,7 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   std::vector<Http2UpstreamStream*> news_;  // streams to be told; null: gone since
   Clock clock_ = Clock::kNone;              // what the deadline is for
   std::size_t queued_ = 0;                  // streams that were opened while output waits
-  const char* connect_fault_ = "";
-  bool reached_ = false;  // the server has taken the connection: what fails now is TLS
+  Connecting connecting_;
   bool connected_ = false, broken_ = false;
   bool doubted_ = false;   // takes no more streams until something is heard
   bool working_ = false;   // the session is at work, and must not be entered
