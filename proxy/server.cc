@@ -5,13 +5,11 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "proxy/access_log.h"
 #include "proxy/admin.h"
 #include "proxy/check.h"
 #include "proxy/cpus.h"
-#include "proxy/crypto.h"
 #include "proxy/generation_builder.h"
 #include "proxy/listeners.h"
 #include "proxy/log.h"
@@ -22,20 +20,10 @@
 #include "proxy/toggle_keeper.h"
 #include "proxy/trial_files.h"
 #include "proxy/version.h"
-#include "proxy/worker.h"
+#include "proxy/workers.h"
 
 namespace spillway {
 namespace {
-
-// Seeds of one process that tell nothing of one another: request ids show strangers what theirs
-// yields.
-std::uint64_t SeedFor(std::uint64_t seed, std::string_view use) {
-  const OpenSslMac mac(std::string(reinterpret_cast<const char*>(&seed), sizeof seed));
-  const Digest digest = mac.HmacSha256(use);
-  std::uint64_t derived = 0;
-  std::memcpy(&derived, digest.data(), sizeof derived);
-  return derived;
-}
 
 // Between the last worker's end and the loop's: an answer of the admin side may still be on its
 // way.
@@ -91,7 +79,6 @@ struct Server::Impl {
   void BeginDraining();
   void OnDrainTimer();
   void OnWorkerDrained();
-  void StopWorkers();
   void End();
 
   enum class Phase { kStarting, kServing, kDelaying, kDraining, kEnding };
@@ -113,7 +100,7 @@ struct Server::Impl {
   std::shared_ptr<const Generation> generation;
   std::unique_ptr<AccessLog> access_log;
   ConnectionPlaces places;
-  std::vector<std::unique_ptr<Worker>> workers;  // destroyed before the log they write to
+  Workers workers;  // destroyed before the log they write to
   std::unique_ptr<AdminServer> admin;
   std::vector<std::unique_ptr<AdminServer>> retired_admin;
   std::map<int, std::unique_ptr<SignalWatch>> signals;
@@ -206,9 +193,7 @@ void Server::Impl::Commit(Prepared prepared) {
   keeper.Adopt(generation->pools);
   toggles.Configure(config, succession.TakeState());
   auto added = listeners.Adopt(std::move(prepared.opened), config.listeners, constants.workers);
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    workers[i]->Adopt(generation, toggles.toggles().States(), std::move(added[i]));
-  }
+  workers.Adopt(generation, toggles.toggles().States(), std::move(added));
   if (prepared.new_admin || !prepared.guard) {
     ReplaceAdmin(std::move(prepared.new_admin));
   } else {
@@ -248,9 +233,7 @@ void Server::Impl::ReplaceAdmin(std::unique_ptr<AdminServer> fresh) {
 }
 
 void Server::Impl::OnToggle(std::size_t index, bool on) {
-  for (const auto& worker : workers) {
-    worker->SetToggle(generation->number, static_cast<std::uint32_t>(index), on);
-  }
+  workers.SetToggle(generation->number, static_cast<std::uint32_t>(index), on);
 }
 
 // A watch stays once it is there: a signal that no toggle is bound to any more must not kill.
@@ -310,13 +293,11 @@ void Server::Impl::BeginDraining() {
   listeners.LetGo(/*inherited=*/false);  // nothing changes where another process has them
   undrained = workers.size();
   drain_timer.SetAfter(generation->config.shutdown.timeout);
-  for (const auto& worker : workers) {
-    worker->Drain([this, here = std::weak_ptr<bool>(alive), &to = loop] {
-      to.Post([this, here] {
-        if (here.lock()) OnWorkerDrained();
-      });
+  workers.Drain([this, here = std::weak_ptr<bool>(alive), &to = loop] {
+    to.Post([this, here] {
+      if (here.lock()) OnWorkerDrained();
     });
-  }
+  });
 }
 
 void Server::Impl::OnWorkerDrained() {
@@ -343,14 +324,9 @@ void Server::Impl::OnDrainTimer() {
   }
 }
 
-void Server::Impl::StopWorkers() {
-  for (const auto& worker : workers) worker->Stop();
-  for (const auto& worker : workers) worker->Join();
-}
-
 void Server::Impl::End() {
   phase = Phase::kEnding;
-  StopWorkers();
+  workers.Stop();
   access_log->Flush();
   drain_timer.SetAfter(kLastWords);
 }
@@ -360,7 +336,7 @@ Server::Server(Loop& loop, Options options)
 
 Server::~Server() {
   impl_->HoldSignals();
-  impl_->StopWorkers();
+  impl_->workers.Stop();
 }
 
 Result<void> Server::Start() {
@@ -378,19 +354,7 @@ Result<void> Server::Start() {
   auto prepared = impl.Prepare(std::move(*config));
   if (!prepared) return Fail(prepared.error().message);
 
-  impl.places.OnWanted([&impl](std::size_t asking) {
-    for (std::size_t i = 0; i < impl.workers.size(); ++i) {
-      if (i != asking) impl.workers[i]->GiveUpSome();
-    }
-  });
-  impl.workers.reserve(impl.constants.workers);
-  for (std::size_t i = 0; i < impl.constants.workers; ++i) {
-    const std::string name = "worker " + std::to_string(i);
-    impl.workers.push_back(std::make_unique<Worker>(i, *impl.access_log, impl.places,
-                                                    SeedFor(impl.options.seed, name),
-                                                    SeedFor(impl.options.seed, name + " ids")));
-    impl.workers.back()->Start();
-  }
+  impl.workers.Start(impl.constants.workers, *impl.access_log, impl.places, impl.options.seed);
   impl.Commit(std::move(*prepared));
   impl.phase = Impl::Phase::kServing;
   impl.reload_status.when = impl.loop.wall_now();
@@ -470,7 +434,7 @@ void Server::Drain(std::string_view who) {
 void Server::Quit() {
   Impl& impl = *impl_;
   impl.phase = Impl::Phase::kEnding;
-  impl.StopWorkers();
+  impl.workers.Stop();
   if (impl.access_log) impl.access_log->Flush();
   impl.loop.Stop();
 }
@@ -496,15 +460,11 @@ const ReloadStatus& Server::reload_status() const {
 }
 
 std::vector<const WorkerCounters*> Server::counters() const {
-  std::vector<const WorkerCounters*> all;
-  for (const auto& worker : impl_->workers) all.push_back(&worker->counters());
-  return all;
+  return impl_->workers.counters();
 }
 
 std::uint64_t Server::kept_upstream_connections() const {
-  std::uint64_t sum = 0;
-  for (const auto& worker : impl_->workers) sum += worker->kept_upstream_connections();
-  return sum;
+  return impl_->workers.kept_upstream_connections();
 }
 
 std::vector<std::string> Server::listening() const {

@@ -232,6 +232,10 @@ void Worker::GiveUpSome() {
   });
 }
 
+void Worker::OnTurn(std::function<void()> task) {
+  impl_->context.loop.Post(std::move(task));
+}
+
 void Worker::Stop() {
   impl_->context.loop.Stop();
 }

@@ -51,7 +51,8 @@ class Worker {
   void Drain(std::function<void()> drained);
   // Another worker wants a place: ends a few connections that wait for their clients.
   void GiveUpSome();
-  void Stop();  // at once, cutting what is left
+  void OnTurn(std::function<void()> task);  // run on its thread, after all that was said before
+  void Stop();                              // at once, cutting what is left
 
   const WorkerCounters& counters() const;
   std::uint64_t kept_upstream_connections() const;  // any thread
