@@ -211,6 +211,7 @@ void Exchange::Decide() {
   facts.limits = state_.generation->limits;
   facts.shadow_limits = state_.generation->shadow_limits;
   facts.seed = shared.hash_seed;
+  facts.memo = &state_.generation->memo;
   policy.Decide(state_.request, facts, state_.began, &verdict_);
   for (const RuleMatch& match : verdict_.matches) {
     RuleCounters& counters = *state_.generation->rule_counters[match.rule];
@@ -239,8 +240,8 @@ void Exchange::CarryOut() {
     return ReplyError(deny->status, "a rule of this site refuses this request", Decision::kDeny);
   }
   if (const auto* over = std::get_if<OverLimit>(&action)) {
-    SayOverLimit(*over, verdict_.limits, state_.generation->limit_words, answer_context(),
-                 &answer_);
+    state_.generation->answers.SayOverLimit(verdict_.rule, *over, verdict_.limits, answer_context(),
+                                            &answer_);
     return Reply(answer_, Decision::kLimit);
   }
   if (const auto* challenge = std::get_if<Challenge>(&action)) {

@@ -151,7 +151,7 @@ void Exchange::BeginResponse() {
         return each.state.remaining * 5 < limits[each.limit].spec.burst;
       });
   if (near) {
-    AppendRateLimitFields(verdict_.limits, state_.generation->limit_words, &limit_fields_);
+    AppendRateLimitFields(verdict_.limits, state_.generation->answers.words(), &limit_fields_);
     for (const auto& [name, value] : limit_fields_) response_fields_.push_back({name, value});
   }
   forward.set_headers = response_fields_;

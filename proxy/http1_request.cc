@@ -126,6 +126,8 @@ void RequestParser::Rebase(const char* old_base, const char* new_base) {
 
 void RequestParser::Reset() {
   Impl& impl = *impl_;
+  const bool fresh = impl.stage == MessageStage::kHead && !impl.started && impl.taken == 0;
+  if (fresh) return;
   impl.reader.Reset();
   impl.body.Begin(BodyKind::kNone, 0);
   impl.head.method = impl.head.target = impl.head.upgrade = {};

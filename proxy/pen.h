@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/mould.h"
+
 namespace spillway {
 
 // "00" .. "ff", one behind the other.
@@ -28,7 +30,9 @@ inline constexpr auto kHexPairs = [] {
 
 class Pen {
  public:
-  explicit Pen(std::string* out) : out_(out) {}
+  // With a mould, which is for a text that is *out from its first byte, what is written by Value is
+  // left out, and its place noted.
+  explicit Pen(std::string* out, Mould* mould = nullptr) : out_(out), mould_(mould) {}
   ~Pen() { Flush(); }
   Pen(const Pen&) = delete;
   Pen& operator=(const Pen&) = delete;
@@ -61,6 +65,18 @@ class Pen {
     } while (value != 0);
     return Put(std::string_view(first, static_cast<std::size_t>(digits + sizeof digits - first)));
   }
+  Pen& Value(Blank blank, std::string_view text) {
+    if (mould_ == nullptr) [[likely]]
+      return Put(text);
+    Note(blank);
+    return *this;
+  }
+  Pen& Value(Blank blank, std::uint64_t number) {
+    if (mould_ == nullptr) [[likely]]
+      return Decimal(number);
+    Note(blank);
+    return *this;
+  }
   // All sixteen digits, in lower case.
   Pen& Hex(std::uint64_t value) {
     char* to = Take(16);
@@ -80,12 +96,16 @@ class Pen {
     at_ += size;
     return at;
   }
+  void Note(Blank blank) {
+    mould_->Leave(out_->size() + static_cast<std::size_t>(at_ - room_), blank);
+  }
   void Flush() {
     out_->append(room_, static_cast<std::size_t>(at_ - room_));
     at_ = room_;
   }
 
   std::string* out_;
+  Mould* mould_;
   char* at_ = room_;
   char room_[kRoom];
 };

@@ -18,25 +18,12 @@
 namespace spillway {
 namespace {
 
-std::uint64_t CeilSeconds(Duration span) {
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(span).count();
-  return seconds > 0 ? static_cast<std::uint64_t>(seconds) : 0;
-}
-
-// Up to a fifth longer by chance, so that the refused don't all come back together. At least a
-// second.
-std::uint64_t RetrySeconds(Duration wait, std::uint64_t chance) {
-  const double seconds = std::chrono::duration<double>(wait).count();
-  const double stretched = seconds * (1 + static_cast<double>(chance % 201) / 1000);
-  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(stretched)));
-}
-
 // Our pages load nothing.
 constexpr std::string_view kPagePolicy =
     "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
 
 void PutRequestId(std::string_view id, Pen* pen) {
-  if (!id.empty()) pen->Put("X-Request-Id: ").Put(id).Put("\r\n");
+  if (!id.empty()) pen->Put("X-Request-Id: ").Value(Blank::kRequestId, id).Put("\r\n");
 }
 
 // What there is to say in fields of any trouble.
@@ -44,12 +31,13 @@ void PutTrouble(const Trouble& trouble, Pen* pen) {
   pen->Put("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
   PutRequestId(trouble.request_id, pen);
   if (trouble.retry_seconds > 0) {
-    pen->Put("Retry-After: ").Decimal(trouble.retry_seconds).Put("\r\n");
+    pen->Put("Retry-After: ").Value(Blank::kRetry, trouble.retry_seconds).Put("\r\n");
   }
 }
 
 // Makes the body, and puts what a page says in fields beside.
-void PutBody(const Trouble& trouble, Audience audience, Pen* fields, Answer* answer) {
+void PutBody(const Trouble& trouble, Audience audience, Pen* fields, Answer* answer,
+             Mould* mould = nullptr) {
   answer->body.clear();
   if (audience == Audience::kDocument) {
     answer->content_type = "text/html; charset=utf-8";
@@ -57,7 +45,7 @@ void PutBody(const Trouble& trouble, Audience audience, Pen* fields, Answer* ans
     AppendHtmlPage(trouble, &answer->body);
   } else {
     answer->content_type = "application/problem+json";
-    AppendProblemDocument(trouble, &answer->body);
+    AppendProblemDocument(trouble, &answer->body, mould);
   }
 }
 
@@ -84,11 +72,6 @@ std::string SfString(std::string_view text) {
     out.push_back(c >= 0x20 && c < 0x7f ? c : '?');
   }
   return out += '"';
-}
-
-// An Integer of structured fields has 15 digits at most.
-std::uint64_t SfInteger(std::uint64_t value) {
-  return std::min<std::uint64_t>(value, 999'999'999'999'999);
 }
 
 // What a bucket promises in whole seconds: one that refills faster than that is told by its rate.
@@ -166,7 +149,7 @@ void PutLimitStates(std::span<const LimitOutcome> limits, std::span<const LimitW
   PutLimits(limits, words, pen, [pen](const LimitState& state, const LimitWords& limit) {
     pen->Put(limit.quoted).Put(";r=").Decimal(SfInteger(state.allowed ? state.remaining : 0));
     const Duration wait = state.allowed ? state.reset : state.retry_after;
-    pen->Put(";t=").Decimal(SfInteger(CeilSeconds(wait)));
+    pen->Put(";t=").Value(Blank::kWait, SfInteger(CeilSeconds(wait)));
   });
 }
 
@@ -239,6 +222,21 @@ bool Says(const std::string_view* wish, std::string_view lower) {
 
 }  // namespace
 
+std::uint64_t CeilSeconds(Duration span) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(span).count();
+  return seconds > 0 ? static_cast<std::uint64_t>(seconds) : 0;
+}
+
+std::uint64_t RetrySeconds(Duration wait, std::uint64_t chance) {
+  const double seconds = std::chrono::duration<double>(wait).count();
+  const double stretched = seconds * (1 + static_cast<double>(chance % 201) / 1000);
+  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(stretched)));
+}
+
+std::uint64_t SfInteger(std::uint64_t value) {
+  return std::min<std::uint64_t>(value, 999'999'999'999'999);
+}
+
 Audience JudgeAudience(const RequestHead& head) {
   const Wishes wishes = WishesOf(head);
   for (std::string_view page : {"document", "iframe", "frame"}) {
@@ -284,7 +282,8 @@ LimitWords WordsFor(const LimitInfo& limit) {
 }
 
 void SayOverLimit(const OverLimit& action, std::span<const LimitOutcome> limits,
-                  std::span<const LimitWords> words, const AnswerContext& context, Answer* answer) {
+                  std::span<const LimitWords> words, const AnswerContext& context, Answer* answer,
+                  AnswerMould* mould) {
   if (action.status == 404) return SayError(404, {}, context, answer);
   Trouble trouble = TroubleOf(action.status, {}, context);
   bool known = false;
@@ -298,9 +297,9 @@ void SayOverLimit(const OverLimit& action, std::span<const LimitOutcome> limits,
   }
   answer->status = action.status;
   answer->fields.clear();
-  Pen pen(&answer->fields);
+  Pen pen(&answer->fields, mould == nullptr ? nullptr : &mould->fields);
   PutTrouble(trouble, &pen);
-  PutBody(trouble, context.audience, &pen, answer);
+  PutBody(trouble, context.audience, &pen, answer, mould == nullptr ? nullptr : &mould->body);
   if (!known) return;
   pen.Put("RateLimit: ");
   PutLimitStates(limits, words, &pen);

@@ -37,6 +37,19 @@ struct Answer {
   void Add(std::string_view name, std::string_view value);
 };
 
+// Of answers that differ in little.
+struct AnswerMould {
+  Mould fields, body;
+};
+
+// Whole seconds, rounded up.
+std::uint64_t CeilSeconds(Duration span);
+// Up to a fifth longer than `wait` by `chance`, so that the refused don't all come back together. At
+// least a second.
+std::uint64_t RetrySeconds(Duration wait, std::uint64_t chance);
+// An Integer of structured fields has 15 digits at most.
+std::uint64_t SfInteger(std::uint64_t value);
+
 struct AnswerContext {
   Audience audience = Audience::kClient;
   std::string_view request_id{};            // plain: it is a field's value as it stands
@@ -60,9 +73,11 @@ LimitWords WordsFor(const LimitInfo& limit);
 // like any other 404, with neither `detail` nor rule: who hides a path does not say so.
 void SayError(int status, std::string_view detail, const AnswerContext& context, Answer* answer);
 // 429 (or the rule's status) with Retry-After, RateLimit and RateLimit-Policy. With 404 it is a
-// plain one, as above. `words`: by index into Policy::limits().
+// plain one, as above. `words`: by index into Policy::limits(). `mould`: of what is not a page, by
+// a request with an id; its blanks are noted, and left open in *answer.
 void SayOverLimit(const OverLimit& action, std::span<const LimitOutcome> limits,
-                  std::span<const LimitWords> words, const AnswerContext& context, Answer* answer);
+                  std::span<const LimitWords> words, const AnswerContext& context, Answer* answer,
+                  AnswerMould* mould = nullptr);
 void SayRedirect(const Redirect& action, const AnswerContext& context, Answer* answer);
 // An X-Request-Id of the rule's own goes before ours.
 void SayResponse(const Respond& action, const AnswerContext& context, Answer* answer);

@@ -184,8 +184,8 @@ std::string JsonText(std::string_view text) {
 }
 
 // Our own words need no escapes (a test looks).
-void AppendProblemDocument(const Trouble& trouble, std::string* out) {
-  Pen pen(out);
+void AppendProblemDocument(const Trouble& trouble, std::string* out, Mould* mould) {
+  Pen pen(out, mould);
   pen.Put("{\"type\":\"").Put(ProblemType(trouble)).Put("\",\"title\":\"");
   pen.Put(ReasonPhrase(trouble.status)).Put("\",\"status\":");
   pen.Decimal(static_cast<std::uint64_t>(trouble.status)).Put(",\"detail\":");
@@ -195,8 +195,7 @@ void AppendProblemDocument(const Trouble& trouble, std::string* out) {
     PutJsonText(trouble.detail, &pen);
   }
   if (!trouble.request_id.empty()) {
-    pen.Put(",\"request_id\":");
-    PutJsonText(trouble.request_id, &pen);
+    pen.Put(",\"request_id\":\"").Value(Blank::kRequestId, trouble.request_id).Put('"');
   }
   if (!trouble.rule.empty()) {
     pen.Put(",\"rule\":");
@@ -205,7 +204,9 @@ void AppendProblemDocument(const Trouble& trouble, std::string* out) {
   if (!trouble.limit.empty()) {
     pen.Put(",\"violated-policies\":[").Put(trouble.limit).Put(']');
   }
-  if (trouble.retry_seconds > 0) pen.Put(",\"retry_after\":").Decimal(trouble.retry_seconds);
+  if (trouble.retry_seconds > 0) {
+    pen.Put(",\"retry_after\":").Value(Blank::kRetry, trouble.retry_seconds);
+  }
   pen.Put("}\n");
 }
 

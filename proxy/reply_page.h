@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/mould.h"
+
 namespace spillway {
 
 // Why a request cannot be answered at the moment.
@@ -19,8 +21,8 @@ enum class Shortage : std::uint8_t {
 
 struct Trouble {
   int status = 500;
-  std::string_view detail;  // one sentence; empty: the status's own
-  std::string_view request_id;
+  std::string_view detail;                  // one sentence; empty: the status's own
+  std::string_view request_id;              // plain, as a field's value
   std::string_view rule;                    // a name, or empty
   std::string_view limit;                   // the exceeded limit's name as JSON, or empty
   Shortage shortage = Shortage::kCapacity;  // of a 503
@@ -28,7 +30,8 @@ struct Trouble {
 };
 
 void AppendHtmlPage(const Trouble& trouble, std::string* out);  // under 2 kB, nothing to load
-void AppendProblemDocument(const Trouble& trouble, std::string* out);
+// Of `mould`, if there is one: request_id and retry_seconds, which are not 0 then, are left blank.
+void AppendProblemDocument(const Trouble& trouble, std::string* out, Mould* mould = nullptr);
 std::string JsonText(std::string_view text);  // in its quotes
 
 }  // namespace spillway

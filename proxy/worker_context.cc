@@ -7,14 +7,24 @@
 #include "proxy/http1_connection.h"
 
 namespace spillway {
+namespace {
+
+PreparedAnswers AnswersOf(const Policy& policy) {
+  std::vector<LimitWords> words;
+  for (const LimitInfo& limit : policy.limits()) words.push_back(WordsFor(limit));
+  return {policy.rules().size(), std::move(words)};
+}
+
+}  // namespace
+
 LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
                                  std::vector<bool> states, std::size_t worker)
-    : shared(std::move(generation)), toggles(std::make_unique<bool[]>(states.size() + 1)) {
+    : shared(std::move(generation)),
+      toggles(std::make_unique<bool[]>(states.size() + 1)),
+      answers(AnswersOf(*shared->config.policy)),
+      memo(Mix(shared->hash_seed)) {
   for (std::size_t i = 0; i < states.size(); ++i) toggles[i] = states[i];
   for (const auto& limit : shared->limits) limits.push_back(limit.get());
-  for (const LimitInfo& limit : shared->config.policy->limits()) {
-    limit_words.push_back(WordsFor(limit));
-  }
   for (const auto& limit : shared->shadow_limits) shadow_limits.push_back(limit.get());
   for (const auto& pool : shared->pools) {
     pools.emplace_back(pool);

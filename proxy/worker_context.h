@@ -21,7 +21,7 @@
 #include "proxy/generation.h"
 #include "proxy/http_date.h"
 #include "proxy/loop.h"
-#include "proxy/reply.h"
+#include "proxy/prepared_answers.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
 #include "proxy/upstream_http2.h"
@@ -41,10 +41,11 @@ struct LocalGeneration {
   std::unique_ptr<bool[]> toggles;  // as Policy::toggles()
   std::vector<LimitTable*> limits, shadow_limits;
   std::vector<PoolLocal> pools;
-  std::vector<HashKey> hash_keys;       // as pools
-  std::vector<LimitWords> limit_words;  // as limits
+  std::vector<HashKey> hash_keys;  // as pools
+  PreparedAnswers answers;
   std::vector<PoolCounters*> pool_counters;
   std::vector<RuleCounters*> rule_counters;
+  MatchMemo memo;
 };
 
 // Random numbers for balancing, jitter and request ids; not for secrets. splitmix64 (Steele, Lea,

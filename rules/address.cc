@@ -27,16 +27,29 @@ std::optional<unsigned> ParseDecimal(std::string_view text, std::size_t digits, 
   return value;
 }
 
+// In one pass: it is read of every request that a trusted proxy sends.
 bool ParseQuad(std::string_view text, std::uint8_t* out) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
   for (int i = 0; i < 4; ++i) {
-    const std::size_t end = i < 3 ? text.find('.') : text.size();
-    if (end == std::string_view::npos) return false;
-    const auto value = ParseDecimal(text.substr(0, end), 3, 255);
-    if (!value) return false;
-    out[i] = static_cast<std::uint8_t>(*value);
-    text.remove_prefix(i < 3 ? end + 1 : end);
+    if (i > 0 && (at == end || *at++ != '.')) return false;
+    if (at == end || !IsDigit(*at)) return false;
+    auto value = static_cast<unsigned>(*at++ - '0');
+    // Behind a leading zero no digit may follow.
+    for (; value != 0 && at != end && IsDigit(*at); ++at) {
+      value = value * 10 + static_cast<unsigned>(*at - '0');
+      if (value > 255) return false;
+    }
+    out[i] = static_cast<std::uint8_t>(value);
   }
-  return true;
+  return at == end;
+}
+
+char* WriteOctet(unsigned value, char* out) {
+  if (value >= 100) *out++ = static_cast<char>('0' + value / 100);
+  if (value >= 10) *out++ = static_cast<char>('0' + value / 10 % 10);
+  *out++ = static_cast<char>('0' + value % 10);
+  return out;
 }
 
 std::optional<unsigned> ParseGroup(std::string_view text) {
@@ -136,7 +149,7 @@ std::string IpAddress::ToString() const {
   if (is_v4()) {
     for (std::size_t i = 12; i < 16; ++i) {
       if (i > 12) *out++ = '.';
-      out = std::to_chars(out, text + sizeof text, unsigned{bytes_[i]}).ptr;
+      out = WriteOctet(bytes_[i], out);
     }
     return std::string(text, out);
   }

@@ -39,7 +39,7 @@ bool Swap(std::uint64_t& word, std::uint64_t expected, std::uint64_t desired) {
   return std::atomic_ref(word).compare_exchange_strong(expected, desired);
 }
 
-std::uint64_t WithSlot(std::uint64_t word, Slot slot) {
+std::uint64_t WithSlot(std::uint64_t word, SlotState slot) {
   return (word & ~std::uint64_t{3}) | static_cast<std::uint64_t>(slot);
 }
 
@@ -92,7 +92,7 @@ std::optional<BucketSets::Seen> BucketSets::Find(std::uint64_t hash) const {
     while (Load(entry.tag) == hash) {
       // The tag again, between two equal readings of the word: then the word belongs to that tag.
       const std::uint64_t word = Load(entry.word);
-      if (SlotOf(word) != Slot::kSettled || Load(entry.tag) != hash) break;
+      if (SlotOf(word) != SlotState::kSettled || Load(entry.tag) != hash) break;
       if (Load(entry.word) == word) return Seen{&entry, word};
     }
   }
@@ -105,17 +105,17 @@ BucketSets::Survey BucketSets::Look(Entry* set, std::uint64_t hash, const Epoch&
   for (std::size_t way = 0; way < kWays; ++way) {
     Entry& entry = set[way];
     const std::uint64_t word = Load(entry.word);
-    const Slot slot = SlotOf(word);
-    if (slot == Slot::kClaimed) continue;
+    const SlotState slot = SlotOf(word);
+    if (slot == SlotState::kClaimed) continue;
     const Seen seen{&entry, word};
-    if (slot != Slot::kVacant && Load(entry.tag) == hash) {
-      if (slot == Slot::kSettled) {
+    if (slot != SlotState::kVacant && Load(entry.tag) == hash) {
+      if (slot == SlotState::kSettled) {
         survey.settled = seen;
         return survey;
       }
       (survey.tentative ? survey.rival : survey.tentative) = seen;
-    } else if (!survey.free && slot != Slot::kTentative &&
-               (slot == Slot::kVacant || epoch.TimeOf(word) <= now)) {
+    } else if (!survey.free && slot != SlotState::kTentative &&
+               (slot == SlotState::kVacant || epoch.TimeOf(word) <= now)) {
       survey.free = seen;
     }
   }
@@ -136,7 +136,7 @@ std::optional<bool> BucketSets::Insert(std::uint64_t hash, const Epoch& epoch, s
     if (survey.settled) return false;
     if (survey.rival) {
       Swap(survey.rival->entry->word, survey.rival->word,
-           WithSlot(survey.rival->word, Slot::kVacant));
+           WithSlot(survey.rival->word, SlotState::kVacant));
       published = survey.tentative;
       continue;
     }
@@ -149,10 +149,10 @@ std::optional<bool> BucketSets::Insert(std::uint64_t hash, const Epoch& epoch, s
       continue;
     }
     if (!survey.free) return {};
-    const std::uint64_t claimed = WithSlot(survey.free->word ^ kVersionBit, Slot::kClaimed);
+    const std::uint64_t claimed = WithSlot(survey.free->word ^ kVersionBit, SlotState::kClaimed);
     if (!Swap(survey.free->entry->word, survey.free->word, claimed)) continue;
     std::atomic_ref(survey.free->entry->tag).store(hash);
-    const std::uint64_t tentative = WithSlot(epoch.Settled(now, claimed), Slot::kTentative);
+    const std::uint64_t tentative = WithSlot(epoch.Settled(now, claimed), SlotState::kTentative);
     std::atomic_ref(survey.free->entry->word).store(tentative);
     published = Seen{survey.free->entry, tentative};
   }
@@ -167,7 +167,7 @@ void BucketSets::Convert(const Epoch& epoch) {
     std::uint64_t word = Load(entries_[i].word);
     // Untouched memory is left so, and an entry that is changing hands is brought over by its next
     // charge.
-    while (word != 0 && SlotOf(word) == Slot::kSettled && EpochOf(word) != epoch.number &&
+    while (word != 0 && SlotOf(word) == SlotState::kSettled && EpochOf(word) != epoch.number &&
            !Replace({&entries_[i], word}, epoch, epoch.TimeOf(word))) {
       word = Load(entries_[i].word);
     }
@@ -178,7 +178,7 @@ std::uint64_t BucketSets::CountLive(const Epoch& epoch, std::uint64_t now) const
   std::uint64_t live = 0;
   for (std::uint64_t i = 0; i <= mask_; ++i) {
     const std::uint64_t word = Load(entries_[i].word);
-    live += SlotOf(word) == Slot::kSettled && epoch.TimeOf(word) > now;
+    live += SlotOf(word) == SlotState::kSettled && epoch.TimeOf(word) > now;
   }
   return live;
 }

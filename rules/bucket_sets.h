@@ -15,7 +15,7 @@
 namespace spillway {
 
 // The word: time (60 bits, ns) | version (1) | epoch (1) | state (2).
-enum class Slot : std::uint64_t {
+enum class SlotState : std::uint64_t {
   kSettled =
       0,  // the bucket of the key in the tag; free to take once its time has passed. Zero memory
   kClaimed = 1,    // a thread is writing the tag
@@ -36,8 +36,8 @@ struct Epoch {
   std::uint64_t Settled(std::uint64_t time, std::uint64_t word) const;
 };
 
-inline Slot SlotOf(std::uint64_t word) {
-  return static_cast<Slot>(word & 3);
+inline SlotState SlotOf(std::uint64_t word) {
+  return static_cast<SlotState>(word & 3);
 }
 inline std::uint64_t EpochOf(std::uint64_t word) {
   return (word >> 2) & 1;

@@ -59,21 +59,12 @@ std::optional<IpAddress> ParseHop(std::string_view text, bool forwarded) {
   return IpAddress::Parse(host);
 }
 
-// The last entries of one header line, in order, oldest overwritten.
+// The last entries of one Forwarded line, in order, oldest overwritten.
 struct Hops {
   std::array<std::optional<IpAddress>, kMostHops> ring;  // nullopt: cannot be read
   std::size_t count = 0;
   void Add(std::optional<IpAddress> hop) { ring[count++ % kMostHops] = hop; }
 };
-
-void ReadAddressList(std::string_view line, Hops* hops) {
-  for (;;) {
-    const std::size_t comma = line.find(',');
-    hops->Add(ParseHop(TrimSpace(line.substr(0, comma)), false));
-    if (comma == std::string_view::npos) return;
-    line.remove_prefix(comma + 1);
-  }
-}
 
 // One Forwarded line (RFC 7239 4), read from the left because of its quoted strings. A syntax error
 // anywhere makes the whole line unreadable: a quote that a client left open would otherwise
@@ -156,6 +147,43 @@ class ForwardedReader {
   std::size_t size_ = 0;
 };
 
+class Walk {
+ public:
+  Walk(const IpAddress& peer, std::span<const IpRange> trusted)
+      : client_(peer), trusted_(trusted) {}
+
+  // Both walk over one line, and are false when the walk ends there.
+  bool List(std::string_view line) {
+    for (;;) {
+      const std::size_t comma = line.rfind(',');
+      const std::size_t entry = comma == std::string_view::npos ? 0 : comma + 1;
+      if (!Step(ParseHop(TrimSpace(line.substr(entry)), false))) return false;
+      if (entry == 0) return true;
+      line = line.substr(0, comma);
+    }
+  }
+  bool ForwardedLine(std::string_view line) {
+    Hops hops;
+    if (!ForwardedReader(line, &hops).Read()) return false;
+    for (std::size_t left = hops.count; left-- > 0;) {
+      if (!Step(hops.ring[left % kMostHops])) return false;
+    }
+    return true;
+  }
+  const IpAddress& client() const { return client_; }
+
+ private:
+  bool Step(const std::optional<IpAddress>& hop) {
+    if (walked_++ == kMostHops || !hop) return false;
+    client_ = *hop;
+    return Contains(trusted_, client_);
+  }
+
+  IpAddress client_;
+  std::span<const IpRange> trusted_;
+  std::size_t walked_ = 0;
+};
+
 }  // namespace
 
 bool Contains(std::span<const IpRange> ranges, const IpAddress& address) {
@@ -167,27 +195,15 @@ bool Contains(std::span<const IpRange> ranges, const IpAddress& address) {
 
 IpAddress IdentifyClient(const IpAddress& peer, std::span<const HeaderField> headers,
                          std::span<const IpRange> trusted, std::string_view header) {
-  IpAddress client = peer;
-  if (!Contains(trusted, peer)) return client;
+  Walk walk(peer, trusted);
+  if (!Contains(trusted, peer)) return peer;
   const bool forwarded = EqualsIgnoreCase(header, "forwarded");
-  std::size_t walked = 0;
   for (std::size_t i = headers.size(); i-- > 0;) {
     if (!EqualsIgnoreCase(headers[i].name, header)) continue;
-    Hops hops;
-    if (!forwarded) {
-      ReadAddressList(headers[i].value, &hops);
-    } else if (!ForwardedReader(headers[i].value, &hops).Read()) {
-      return client;
-    }
-    for (std::size_t left = hops.count; left-- > 0;) {
-      if (walked++ == kMostHops) return client;
-      const auto& hop = hops.ring[left % kMostHops];
-      if (!hop) return client;
-      client = *hop;
-      if (!Contains(trusted, client)) return client;
-    }
+    const bool on = forwarded ? walk.ForwardedLine(headers[i].value) : walk.List(headers[i].value);
+    if (!on) break;
   }
-  return client;
+  return walk.client();
 }
 
 }  // namespace spillway

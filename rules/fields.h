@@ -19,6 +19,7 @@
 #include "rules/literals.h"
 #include "rules/patterns.h"
 #include "rules/text_index.h"
+#include "spillway/match_memo.h"
 #include "spillway/request.h"
 
 namespace spillway {
@@ -88,11 +89,16 @@ class Fields {
   }
   Stage kind_of(std::uint32_t test) const { return static_cast<Stage>(stage_of_[test] % kStages); }
 
-  // Calls hit(test) for each test of the stage that holds, at least once.
+  // Calls hit(test) for each test of the stage that holds, at least once. `memo` may be null.
   template <class OnHit>
-  void Run(std::uint32_t stage, const Request& request, MatchScratch* scratch, OnHit&& hit) const;
+  void Run(std::uint32_t stage, const Request& request, MatchScratch* scratch, MatchMemo* memo,
+           OnHit&& hit) const;
 
  private:
+  template <class OnHit>
+  static void Search(const FieldMatcher& matcher, Stage stage, std::string_view value,
+                     MatchScratch* scratch, OnHit&& hit);
+
   std::vector<FieldMatcher> matchers_;
   std::vector<std::uint32_t> stage_of_;  // test -> field * kStages + stage
 };
@@ -119,28 +125,47 @@ class FieldValues {
 };
 
 template <class OnHit>
+void Fields::Search(const FieldMatcher& matcher, Stage stage, std::string_view value,
+                    MatchScratch* scratch, OnHit&& hit) {
+  switch (stage) {
+    case Stage::kLookup:
+      for (const std::uint32_t test : matcher.present) hit(test);
+      if (!matcher.exact.empty()) matcher.exact.Find(value, hit);
+      if (!matcher.prefixes.empty()) matcher.prefixes.Find(value, hit);
+      if (!matcher.suffixes.empty()) matcher.suffixes.Find(value, hit);
+      break;
+    case Stage::kWords:
+      matcher.words.Find(value, &scratch->seen, hit);
+      break;
+    case Stage::kExpressions:
+      matcher.expressions.Find(value, &scratch->found, hit);
+      break;
+  }
+}
+
+template <class OnHit>
 void Fields::Run(std::uint32_t stage, const Request& request, MatchScratch* scratch,
-                 OnHit&& hit) const {
+                 MatchMemo* memo, OnHit&& hit) const {
   const FieldMatcher& matcher = matchers_[stage / kStages];
   if (matcher.id.source == Source::kAddress) {
     matcher.addresses.Find(request.client, hit);
     return;
   }
+  const auto kind = static_cast<Stage>(stage % kStages);
   FieldValues values(matcher.id, request, scratch);
   while (const std::optional<std::string_view> value = values.Next()) {
-    switch (static_cast<Stage>(stage % kStages)) {
-      case Stage::kLookup:
-        for (const std::uint32_t test : matcher.present) hit(test);
-        if (!matcher.exact.empty()) matcher.exact.Find(*value, hit);
-        if (!matcher.prefixes.empty()) matcher.prefixes.Find(*value, hit);
-        if (!matcher.suffixes.empty()) matcher.suffixes.Find(*value, hit);
-        break;
-      case Stage::kWords:
-        matcher.words.Find(*value, &scratch->seen, hit);
-        break;
-      case Stage::kExpressions:
-        matcher.expressions.Find(*value, &scratch->found, hit);
-        break;
+    if (memo == nullptr || kind == Stage::kLookup) {  // which is as fast as to remember
+      Search(matcher, kind, *value, scratch, hit);
+    } else if (const FewTests* known = memo->Find(stage, *value); known != nullptr) {
+      known->ForEach(hit);
+    } else {
+      FewTests tests;
+      bool few = true;
+      Search(matcher, kind, *value, scratch, [&](std::uint32_t test) {
+        few = tests.Add(test) && few;
+        hit(test);
+      });
+      if (few) memo->Learn(tests);
     }
   }
 }

@@ -26,8 +26,9 @@ namespace {
 // What is known so far of which tests hold for a request, found out stage by stage.
 class Findings {
  public:
-  Findings(const CompiledRules& rules, const Request& request, DecideScratch* scratch)
-      : rules_(rules), request_(request), scratch_(scratch) {
+  Findings(const CompiledRules& rules, const Request& request, MatchMemo* memo,
+           DecideScratch* scratch)
+      : rules_(rules), request_(request), memo_(memo), scratch_(scratch) {
     scratch->holds.assign((rules.fields.tests() + 63) / 64, 0);
     scratch->ran.assign((rules.fields.stages() + 63) / 64, 0);
     scratch->candidates = rules.first_candidates;
@@ -49,7 +50,8 @@ class Findings {
     const std::uint32_t stage = rules_.fields.stage_of(test);
     if (!Bit(scratch_->ran, stage)) {
       SetBit(&scratch_->ran, stage);
-      rules_.fields.Run(stage, request_, &scratch_->match, [&](std::uint32_t hit) { Holds(hit); });
+      rules_.fields.Run(stage, request_, &scratch_->match, memo_,
+                        [&](std::uint32_t hit) { Holds(hit); });
     }
     return Bit(scratch_->holds, test);
   }
@@ -85,6 +87,7 @@ class Findings {
 
   const CompiledRules& rules_;
   const Request& request_;
+  MatchMemo* const memo_;
   DecideScratch* scratch_;
 };
 
@@ -104,7 +107,7 @@ class Judgement {
   }
 
   void Run() {
-    Findings findings(rules_, request_, scratch_);
+    Findings findings(rules_, request_, facts_.memo, scratch_);
     const auto end = static_cast<std::uint32_t>(rules_.rules.size());
     for (std::uint32_t i = findings.Candidate(0); i < end; i = findings.Candidate(i + 1)) {
       const CompiledRule& rule = rules_.rules[i];

@@ -45,24 +45,27 @@ bool ResolveDots(std::string* path) {
   return true;
 }
 
-// Percent-encoded octets are legal in a reg-name but in no name that resolves; they would only be
-// another way to spell a host.
+// What may stand in a reg-name, in lower case; 0: what may not. Percent-encoded octets are legal in
+// one but in no name that resolves; they would only be another way to spell a host.
 constexpr auto kRegNameChars = [] {
-  std::array<bool, 256> table{};
-  for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
-  for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] = table[c + 32] = true;
-  for (char c : std::string_view("-._~!$&'()*+,;=")) table[static_cast<unsigned char>(c)] = true;
+  std::array<char, 256> table{};
+  for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = c;
+  for (char c = 'a'; c <= 'z'; ++c) {
+    table[static_cast<unsigned char>(c)] = table[static_cast<unsigned char>(c - 32)] = c;
+  }
+  for (char c : std::string_view("-._~!$&'()*+,;=")) table[static_cast<unsigned char>(c)] = c;
   return table;
 }();
 
-bool IsRegName(std::string_view host) {
+// Writes `name` to `out`, of its size, in lower case. False: it is not a reg-name.
+bool LowerRegName(std::string_view name, char* out) {
   char before = '.';
-  for (const char c : host) {
-    if (!kRegNameChars[static_cast<unsigned char>(c)]) return false;
-    if (c == '.' && before == '.') return false;  // an empty label
-    before = c;
+  for (const char each : name) {
+    const char c = kRegNameChars[static_cast<unsigned char>(each)];
+    if (c == 0 || (c == '.' && before == '.')) return false;  // the latter: an empty label
+    *out++ = before = c;
   }
-  return !host.empty() && before != '.';
+  return !name.empty() && before != '.';
 }
 
 bool IsPort(std::string_view port) {
@@ -165,9 +168,11 @@ Result<void> NormaliseHost(std::string_view host, std::string* out) {
   if (!IsPort(port)) return Fail("the host's port is not 0 to 65535");
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.size() > kMaxHost) return Fail("the host is longer than 255 bytes");
-  if (!IsRegName(name)) return Fail("the host is not a host name or address");
   out->resize(name.size());
-  std::transform(name.begin(), name.end(), out->begin(), [](char c) { return LowerAscii(c); });
+  if (!LowerRegName(name, out->data())) {
+    out->clear();
+    return Fail("the host is not a host name or address");
+  }
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "spillway/limit_table.h"
+#include "spillway/match_memo.h"
 #include "spillway/request.h"
 #include "spillway/units.h"
 #include "spillway/verdict.h"
@@ -37,7 +38,8 @@ struct Facts {
   std::span<LimitTable* const> limits;  // by index into Policy::limits(); none null
   // The same, for rules in shadow mode; null where not in use
   std::span<LimitTable* const> shadow_limits;
-  std::uint64_t seed = 0;  // of the limits' key hashes; random, the same for the process's life
+  std::uint64_t seed = 0;     // of the limits' key hashes; random, the same for the process's life
+  MatchMemo* memo = nullptr;  // of this policy and the calling thread; null: nothing is remembered
 };
 
 struct RuleInfo {

@@ -93,6 +93,7 @@ class RuleBook {
     facts.limits = limits;
     facts.shadow_limits = shadow_limits;
     facts.seed = 42;
+    facts.memo = memo;
     policy->Decide(request, facts, now, &verdict);
     return verdict;
   }
@@ -115,8 +116,10 @@ class RuleBook {
   Verdict verdict;
   std::vector<LimitTable*> limits;
   std::vector<LimitTable*> shadow_limits;
+  MatchMemo* memo = &own_memo_;
 
  private:
+  MatchMemo own_memo_{42};
   yaml::Document document_;
   std::deque<LimitTable> tables_;
   std::unique_ptr<bool[]> toggles_;

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// The answers of limits, made ready: a flood is mostly the same answer over and over, of which only
+// the request's id and the time to wait change.
+//
+// Thread rule: one thread. Memory: less than 2 KiB for each rule that has refused.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "proxy/reply.h"
+
+namespace spillway {
+
+class PreparedAnswers {
+ public:
+  // `rules`: how many the rule set has; `words`: of its limits.
+  PreparedAnswers(std::size_t rules, std::vector<LimitWords> words);
+
+  std::span<const LimitWords> words() const { return words_; }
+  // Says what spillway::SayOverLimit does, for a limit of `rule`.
+  void SayOverLimit(std::uint32_t rule, const OverLimit& action,
+                    std::span<const LimitOutcome> limits, const AnswerContext& context,
+                    Answer* answer);
+
+ private:
+  // Of one rule, as its last refusal was.
+  struct Prepared {
+    int status = 0;
+    std::uint32_t limit = 0;
+    std::string_view content_type;
+    AnswerMould mould;
+  };
+
+  const Prepared& Prepare(std::uint32_t rule, const OverLimit& action, const LimitOutcome& outcome,
+                          const AnswerContext& context);
+
+  std::vector<LimitWords> words_;
+  std::vector<std::unique_ptr<Prepared>> by_rule_;
+};
+
+}  // namespace spillway
