@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/workers.h"
 
-#include <chrono>
 #include <cstring>
 #include <semaphore>
 #include <string>
@@ -57,9 +56,8 @@ void Workers::SetToggle(std::uint64_t generation, std::uint32_t toggle, bool on)
 void Workers::AwaitTurns() {
   const auto turns = std::make_shared<std::counting_semaphore<>>(0);
   for (const auto& worker : workers_) worker->OnTurn([turns] { turns->release(); });
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    if (!turns->try_acquire_until(deadline)) return;
+    if (!turns->try_acquire_for(kPatience)) return;
   }
 }
 
