@@ -183,6 +183,11 @@ bool Exchange::Identify() {
     }
   }
   state_.request.host = host_;
+  if (config.clients.ambiguous_paths == AmbiguousPaths::kRefuse) {
+    if (const auto plain = RequireOneReading(target->raw_path); !plain) {
+      return RefuseRequest(400, plain.error().message);
+    }
+  }
   const std::uint64_t most = config.clients.sizes.body.count;
   if (most > 0 && head.body == BodyKind::kLength && head.content_length > most) {
     return RefuseRequest(413, "the body is too large");
