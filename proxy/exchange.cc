@@ -296,7 +296,9 @@ void Exchange::AnswerInternally() {
     return client_.WantBody(true);
   }
   client_.WantBody(false);
-  if (step == ParseStep::kFailed) return ReplyError(400, client_.error(), Decision::kBadRequest);
+  if (step == ParseStep::kFailed) {
+    return ReplyError(client_.error_status(), client_.error(), Decision::kBadRequest);
+  }
   state_.request_done = true;
   const ChallengeGate gate(*state_.generation->shared->challenge, state_.began_wall);
   bool passed = false;
