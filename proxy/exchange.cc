@@ -239,7 +239,9 @@ AnswerContext Exchange::answer_context() {
 // The verdict's final action, done.
 void Exchange::CarryOut() {
   const FinalAction& action = verdict_.action;
-  if (std::holds_alternative<spillway::Forward>(action)) return Forward();
+  if (std::holds_alternative<spillway::Forward>(action)) {
+    return client_.head().max_forwards == 0U ? AnswerAsLastHop() : Forward();
+  }
   if (const auto* deny = std::get_if<Deny>(&action)) {
     return ReplyError(deny->status, "a rule of this site refuses this request", Decision::kDeny);
   }
@@ -270,6 +272,16 @@ void Exchange::CarryOut() {
 }
 
 // ---- reply
+
+// Max-Forwards: 0 asks whoever gets it, and is not to go on (RFC 9110 7.6.2). What the resource
+// allows only its server could say. A TRACE would show the client what proxies before us added.
+void Exchange::AnswerAsLastHop() {
+  if (state_.request.method == "TRACE") {
+    return ReplyError(501, "TRACE is passed on, but not answered here", Decision::kInternal);
+  }
+  SayResponse(Respond{}, answer_context(), &answer_);
+  Reply(answer_, Decision::kInternal);
+}
 
 // Solutions of challenges. A form arrives in the body, of which a bounded part is kept.
 void Exchange::AnswerInternally() {

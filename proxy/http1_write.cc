@@ -223,6 +223,7 @@ class RequestFields {
       if (Passes(head_.headers[i], head_.fields[i])) out_.Pass(head_.headers[i]);
     }
     WriteIdentity();
+    WriteMaxForwards();
     if (forward_.expect_continue) out_.Pass({"Expect", "100-continue"});
   }
 
@@ -241,6 +242,8 @@ class RequestFields {
       case Field::kForwarded:
       case Field::kXForwardedFor:
         return false;  // written anew
+      case Field::kMaxForwards:
+        return !head_.max_forwards;
       case Field::kXRequestId:
         return forward_.request_id.empty();
       case Field::kXForwardedProto:
@@ -291,6 +294,14 @@ class RequestFields {
     if (forward_.peer_trusted) AppendAll(Field::kXForwardedFor);
     AppendValue(forward_.peer_trusted ? forward_.peer_address : forward_.client_address,
                 &out_.text());
+    out_.Close();
+  }
+
+  // This hop is one of them (RFC 9110 7.6.2).
+  void WriteMaxForwards() {
+    if (!head_.max_forwards || IsSet(forward_.set_headers, "max-forwards")) return;
+    out_.Open("Max-Forwards");
+    AppendNumber(*head_.max_forwards - 1, &out_.text());
     out_.Close();
   }
 
