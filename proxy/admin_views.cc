@@ -136,6 +136,7 @@ Json ViewClients(const ClientConfig& clients) {
   json["min_rate"] = {{"body", clients.min_rate.body.count},
                       {"answer", clients.min_rate.answer.count}};
   json["http2"] = {{"streams", clients.http2.streams}};
+  json["ambiguous_paths"] = clients.ambiguous_paths == AmbiguousPaths::kRefuse ? "refuse" : "pass";
   json["connections_per_client"] = clients.connections_per_client;
   json["max_connections"] = clients.max_connections;
   json["max_requests"] = clients.max_requests;

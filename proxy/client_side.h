@@ -36,11 +36,12 @@ class ClientSide {
   virtual const RequestHead& head() const = 0;
   virtual std::string_view protocol() const = 0;  // "HTTP/1.1", as logs write it
   // The next piece of the body that has been read: kBody (body() has it), kEnd (trailers() has
-  // them), kNeedMore or kFailed (error() says why).
+  // them), kNeedMore or kFailed (error() says why, error_status() what to answer).
   virtual ParseStep NextBodyPiece() = 0;
   virtual std::string_view body() const = 0;
   virtual std::span<const HeaderField> trailers() const = 0;
   virtual std::string_view error() const = 0;
+  virtual int error_status() const = 0;
   // All pieces given so far are used up: their room is free again. True when more could be had at
   // once and has been.
   virtual bool ReadBodyAgain() = 0;

@@ -49,7 +49,7 @@ enum class Decision : std::uint8_t {
   kDrop,
   kBadRequest,     // refused as malformed, or a size or time limit of the client side
   kUpstreamError,  // 502, 503, 504 of our own
-  kInternal,       // /.spillway/ paths: what clients of a challenge ask
+  kInternal,       // asked of spillway itself: /.spillway/ paths, Max-Forwards: 0
   kCount,
 };
 const char* DecisionName(Decision decision);

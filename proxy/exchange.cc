@@ -183,6 +183,11 @@ bool Exchange::Identify() {
     }
   }
   state_.request.host = host_;
+  if (config.clients.ambiguous_paths == AmbiguousPaths::kRefuse) {
+    if (const auto plain = RequireOneReading(target->raw_path); !plain) {
+      return RefuseRequest(400, plain.error().message);
+    }
+  }
   const std::uint64_t most = config.clients.sizes.body.count;
   if (most > 0 && head.body == BodyKind::kLength && head.content_length > most) {
     return RefuseRequest(413, "the body is too large");
@@ -235,7 +240,9 @@ AnswerContext Exchange::answer_context() {
 // The verdict's final action, done.
 void Exchange::CarryOut() {
   const FinalAction& action = verdict_.action;
-  if (std::holds_alternative<spillway::Forward>(action)) return Forward();
+  if (std::holds_alternative<spillway::Forward>(action)) {
+    return client_.head().max_forwards == 0U ? AnswerAsLastHop() : Forward();
+  }
   if (const auto* deny = std::get_if<Deny>(&action)) {
     return ReplyError(deny->status, "a rule of this site refuses this request", Decision::kDeny);
   }
@@ -267,6 +274,16 @@ void Exchange::CarryOut() {
 
 // ---- reply
 
+// Max-Forwards: 0 asks whoever gets it, and is not to go on (RFC 9110 7.6.2). What the resource
+// allows only its server could say. A TRACE would show the client what proxies before us added.
+void Exchange::AnswerAsLastHop() {
+  if (state_.request.method == "TRACE") {
+    return ReplyError(501, "TRACE is passed on, but not answered here", Decision::kInternal);
+  }
+  SayResponse(Respond{}, answer_context(), &answer_);
+  Reply(answer_, Decision::kInternal);
+}
+
 // Solutions of challenges. A form arrives in the body, of which a bounded part is kept.
 void Exchange::AnswerInternally() {
   step_ = Step::kReply;
@@ -292,7 +309,9 @@ void Exchange::AnswerInternally() {
     return client_.WantBody(true);
   }
   client_.WantBody(false);
-  if (step == ParseStep::kFailed) return ReplyError(400, client_.error(), Decision::kBadRequest);
+  if (step == ParseStep::kFailed) {
+    return ReplyError(client_.error_status(), client_.error(), Decision::kBadRequest);
+  }
   state_.request_done = true;
   const ChallengeGate gate(*state_.generation->shared->challenge, state_.began_wall);
   bool passed = false;

@@ -93,6 +93,7 @@ class Exchange final : public UpstreamUser {
   bool RefuseRequest(int status, std::string_view why);
   void Decide();
   void CarryOut();
+  void AnswerAsLastHop();
   void AnswerInternally();
   void Reply(const Answer& answer, Decision decision);
   void ReplyError(int status, std::string_view detail, Decision decision);

@@ -226,8 +226,8 @@ void Exchange::PumpRequestBody() {
       DropUpstream();  // cut short, so that the upstream does not take it for the whole
       if (state_.response_begun) return AbortRelay("bad request body");
       state_.keep_client = false;
-      return ReplyError(failed ? 400 : 413, failed ? client_.error() : "the body is too large",
-                        Decision::kBadRequest);
+      return ReplyError(failed ? client_.error_status() : 413,
+                        failed ? client_.error() : "the body is too large", Decision::kBadRequest);
     }
     const bool last = step == ParseStep::kEnd && !state_.request_done;
     if (last) {

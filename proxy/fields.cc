@@ -37,6 +37,7 @@ constexpr Known kKnown[] = {
     {"user-agent", Field::kUserAgent},
     {"retry-after", Field::kRetryAfter},
     {"content-type", Field::kContentType},
+    {"max-forwards", Field::kMaxForwards},
     {"x-request-id", Field::kXRequestId},
     {"authorization", Field::kAuthorization},
     {"cache-control", Field::kCacheControl},

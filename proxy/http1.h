@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,6 +60,7 @@ enum class Field : std::uint8_t {
   kRetryAfter,
   kCacheControl,
   kContentType,
+  kMaxForwards,
 };
 Field ClassifyField(std::string_view name);
 
@@ -83,6 +85,8 @@ struct RequestHead {
   bool keep_alive = true;
   bool expect_continue = false;
   std::string_view upgrade;  // the Upgrade field when Connection lists it, else empty
+  // OPTIONS and TRACE: how many hops may still pass it on, if it says so; 0: this one answers
+  std::optional<std::uint32_t> max_forwards;
 
   std::string_view Get(Field field) const;  // the first one's value; empty if absent
   bool Has(Field field) const;
@@ -189,7 +193,8 @@ struct ForwardRequest {
   bool expect_continue = false;  // pass Expect on
   std::span<const HeaderToSet> set_headers{};
 };
-// Replaces *out with the head to send to the upstream, with its empty line. Hop-by-hop fields and
+// Replaces *out with the head to send to the upstream, with its empty line. REQUIRES:
+// head.max_forwards is not 0. Hop-by-hop fields and
 // those that Connection lists are dropped (RFC 9110 7.6.1); the connection is kept (no Connection
 // field is sent).
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out);

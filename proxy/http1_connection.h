@@ -53,6 +53,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   std::string_view body() const override { return parser_.body(); }
   std::span<const HeaderField> trailers() const override { return parser_.trailers(); }
   std::string_view error() const override { return parser_.error(); }
+  int error_status() const override { return parser_.status(); }
   bool ReadBodyAgain() override;
   void WantBody(bool want) override;
   bool awaits_continue() const override { return awaits_continue_; }

@@ -3,6 +3,7 @@
 #include "proxy/http1_rules.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "proxy/fields.h"
 
@@ -11,8 +12,8 @@ namespace {
 
 // What one pass over a head finds.
 struct Findings {
-  int hosts = 0, lengths = 0, encodings = 0, upgrades = 0;
-  std::string_view length, encoding, upgrade;
+  int hosts = 0, lengths = 0, encodings = 0, upgrades = 0, forwards = 0;
+  std::string_view length, encoding, upgrade, forward;
   std::size_t options = 0;  // names in Connection
   bool close = false, kept = false, upgrading = false;
   bool expects = false, unmet = false;  // Expect: 100-continue; anything else
@@ -43,6 +44,9 @@ Findings Survey(const std::vector<HeaderField>& headers, const std::vector<Field
         break;
       case Field::kUpgrade:
         ++found.upgrades, found.upgrade = value;
+        break;
+      case Field::kMaxForwards:
+        ++found.forwards, found.forward = value;
         break;
       case Field::kConnection:
         ReadConnection(value, &found);
@@ -109,6 +113,25 @@ Refusal JudgeTarget(std::string_view method, std::string_view target) {
   return {400, "target of an unknown form"};
 }
 
+// More hops than that are none that anybody counts: larger numbers become this one (RFC 9110 7.6.2
+// lets them). It fits into the integers of whoever reads it next.
+constexpr std::uint64_t kMostForwards = std::numeric_limits<std::int32_t>::max();
+
+// Only OPTIONS and TRACE count hops; for other methods the field is as any other. What is no number
+// cannot be made one less, and of two the next hop might take the other one.
+Refusal JudgeForwards(const Findings& found, RequestHead* head) {
+  head->max_forwards.reset();
+  if (found.forwards == 0 || (head->method != "OPTIONS" && head->method != "TRACE")) return {};
+  if (found.forwards > 1) return {400, "two Max-Forwards fields"};
+  const bool number =
+      !found.forward.empty() && std::all_of(found.forward.begin(), found.forward.end(),
+                                            [](char c) { return c >= '0' && c <= '9'; });
+  if (!number) return {400, "malformed Max-Forwards"};
+  const std::uint64_t value = ParseDecimal(found.forward).value_or(kMostForwards);
+  head->max_forwards = static_cast<std::uint32_t>(std::min(value, kMostForwards));
+  return {};
+}
+
 // A protocol that carries HTTP itself would be a tunnel around every rule.
 bool CarriesHttp(std::string_view protocols) {
   while (const auto protocol = NextItem(&protocols)) {
@@ -131,6 +154,7 @@ Refusal JudgeRequest(RequestHead* head) {
   if (auto refusal = JudgeFraming(found, head->minor, &head->body, &head->content_length)) {
     return refusal;
   }
+  if (auto refusal = JudgeForwards(found, head)) return refusal;
   // A 1.0 client knows no interim answer: what it expects is to be ignored (RFC 9110 10.1.1).
   if (head->minor == 1 && found.unmet) return {417, "Expect other than 100-continue"};
   head->expect_continue = head->minor == 1 && found.expects;

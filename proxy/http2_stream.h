@@ -55,6 +55,7 @@ class Http2Stream final : public ClientSide {
   std::string_view body() const override { return piece_; }
   std::span<const HeaderField> trailers() const override { return request_->trailers; }
   std::string_view error() const override { return request_->reason; }
+  int error_status() const override { return request_->refusal; }
   bool ReadBodyAgain() override;
   void WantBody(bool want) override;
   bool awaits_continue() const override { return awaits_continue_; }

@@ -59,10 +59,6 @@ bool Stream::has_pending() const {
   return ssl_ != nullptr && has_pending_tls();
 }
 
-bool Stream::handshake_done() const {
-  return ssl_ == nullptr || handshake_done_tls();
-}
-
 void Stream::ShutdownWrite() {
   if (ssl_ != nullptr) ShutdownTls();
   shutdown(fd_.get(), SHUT_WR);

@@ -58,7 +58,6 @@ class Stream {
   // TLS: the last Read stopped because it must write (or the last Write because it must read).
   bool read_wants_write() const { return read_wants_write_; }
   bool write_wants_read() const { return write_wants_read_; }
-  bool handshake_done() const;
   // TLS: what ALPN agreed on; empty: nothing.
   std::string_view protocol() const {
     return ssl_ == nullptr ? std::string_view{} : protocol_tls();

@@ -93,7 +93,7 @@ void WorkerContext::Bury(ClientConnection* connection) {
   (connection->waiting() ? waiting_ : busy_).Remove(connection);
   --connections_;
   graveyard_.emplace_back(connection);
-  purge_.Set(loop.now());
+  purge_.Ask();
   if (on_connection_gone) on_connection_gone();
 }
 
@@ -137,7 +137,7 @@ void WorkerContext::PutAside(std::unique_ptr<ClientProtocol> protocol) {
     spare_.emplace_back(static_cast<Http1Connection*>(protocol.release()));
   } else {
     spent_.push_back(std::move(protocol));
-    purge_.Set(loop.now());
+    purge_.Ask();
   }
 }
 

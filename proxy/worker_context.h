@@ -95,7 +95,7 @@ struct WorkerContext {
   // The text of the Date field, made once a second.
   std::string_view date();
 
-  // Connections are destroyed at the next turn, never under a callback of their own.
+  // Connections are destroyed at the turn's end, never under a callback of their own.
   void Add(std::unique_ptr<ClientConnection> connection);
   void Bury(ClientConnection* connection);
   // Among those that wait for the client, of which the first waits longest, or the others.
@@ -119,7 +119,7 @@ struct WorkerContext {
   ConnectionList waiting_, busy_;
   std::size_t connections_ = 0;
   std::vector<std::unique_ptr<ClientConnection>> graveyard_;
-  Deadline purge_;
+  TurnEnd purge_;
   HttpDate date_;
   Duration wall_ahead_{0};             // of the loop's clock, as both were
   std::optional<TimePoint> compared_;  // at this time

@@ -90,6 +90,10 @@ constexpr KeyRow<ClientConfig> kClientRows[] = {
      &Section<&ClientConfig::min_rate, kMinRateRows>, &ListSection<kMinRateRows>},
     {"http2", "map", "", "what clients of HTTP/2 may do",
      &Section<&ClientConfig::http2, kHttp2Rows>, &ListSection<kHttp2Rows>},
+    {"ambiguous_paths", "pass | refuse", "pass",
+     "paths that a server may read otherwise than rules do, such as /a%2F..%2Fb; refuse: answer "
+     "400",
+     &Set<&ClientConfig::ambiguous_paths>},
     {"connections_per_client", "integer 0..1000000", "0",
      "connections at once from one address (IPv6: one prefix) over all workers, more are reset; "
      "0: any number; trusted proxies are not counted",

@@ -9,8 +9,8 @@
 //   /100%       -> /100%       a "%" that begins no octet is itself
 //   /a%00b      -> refused     text ends there for some servers
 //
-// What is forwarded is the target as it came; a rule that must hold for a server with other ideas
-// says `regex`.
+// What is forwarded is the target as it came. For a server with other ideas a rule says `regex`, or
+// `clients.ambiguous_paths: refuse` keeps away all that such ideas live on.
 #include "spillway/target.h"
 
 #include <algorithm>
@@ -26,6 +26,13 @@ namespace spillway {
 namespace {
 
 constexpr std::size_t kMaxHost = 255;  // as long as a name in the DNS
+
+// The octet that "%XX" at `at` stands for; -1 when that is none.
+int EncodedOctet(std::string_view path, std::size_t at) {
+  if (path[at] != '%' || at + 2 >= path.size()) return -1;
+  const int high = HexDigit(path[at + 1]), low = HexDigit(path[at + 2]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
 
 // Takes the last segment off "/a/b/": "/a/". The root stays.
 void DropSegment(std::string* path) {
@@ -44,6 +51,23 @@ bool ResolveDots(std::string* path) {
   if (up && path->size() > 1) DropSegment(path);
   return true;
 }
+
+// What of a segment shows that servers read it in different ways, as its bytes come, decoded.
+struct Segment {
+  std::size_t name = 0;     // how long it is without its parameters (";x")
+  std::size_t dots = 0;     // how many of these bytes are dots
+  bool parameters = false;  // they have begun
+  int digits = -1;          // hex digits since a '%'; -1: it is none that they stand behind
+
+  bool is_dots() const { return name > 0 && name <= 2 && dots == name; }
+  void Take(char c) {
+    digits = c == '%' ? 0 : digits >= 0 && HexDigit(c) >= 0 ? digits + 1 : -1;
+    parameters = parameters || c == ';';
+    if (parameters) return;
+    ++name;
+    if (c == '.') ++dots;
+  }
+};
 
 // What may stand in a reg-name, in lower case; 0: what may not. Percent-encoded octets are legal in
 // one but in no name that resolves; they would only be another way to spell a host.
@@ -120,9 +144,8 @@ Result<void> NormalisePath(std::string_view raw_path, std::string* out) {
   }
   for (std::size_t i = 0; i < raw_path.size(); ++i) {
     char c = raw_path[i];
-    if (c == '%' && i + 2 < raw_path.size() && HexDigit(raw_path[i + 1]) >= 0 &&
-        HexDigit(raw_path[i + 2]) >= 0) {
-      c = static_cast<char>(HexDigit(raw_path[i + 1]) * 16 + HexDigit(raw_path[i + 2]));
+    if (const int octet = EncodedOctet(raw_path, i); octet >= 0) {
+      c = static_cast<char>(octet);
       i += 2;
     }
     if (c == '\0') {
@@ -139,6 +162,33 @@ Result<void> NormalisePath(std::string_view raw_path, std::string* out) {
   }
   if (out->empty()) return Fail("the path is empty");
   ResolveDots(out);
+  return {};
+}
+
+Result<void> RequireOneReading(std::string_view raw_path) {
+  if (raw_path == "*") return {};
+  Segment segment;
+  for (std::size_t i = raw_path.starts_with('/') ? 1 : 0; i <= raw_path.size(); ++i) {
+    const bool last = i == raw_path.size();
+    if (last || raw_path[i] == '/') {
+      // An empty one at the end only says that the path ends in a slash.
+      if (segment.name == 0 && !last) return Fail("the path has a doubled slash");
+      if (segment.is_dots()) return Fail("the path has a dot segment");
+      segment = {};
+      continue;
+    }
+    char c = raw_path[i];
+    if (c == '%') {
+      const int octet = EncodedOctet(raw_path, i);
+      if (octet < 0) return Fail("the path has a '%' that begins no encoded octet");
+      c = static_cast<char>(octet);
+      i += 2;
+    }
+    if (c == '/') return Fail("the path has an encoded slash");
+    if (c == '\\') return Fail("the path has a backslash");
+    segment.Take(c);
+    if (segment.digits == 2) return Fail("the path has an octet that is encoded twice");
+  }
   return {};
 }
 

@@ -74,6 +74,10 @@ struct AdminConfig {
   std::string token_file;                // empty: none needed (loopback or unix socket only)
 };
 
+// What becomes of a request whose path servers read in different ways (RequireOneReading in
+// spillway/target.h).
+enum class AmbiguousPaths : std::uint8_t { kPass, kRefuse };
+
 struct ClientConfig {
   std::vector<IpRange> trusted_proxies;
   std::string address_header = "x-forwarded-for";  // or "forwarded", or a single-address header
@@ -100,6 +104,7 @@ struct ClientConfig {
   struct Http2 {
     std::uint32_t streams = 100;  // requests under way at once on one connection
   } http2;
+  AmbiguousPaths ambiguous_paths = AmbiguousPaths::kPass;
   std::uint32_t connections_per_client = 0;  // at once over all workers; 0: any number
   std::uint32_t max_connections = 0;   // over all workers; 0: what the descriptor limit allows
   std::uint32_t max_requests = 10000;  // on one kept connection; then it is closed gracefully

@@ -28,6 +28,12 @@ Result<Target> ParseTarget(std::string_view target);
 // than the input (plus one byte). The exact rules stand in rules/target.cc and docs/reference.md.
 Result<void> NormalisePath(std::string_view raw_path, std::string* out);
 
+// Refuses a path that servers read in different ways, so that one may route it where a rule's normal
+// form does not stand: encoded slashes, backslashes in either form, dot segments, doubled slashes,
+// octets encoded twice, and a "%" that begins no octet. Dot segments and empty ones count with
+// parameters, too ("/..;a/"). A path that passes is its own normal form but for octets decoded.
+Result<void> RequireOneReading(std::string_view raw_path);
+
 // The host in lower case without port, brackets and trailing dot, into *out. Refuses what is not a
 // host (RFC 3986 reg-name or IP literal) or has a bad port.
 Result<void> NormaliseHost(std::string_view host, std::string* out);

@@ -66,6 +66,31 @@ class Sizes(Case):
                 pass
         self.assertEqual(self.server.requests, [])
 
+    def test_trailers_that_are_too_large_are_431(self):
+        for trailers in (b"X: " + b"y" * 9000 + b"\r\n", b"X: y\r\n" * 21):
+            head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            self.assertEqual(self.status(head + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n"), 431)
+        self.assertEqual(self.server.requests, [])
+
+    def test_trailers_that_are_too_large_end_an_answer_that_has_begun(self):
+        def play(conversation, _):
+            conversation.read_head()
+            conversation.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            conversation.read_to_end()
+
+        proxy = self.spillway(config(self.raw_origin(play), clients={"sizes": {"head": "8KiB"}}))
+        with connect(proxy.port) as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+            while b"hello" not in client.buffer:
+                client._more()
+            client.send(b"0\r\nX: " + b"y" * 9000 + b"\r\n\r\n")
+            try:
+                rest = client.read_to_end()
+            except ConnectionError:
+                rest = client.buffer
+        self.assertNotIn(b"0\r\n\r\n", rest)
+        self.assertNotIn(b"431", rest)
+
     def test_what_is_just_within_passes(self):
         self.assertEqual(self.status(b"GET /" + b"a" * 1000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"), 200)
         self.assertEqual(self.status(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 18 + b"\r\n"), 200)

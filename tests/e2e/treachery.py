@@ -66,9 +66,9 @@ def passed(name, source, data, *seen, kept=True):
     return Row(name, source, data, (200,) * len(seen), seen, kept)
 
 
-def broken(name, source, body):
+def broken(name, source, body, status=400):
     """A chunked body with a fault in it: its request never becomes whole."""
-    return Row(name, source, post(b"Transfer-Encoding: chunked\r\n", body), (400,), half=True)
+    return Row(name, source, post(b"Transfer-Encoding: chunked\r\n", body), (status,), half=True)
 
 
 def waits(name, source, data):

@@ -115,8 +115,8 @@ EXTENSIONS = [
 ]
 
 
-def trailer(name, lines, source=TRAILER):
-    return broken(f"trailer: {name}", source, b"5\r\nhello\r\n0\r\n" + lines + b"\r\n\r\n")
+def trailer(name, lines, source=TRAILER, status=400):
+    return broken(f"trailer: {name}", source, b"5\r\nhello\r\n0\r\n" + lines + b"\r\n\r\n", status)
 
 
 def dropped(name, lines, source=TRAILING):
@@ -136,8 +136,8 @@ TRAILERS = [
     trailer("Host", b"Host: other", "RFC 9110 6.5.1"),
     trailer("Content-Length", b"Content-Length: 5", "RFC 9110 6.5.1"),
     trailer("Transfer-Encoding", b"Transfer-Encoding: chunked", "RFC 9110 6.5.1"),
-    trailer("too many", b"\r\n".join([b"X: y"] * 21), "clients.sizes.headers"),
-    trailer("too large", b"X: " + b"y" * 9000, "clients.sizes.head"),
+    trailer("too many", b"\r\n".join([b"X: y"] * 21), "clients.sizes.headers", 431),
+    trailer("too large", b"X: " + b"y" * 9000, "clients.sizes.head", 431),
     whole("a trailer", TRAILER, b"5\r\nhello\r\n0\r\nX: \t y \r\nZ:\r\n\r\n", trailers=["X: y", "Z: "]),
     whole("a trailer that was announced", TRAILER, b"5\r\nhello\r\n0\r\nX: y\r\n\r\n", head=b"Trailer: X\r\n", trailers=["X: y"],
           fields=("Trailer: X",)),

@@ -6,7 +6,7 @@ from treachery import SMUGGLED, get, passed, refused, saw
 LINE, EMPTY_LINES, BARE = "RFC 9112 3", "RFC 9112 2.2", "RFC 9112 2.2, bare CR and LF"
 VERSION, METHOD, TARGET, ABSOLUTE = "RFC 9112 2.3", "RFC 9110 9.1", "RFC 9112 3.2", "RFC 9112 3.2.2"
 FUZZED = "T-Reqs, CCS 2021: mutated request lines"
-OTHERS = "another protocol on the port"
+OTHERS, HOPS = "another protocol on the port", "RFC 9110 7.6.2"
 
 
 def line(text):
@@ -60,6 +60,16 @@ METHODS = [
     refused("method: CONNECT with a request behind it", "RFC 9110 9.3.6", get(target=b"a:443", method=b"CONNECT") + SMUGGLED, 501),
     refused("method: PRI without its preface", "RFC 9113 3.4", get(target=b"*", method=b"PRI")),
     passed("method: TRACE", "RFC 9110 9.3.8", get(method=b"TRACE"), saw("TRACE /a")),
+    passed("hops: one less", HOPS, get(b"Max-Forwards: 3\r\n", method=b"TRACE"), saw("TRACE /a", "Max-Forwards: 2")),
+    passed("hops: as many as there may be", HOPS, get(b"Max-Forwards: 99999999999999999999\r\n", method=b"OPTIONS"),
+           saw("OPTIONS /a", "Max-Forwards: 2147483646")),
+    passed("hops: not to be dropped", HOPS, get(b"Max-Forwards: 3\r\nConnection: Max-Forwards\r\n", method=b"OPTIONS"),
+           saw("OPTIONS /a", "Max-Forwards: 2")),
+    passed("hops: of other methods", HOPS, get(b"Max-Forwards: 0\r\n"), saw("GET /a", "Max-Forwards: 0")),
+    refused("hops: two numbers", HOPS, get(b"Max-Forwards: 3\r\nMax-Forwards: 3\r\n", method=b"TRACE")),
+    refused("hops: a list", HOPS, get(b"Max-Forwards: 3, 0\r\n", method=b"OPTIONS")),
+    refused("hops: no number", HOPS, get(b"Max-Forwards: x\r\n", method=b"OPTIONS")),
+    refused("hops: a negative number", HOPS, get(b"Max-Forwards: -1\r\n", method=b"OPTIONS")),
 ]
 
 VERSIONS = [

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Request targets and hosts from anywhere: nothing crashes, and what is promised of the results
 // holds.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -30,6 +31,11 @@ void CheckPath(std::string_view raw) {
   Require(path.find("//") == std::string::npos);
   const std::string closed = path + '/';
   Require(closed.find("/./") == std::string::npos && closed.find("/../") == std::string::npos);
+  if (!spillway::RequireOneReading(raw)) return;
+  // Nothing went from it: it has the slashes that it had, and to decode it again changes nothing.
+  Require(std::count(path.begin(), path.end(), '/') == std::count(raw.begin(), raw.end(), '/'));
+  std::string again;
+  Require(spillway::NormalisePath(path, &again) && again == path);
 }
 
 void CheckHost(std::string_view raw) {

@@ -19,6 +19,10 @@ struct Refused {
   int status = 400;
 };
 
+std::string Options(const std::string& fields) {
+  return "OPTIONS / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n\r\n";
+}
+
 const Refused kRefused[] = {
     // The request line.
     {"no request at all", "\x16\x03\x01\x02 hello\r\n\r\n"},
@@ -184,6 +188,15 @@ const Refused kRefused[] = {
     {"unknown expectation", With("Expect: 200-ok"), 417},
     {"expectation as a list", With("Expect: 100-continue, 100-continue"), 417},
     {"empty expectation", With("Expect:"), 417},
+    {"Max-Forwards without a number", Options("Max-Forwards:")},
+    {"Max-Forwards with a sign", Options("Max-Forwards: +1")},
+    {"negative Max-Forwards", Options("Max-Forwards: -1")},
+    {"Max-Forwards with letters", Options("Max-Forwards: 1a")},
+    {"Max-Forwards as a list", Options("Max-Forwards: 1, 1")},
+    {"two Max-Forwards", Options("Max-Forwards: 1\r\nMax-Forwards: 0")},
+    {"two equal Max-Forwards", Options("Max-Forwards: 1\r\nmax-forwards: 1")},
+    {"Max-Forwards of TRACE without a number",
+     "TRACE / HTTP/1.1\r\nHost: h\r\nMax-Forwards: x\r\n\r\n"},
 };
 
 TEST(RequestParser, RefusesWhatCouldBeReadInTwoWays) {

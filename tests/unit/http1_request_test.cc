@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "proxy/fields.h"
 #include "proxy/http1.h"
 #include "proxy/http1_body.h"
@@ -81,6 +83,32 @@ TEST(RequestParser, ReadsBodiesHoweverTheyAreFramed) {
     EXPECT_EQ(r.kind, row.kind);
     EXPECT_EQ(r.consumed, row.bytes.size());
     EXPECT_EQ(r.status, 0);
+  }
+}
+
+TEST(RequestParser, CountsForwardsOfOptionsAndTraceOnly) {
+  const struct {
+    std::string_view method, field;
+    std::optional<std::uint32_t> left;
+  } kRows[] = {
+      {"OPTIONS", "Max-Forwards: 0", 0},
+      {"OPTIONS", "max-forwards:  7 ", 7},
+      {"TRACE", "Max-Forwards: 007", 7},
+      {"TRACE", "Max-Forwards: 2147483647", 2147483647},
+      {"TRACE", "Max-Forwards: 2147483648", 2147483647},
+      {"OPTIONS", "Max-Forwards: 99999999999999999999999", 2147483647},
+      {"OPTIONS", "X: y", std::nullopt},
+      {"GET", "Max-Forwards: 0", std::nullopt},
+      {"GET", "Max-Forwards: none", std::nullopt},
+  };
+  RequestParser parser({});  // one for all: nothing is left of the request before
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.field);
+    const std::string bytes = std::string(row.method) + " / HTTP/1.1\r\nHost: h\r\n" +
+                              std::string(row.field) + "\r\n\r\n";
+    ASSERT_EQ(parser.Feed(bytes.data(), 0, bytes.size()), ParseStep::kHead) << parser.error();
+    EXPECT_EQ(parser.head().max_forwards, row.left);
+    parser.Reset();
   }
 }
 

@@ -62,6 +62,21 @@ TEST(WriteRequestHead, WritesTheWholeHeadAnew) {
             "\r\n");
 }
 
+TEST(WriteRequestHead, CountsItselfAsOneOfTheHopsThatPassARequestOn) {
+  EXPECT_THAT(Hop("Max-Forwards: 1\r\n", "OPTIONS /a HTTP/1.1").Write(),
+              HasSubstr("\r\nMax-Forwards: 0\r\n"));
+  EXPECT_THAT(Hop("max-forwards: 99999999999\r\n", "TRACE /a HTTP/1.1").Write(),
+              HasSubstr("\r\nMax-Forwards: 2147483646\r\n"));
+  EXPECT_THAT(Hop("Max-Forwards: x\r\n").Write(), HasSubstr("\r\nMax-Forwards: x\r\n"));
+  // No client may make us drop it.
+  Hop hop("Max-Forwards: 3\r\nConnection: max-forwards\r\n", "OPTIONS /a HTTP/1.1");
+  EXPECT_THAT(hop.Write(), HasSubstr("\r\nMax-Forwards: 2\r\n"));
+  const HeaderToSet set[] = {{"max-forwards", "9"}};
+  hop.forward.set_headers = set;
+  EXPECT_THAT(hop.Write(), HasSubstr("\r\nmax-forwards: 9\r\n"));
+  EXPECT_THAT(hop.Write(), Not(HasSubstr("Max-Forwards")));
+}
+
 std::string Lower(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;

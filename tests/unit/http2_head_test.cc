@@ -126,6 +126,8 @@ const Refused kRefused[] = {
     {"two lengths", With({{"content-length", "1"}, {"content-length", "1"}}, "POST")},
     {"a length that is none", With({{"content-length", "+1"}}, "POST")},
     {"expects something else", With({{"expect", "x"}}, "POST"), 417},
+    {"hops that are no number", With({{"max-forwards", "x"}}, "OPTIONS")},
+    {"two numbers of hops", With({{"max-forwards", "1"}, {"max-forwards", "1"}}, "TRACE")},
 };
 TEST(Http2Head, RefusesWhatTheFrameLayerDoesNotLookAt) {
   for (const Refused& each : kRefused) {

@@ -97,7 +97,7 @@ TEST(LoadConfig, PutsIncludedRulesAfterItsOwnInFileNameOrder) {
   Config c = Loaded(LoadConfig("good/full.yaml", FilesUnder("good"), {}));
   std::vector<std::string> rules;
   for (const RuleInfo& rule : c.policy->rules()) rules.push_back(rule.name + " " + rule.place);
-  EXPECT_THAT(rules, ElementsAre("office good/full.yaml:67", "first good/parts/10-first.yaml:4",
+  EXPECT_THAT(rules, ElementsAre("office good/full.yaml:68", "first good/parts/10-first.yaml:4",
                                  "second good/parts/20-second.yaml:4"));
 }
 

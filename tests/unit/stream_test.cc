@@ -60,7 +60,7 @@ TEST_F(PlainStream, ReadsAtMostWhatItIsGivenRoomFor) {
   EXPECT_EQ(stream_->Read(std::span(room_, 0)).status, IoStatus::kWouldBlock);
   EXPECT_EQ(stream_->Read(room_).bytes, 2u);
   EXPECT_FALSE(stream_->has_pending());
-  EXPECT_TRUE(stream_->handshake_done());
+  EXPECT_EQ(stream_->Handshake(), IoStatus::kOk);
 }
 
 TEST_F(PlainStream, WritesVectorsInOrder) {

@@ -73,6 +73,80 @@ TEST(NormalisePath, ClearsWhatWasThere) {
   EXPECT_EQ(out, "/new");
 }
 
+// Why a path is refused, without the words that all reasons have; "" for one that is not.
+std::string Ambiguity(std::string_view path) {
+  const Result<void> plain = RequireOneReading(path);
+  if (plain) return "";
+  EXPECT_TRUE(plain.error().message.starts_with("the path has a")) << plain.error().message;
+  return plain.error().message.substr(std::string_view("the path has a").size());
+}
+
+constexpr std::string_view kEncodedSlash = "n encoded slash", kBackslash = " backslash",
+                           kDoubled = " doubled slash", kDots = " dot segment",
+                           kTwice = "n octet that is encoded twice",
+                           kNoOctet = " '%' that begins no encoded octet";
+
+TEST(RequireOneReading, RefusesWhatServersReadInDifferentWays) {
+  const std::pair<std::string_view, std::string_view> kTable[] = {
+      {"/a%2Fb", kEncodedSlash},
+      {"/a%2f", kEncodedSlash},
+      {"/%2F", kEncodedSlash},
+      {"/a;x=%2F", kEncodedSlash},
+      {"/a%5Cb", kBackslash},
+      {"/%5c", kBackslash},
+      {"/a\\b", kBackslash},
+      {"\\a", kBackslash},
+      {"//", kDoubled},
+      {"//a", kDoubled},
+      {"/a//b", kDoubled},
+      {"/a//", kDoubled},
+      {"/;/a", kDoubled},
+      {"/a/;x=1/b", kDoubled},
+      {"/%3B/a", kDoubled},
+      {"/.", kDots},
+      {"/..", kDots},
+      {"/./a", kDots},
+      {"/../a", kDots},
+      {"/a/..", kDots},
+      {"/a/../b", kDots},
+      {"/%2e", kDots},
+      {"/a/%2E%2e/b", kDots},
+      {"/a/.%2e", kDots},
+      {"/a/%2e./b", kDots},
+      {"/a/..;/b", kDots},
+      {"/a/..;x=1", kDots},
+      {"/.;/a", kDots},
+      {"/a/%2e%2e%3bx/b", kDots},
+      {"/%2561", kTwice},
+      {"/%252F", kTwice},
+      {"/a%25%36%31", kTwice},
+      {"/%25%41b", kTwice},
+      {"/%25256", kTwice},
+      {"/a;x=%2541", kTwice},
+      {"/%", kNoOctet},
+      {"/%4", kNoOctet},
+      {"/100%/a", kNoOctet},
+      {"/%zz", kNoOctet},
+      {"/%u0061", kNoOctet},
+      {"/%%41", kNoOctet},
+  };
+  for (const auto& [path, why] : kTable) EXPECT_EQ(Ambiguity(path), why) << path;
+}
+
+TEST(RequireOneReading, TakesWhatAllServersReadAlike) {
+  for (const std::string_view path :
+       {"/",          "*",       "/a",         "/a/",      "/a/b/c",    "/.hidden",
+        "/a.",        "/a..",    "/...",       "/a/.../b", "/..a",      "/a..b/",
+        "/%2ehidden", "/a%2e",   "/%61",       "/a%20b",   "/a%3Fb%23", "/%c3%a9",
+        "/%C0%AF",    "/100%25", "/100%25/41", "/%25g1",   "/%254g",    "/%25-41"}) {
+    EXPECT_EQ(Ambiguity(path), "") << path;
+  }
+  // Parameters are another path (docs/reference.md), which a rule can name.
+  for (const std::string_view path : {"/a;x=1", "/a;x/b;y", "/a/;x", "/;", "/a;..", "/a;/b"}) {
+    EXPECT_EQ(Ambiguity(path), "") << path;
+  }
+}
+
 TEST(ParseTarget, TakesEachFormApart) {
   const struct {
     std::string_view target, scheme, authority, path, query;

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+// Requests for an upstream, written anew field by field: what frames, routes or identifies is our
+// own word, what is between client and proxy alone stays here, all else passes as it came.
+//
+// A Connection field may take away only fields that the proxy knows nothing of. If it could name
+// any, a client could make us remove what the upstream relies on ("Connection: x-forwarded-for,
+// cookie").
+#include <algorithm>
+
+#include "proxy/http1_write.h"
+
+namespace spillway {
+namespace {
+
+// CGI, WSGI and PHP read "_" and "-" alike: with an underscore a client could write a field twice,
+// and past any rule that names it. So such names are not passed on.
+bool HasUnderscore(std::string_view name) {
+  return name.find('_') != std::string_view::npos;
+}
+
+// Said by proxies of whom they speak for. From anyone else it is a claim that an upstream must not
+// see.
+constexpr std::string_view kOnlyFromProxies[] = {
+    "cf-connecting-ip", "client-ip",     "true-client-ip",      "x-client-ip",
+    "x-original-url",   "x-rewrite-url", "x-cluster-client-ip",
+};
+
+bool IsOnlyFromProxies(std::string_view name, std::string_view address_header) {
+  constexpr std::string_view kForwardedPrefix = "x-forwarded-";
+  if (EqualsIgnoreCase(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix)) return true;
+  if (EqualsIgnoreCase(name, address_header)) return true;
+  return std::any_of(std::begin(kOnlyFromProxies), std::end(kOnlyFromProxies),
+                     [&](std::string_view each) { return EqualsIgnoreCase(name, each); });
+}
+
+// CGI hands it to scripts as HTTP_PROXY, where many a library looks for the proxy to use (httpoxy).
+// No standard has such a field, so nobody misses it.
+bool IsProxy(std::string_view name) {
+  return EqualsIgnoreCase(name, "proxy");
+}
+
+// Where a request's fields go. A value that is not passed on as it came is put together in text(),
+// between Open and Close.
+class Lines {
+ public:
+  explicit Lines(std::string* out) : out_(*out) {}
+  void Pass(const HeaderField& field) { AppendParsed(field, &out_); }
+  void Open(std::string_view name) { out_.append(name).append(": "); }
+  std::string& text() { return out_; }
+  void Close() { out_.append("\r\n"); }
+
+ private:
+  std::string& out_;
+};
+
+class FieldList {
+ public:
+  FieldList(std::vector<HeaderField>* fields, std::string* text) : fields_(*fields), text_(*text) {}
+  // The text has moved while it grew: views of it are made when it is complete.
+  ~FieldList() {
+    for (const auto& [index, begin, size] : own_) {
+      fields_[index].value = std::string_view(text_).substr(begin, size);
+    }
+  }
+  FieldList(const FieldList&) = delete;
+  FieldList& operator=(const FieldList&) = delete;
+  void Pass(const HeaderField& field) { fields_.push_back(field); }
+  void Open(std::string_view name) {
+    own_.push_back({fields_.size(), text_.size(), 0});
+    fields_.push_back({name, {}});
+  }
+  std::string& text() { return text_; }
+  void Close() { own_.back().size = text_.size() - own_.back().begin; }
+
+ private:
+  struct Own {
+    std::size_t index, begin, size;
+  };
+  std::vector<HeaderField>& fields_;
+  std::string& text_;
+  std::vector<Own> own_;
+};
+
+template <class Out>
+class RequestFields {
+ public:
+  RequestFields(const RequestHead& head, const ForwardRequest& forward, Out& out)
+      : head_(head), forward_(forward), out_(out), lists_(ListsNames(head.headers, head.fields)) {}
+
+  // All but the host, the framing and what is set.
+  void Write() {
+    for (std::size_t i = 0; i < head_.headers.size(); ++i) {
+      if (Passes(head_.headers[i], head_.fields[i])) out_.Pass(head_.headers[i]);
+    }
+    WriteIdentity();
+    WriteMaxForwards();
+    if (forward_.expect_continue) out_.Pass({"Expect", "100-continue"});
+  }
+
+  void WriteSet() {
+    EachSet(forward_.set_headers,
+            [this](std::string_view name, std::string_view value) { Add(name, value); });
+  }
+
+ private:
+  bool Passes(const HeaderField& header, Field field) const {
+    if (IsHopByHop(field) || HasUnderscore(header.name) || IsProxy(header.name)) return false;
+    if (IsSet(forward_.set_headers, header.name)) return false;
+    switch (field) {
+      case Field::kHost:
+      case Field::kExpect:
+      case Field::kForwarded:
+      case Field::kXForwardedFor:
+        return false;  // written anew
+      case Field::kMaxForwards:
+        return !head_.max_forwards;
+      case Field::kXRequestId:
+        return forward_.request_id.empty();
+      case Field::kXForwardedProto:
+      case Field::kXForwardedHost:
+      case Field::kXRealIp:
+        return forward_.peer_trusted;
+      case Field::kOther:
+        break;
+      default:
+        return true;
+    }
+    if (!forward_.peer_trusted && IsOnlyFromProxies(header.name, forward_.address_header)) {
+      return false;
+    }
+    return !lists_ || !ConnectionLists(head_.headers, head_.fields, header.name);
+  }
+
+  // Who asked, by which way, and under which number.
+  void WriteIdentity() {
+    WriteForwardedFor();
+    const bool keeps = forward_.peer_trusted;
+    if (!(keeps && head_.Has(Field::kXForwardedProto)))
+      AddOwn("X-Forwarded-Proto", forward_.scheme);
+    if (!(keeps && head_.Has(Field::kXForwardedHost)))
+      AddOwn("X-Forwarded-Host", forward_.client_host);
+    if (keeps && head_.Has(Field::kForwarded)) WriteForwarded();
+    AddOwn("X-Request-Id", forward_.request_id);
+    if (!IsSet(forward_.set_headers, "via")) {
+      out_.Pass({"Via", head_.major == 2   ? "2.0 spillway"
+                        : head_.minor == 0 ? "1.0 spillway"
+                                           : "1.1 spillway"});
+    }
+  }
+
+  void Add(std::string_view name, std::string_view value) {
+    out_.Open(name);
+    AppendValue(value, &out_.text());
+    out_.Close();
+  }
+
+  void AddOwn(std::string_view name, std::string_view value) {
+    if (!value.empty() && !IsSet(forward_.set_headers, name)) Add(name, value);
+  }
+
+  void WriteForwardedFor() {
+    if (IsSet(forward_.set_headers, "x-forwarded-for")) return;
+    out_.Open("X-Forwarded-For");
+    if (forward_.peer_trusted) AppendAll(Field::kXForwardedFor);
+    AppendValue(forward_.peer_trusted ? forward_.peer_address : forward_.client_address,
+                &out_.text());
+    out_.Close();
+  }
+
+  // This hop is one of them (RFC 9110 7.6.2).
+  void WriteMaxForwards() {
+    if (!head_.max_forwards || IsSet(forward_.set_headers, "max-forwards")) return;
+    out_.Open("Max-Forwards");
+    AppendNumber(*head_.max_forwards - 1, &out_.text());
+    out_.Close();
+  }
+
+  // RFC 7239: one more element, for the hop that came to us.
+  void WriteForwarded() {
+    if (IsSet(forward_.set_headers, "forwarded")) return;
+    out_.Open("Forwarded");
+    AppendAll(Field::kForwarded);
+    const bool v6 = forward_.peer_address.find(':') != std::string_view::npos;
+    out_.text().append("for=").append(v6 ? "\"[" : "");
+    AppendValue(forward_.peer_address, &out_.text());
+    out_.text().append(v6 ? "]\"" : "");
+    if (!forward_.client_host.empty()) {
+      out_.text().append(";host=");
+      AppendQuoted(forward_.client_host);
+    }
+    out_.text().append(";proto=");
+    AppendQuoted(forward_.scheme);
+    out_.Close();
+  }
+
+  // All the field's values that came, each followed by ", ".
+  void AppendAll(Field field) {
+    for (std::size_t i = 0; i < head_.headers.size(); ++i) {
+      if (head_.fields[i] != field || head_.headers[i].value.empty()) continue;
+      out_.text().append(head_.headers[i].value).append(", ");
+    }
+  }
+
+  void AppendQuoted(std::string_view value) {
+    std::string& text = out_.text();
+    if (IsToken(value)) {
+      text.append(value);
+      return;
+    }
+    text.push_back('"');
+    for (char c : value) {
+      if (c == '"' || c == '\\') text.push_back('\\');
+      text.push_back(IsValueChar(c) ? c : ' ');
+    }
+    text.push_back('"');
+  }
+
+  const RequestHead& head_;
+  const ForwardRequest& forward_;
+  Out& out_;
+  const bool lists_;  // Connection lists unusual names
+};
+
+// The client reads trailers (RFC 9110 10.1.4), which HTTP/2 can pass on; the only word of TE that
+// it knows.
+bool TakesTrailers(const RequestHead& head) {
+  for (std::size_t i = 0; i < head.headers.size(); ++i) {
+    if (head.fields[i] != Field::kTe) continue;
+    std::string_view rest = head.headers[i].value;
+    while (const auto item = NextItem(&rest)) {
+      if (EqualsIgnoreCase(*item, "trailers")) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out) {
+  out->assign(head.method).append(" ");
+  if (forward.target.empty() || forward.target.front() == '?') out->append("/");
+  out->append(forward.target).append(" HTTP/1.1\r\n");
+  if (!IsSet(forward.set_headers, "host")) AppendField("Host", forward.host, out);
+  Lines lines(out);
+  RequestFields fields(head, forward, lines);
+  fields.Write();
+  if (forward.upgrade && !head.upgrade.empty()) {
+    out->append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
+  }
+  AppendFraming(forward.framing, out);
+  fields.WriteSet();
+  out->append("\r\n");
+}
+
+void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
+                       std::vector<HeaderField>* fields, std::string* text) {
+  FieldList list(fields, text);
+  const bool bare = forward.target.empty() || forward.target.front() == '?';
+  list.Pass({":method", head.method});
+  list.Open(":path");
+  text->append(bare ? "/" : "").append(forward.target);
+  list.Close();
+  std::string_view host = forward.host;
+  EachSet(forward.set_headers, [&host](std::string_view name, std::string_view value) {
+    if (EqualsIgnoreCase(name, "host")) host = value;
+  });
+  list.Open(":authority");
+  AppendValue(host, text);
+  list.Close();
+  RequestFields(head, forward, list).Write();
+  if (forward.framing.body == BodyKind::kLength) {
+    list.Open("content-length");
+    AppendNumber(forward.framing.content_length, text);
+    list.Close();
+  }
+  if (TakesTrailers(head)) list.Pass({"te", "trailers"});
+  EachSet(forward.set_headers, [&](std::string_view name, std::string_view value) {
+    if (EqualsIgnoreCase(name, "host")) return;
+    list.Open(name);
+    AppendValue(value, text);
+    list.Close();
+  });
+}
+
+bool MayBeTrailerOfRequest(std::string_view name, std::string_view address_header) {
+  return MayBeTrailer(name) && !HasUnderscore(name) && !IsProxy(name) &&
+         !IsOnlyFromProxies(name, address_header);
+}
+
+void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, std::string_view address_header,
+                             std::string* out) {
+  out->assign("0\r\n");
+  for (const HeaderField& trailer : trailers) {
+    if (MayBeTrailerOfRequest(trailer.name, address_header)) AppendParsed(trailer, out);
+  }
+  out->append("\r\n");
+}
+
+}  // namespace spillway

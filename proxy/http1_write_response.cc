@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// Responses for a client, written anew field by field: the framing and the connection are our own
+// word, all else passes as it came.
+#include "proxy/http1_write.h"
+
+namespace spillway {
+namespace {
+
+// Would a reader that takes "_" for "-" believe that this is a field that means something to the
+// proxy?
+bool Imitates(std::string_view name) {
+  return name.find('_') != std::string_view::npos && ClassifyLoosely(name) != Field::kOther;
+}
+
+void AppendSet(std::span<const HeaderToSet> set, std::string* out) {
+  EachSet(set,
+          [out](std::string_view name, std::string_view value) { AppendField(name, value, out); });
+}
+
+bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, std::size_t i,
+                    bool lists) {
+  const HeaderField& header = head.headers[i];
+  const Field field = head.fields[i];
+  if (IsHopByHop(field) || Imitates(header.name)) return false;
+  if (field == Field::kXRequestId && !forward.request_id.empty()) return false;
+  if (IsSet(forward.set_headers, header.name)) return false;
+  if (field != Field::kOther || !lists) return true;
+  return !ConnectionLists(head.headers, head.fields, header.name);
+}
+
+// What passes of the upstream's fields, then ours, but for the framing and what is set.
+// `parsed` gets what a parser has checked, `own` what it has not.
+template <class Parsed, class Own>
+void EachResponseField(const ResponseHead& head, const ForwardResponse& forward, Parsed parsed,
+                       Own own) {
+  const bool lists = ListsNames(head.headers, head.fields);
+  for (std::size_t i = 0; i < head.headers.size(); ++i) {
+    if (PassesToClient(head, forward, i, lists)) parsed(head.headers[i]);
+  }
+  if (head.interim()) return;
+  if (!head.Has(Field::kDate) && !forward.date.empty()) own("Date", forward.date);
+  own("Via", head.major == 2 ? "2.0 spillway" : head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
+  const bool numbered = !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
+  if (numbered) own("X-Request-Id", forward.request_id);
+}
+
+// For HEAD and 304 the length is of what would have come: the upstream's word passes on.
+std::string_view LengthOfNothing(const ResponseHead& head, const Framing& framing) {
+  const bool says = framing.body == BodyKind::kNone && head.status != 204;
+  return says ? head.Get(Field::kContentLength) : std::string_view{};
+}
+
+// What is said of the body and of the connection. Interim heads say nothing of either.
+void AppendEnding(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
+  if (head.status == 101) {
+    out->append("Connection: upgrade\r\nUpgrade: ")
+        .append(head.Get(Field::kUpgrade))
+        .append("\r\n");
+    return;
+  }
+  AppendFraming(forward.framing, out);
+  if (const auto length = LengthOfNothing(head, forward.framing); !length.empty()) {
+    out->append("Content-Length: ").append(length).append("\r\n");
+  }
+  if (forward.close || forward.framing.body == BodyKind::kUntilClose) {
+    out->append("Connection: close\r\n");
+  } else if (forward.client_is_1_0) {
+    out->append("Connection: keep-alive\r\n");
+  }
+}
+
+}  // namespace
+
+void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
+  out->assign("HTTP/1.1 ");
+  AppendNumber(static_cast<std::uint64_t>(head.status), out);
+  out->append(" ").append(head.reason).append("\r\n");
+  EachResponseField(
+      head, forward, [out](const HeaderField& field) { AppendParsed(field, out); },
+      [out](std::string_view name, std::string_view value) { AppendField(name, value, out); });
+  if (!head.interim()) {
+    AppendEnding(head, forward, out);
+    AppendSet(forward.set_headers, out);
+  }
+  out->append("\r\n");
+}
+
+void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward,
+                        std::vector<HeaderField>* fields, std::vector<std::string>* texts) {
+  const auto add = [fields](std::string_view name, std::string_view value) {
+    fields->push_back({name, value});
+  };
+  texts->reserve(texts->size() + forward.set_headers.size() + 4);  // views of them must not move
+  const auto own = [&](std::string_view name, std::string_view value) {
+    AppendValue(value, &texts->emplace_back());
+    add(name, texts->back());
+  };
+  EachResponseField(
+      head, forward, [fields](const HeaderField& field) { fields->push_back(field); }, own);
+  if (head.interim()) return;
+  if (forward.framing.body == BodyKind::kLength) {
+    add("content-length", texts->emplace_back(std::to_string(forward.framing.content_length)));
+  } else if (const auto length = LengthOfNothing(head, forward.framing); !length.empty()) {
+    add("content-length", length);
+  }
+  EachSet(forward.set_headers, own);
+}
+
+}  // namespace spillway
