@@ -86,20 +86,18 @@ bool MayHaveControl(std::uint64_t bytes) {
 
 }  // namespace
 
-bool IsValueChar(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+bool IsPlainValue(std::string_view text) {
+  if (text.size() < 8) return std::all_of(text.begin(), text.end(), IsValueChar);
+  for (std::size_t i = 0; i + 8 < text.size(); i += 8) {
+    if (MayHaveControl(LoadBytes<8>(text.data() + i))) return false;
+  }
+  return !MayHaveControl(LoadBytes<8>(text.data() + text.size() - 8));
 }
 
 void AppendValue(std::string_view text, std::string* out) {
   const auto start = static_cast<std::ptrdiff_t>(out->size());
   out->append(text);
-  bool plain = true;
-  std::size_t i = 0;
-  for (; plain && i + 8 <= text.size(); i += 8)
-    plain = !MayHaveControl(LoadBytes<8>(text.data() + i));
-  for (; plain && i < text.size(); ++i) plain = IsValueChar(text[i]);
-  if (plain) return;
+  if (IsPlainValue(text)) return;
   std::replace_if(
       out->begin() + start, out->end(), [](char c) { return !IsValueChar(c); }, ' ');
 }

@@ -18,7 +18,12 @@ namespace spillway {
 inline constexpr std::size_t kMaxConnectionOptions = 32;
 
 // HTAB, space, visible ASCII and 8-bit bytes: what a field value may hold on the wire.
-bool IsValueChar(char c);
+inline bool IsValueChar(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+}
+// Every byte can stand in a value. May say no of one with a tab or an 8-bit byte.
+bool IsPlainValue(std::string_view text);
 // Appends text that no parser has checked (from configuration, say): what can't stand in a value
 // becomes a space, so that it never ends the line early.
 void AppendValue(std::string_view text, std::string* out);

@@ -2,6 +2,8 @@
 // What the writers of heads have in common, and bodies in chunks.
 #include "proxy/http1_write.h"
 
+#include <charconv>
+
 namespace spillway {
 
 bool Settable(const HeaderToSet& field) {
@@ -27,6 +29,7 @@ bool ListsNames(std::span<const HeaderField> headers, std::span<const Field> fie
   for (std::size_t i = 0; i < headers.size(); ++i) {
     if (fields[i] != Field::kConnection) continue;
     std::string_view rest = headers[i].value;
+    if (EqualsIgnoreCase(rest, "keep-alive") || EqualsIgnoreCase(rest, "close")) continue;
     while (const auto item = NextItem(&rest)) {
       const bool usual = EqualsIgnoreCase(*item, "close") ||
                          EqualsIgnoreCase(*item, "keep-alive") ||
@@ -37,12 +40,10 @@ bool ListsNames(std::span<const HeaderField> headers, std::span<const Field> fie
   return false;
 }
 
-void AppendFraming(const Framing& framing, std::string* out) {
-  if (framing.body == BodyKind::kChunked) out->append("Transfer-Encoding: chunked\r\n");
+void PutFraming(const Framing& framing, Pen* pen) {
+  if (framing.body == BodyKind::kChunked) pen->Put("Transfer-Encoding: chunked\r\n");
   if (framing.body != BodyKind::kLength) return;
-  out->append("Content-Length: ");
-  AppendNumber(framing.content_length, out);
-  out->append("\r\n");
+  pen->Put("Content-Length: ").Decimal(framing.content_length).Put("\r\n");
 }
 
 std::size_t WriteChunkHead(std::uint64_t size, char* out) {
@@ -67,11 +68,13 @@ bool MayBeTrailer(std::string_view name) {
 }
 
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out) {
-  out->assign("0\r\n");
+  out->clear();
+  Pen pen(out);
+  pen.Put("0\r\n");
   for (const HeaderField& trailer : trailers) {
-    if (MayBeTrailer(trailer.name)) AppendParsed(trailer, out);
+    if (MayBeTrailer(trailer.name)) PutParsed(trailer, &pen);
   }
-  out->append("\r\n");
+  pen.Put("\r\n");
 }
 
 }  // namespace spillway

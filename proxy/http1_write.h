@@ -4,49 +4,35 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "proxy/fields.h"
 #include "proxy/http1.h"
+#include "proxy/pen.h"
 
 namespace spillway {
 
-inline void AppendNumber(std::uint64_t value, std::string* out) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-  out->append(digits, end);
+// A field whose value a parser has checked.
+inline void PutParsed(const HeaderField& field, Pen* pen) {
+  pen->Put(field.name).Put(": ").Put(field.value).Put("\r\n");
 }
 
-// Room for `size` bytes more, to be written by the caller. Each line is grown into once, not once
-// for each of its parts.
-inline char* Grow(std::string* out, std::size_t size) {
-  const std::size_t before = out->size();
-  out->resize(before + size);
-  return out->data() + before;
+// A value as AppendValue writes it.
+inline void PutValue(std::string_view value, Pen* pen) {
+  if (IsPlainValue(value)) [[likely]] {
+    pen->Put(value);
+  } else {
+    for (const char c : value) pen->Put(IsValueChar(c) ? c : ' ');
+  }
 }
 
-inline char* Copy(std::string_view text, char* to) {
-  if (!text.empty()) std::memcpy(to, text.data(), text.size());
-  return to + text.size();
-}
-
-inline void AppendParsed(const HeaderField& field, std::string* out) {
-  char* to = Grow(out, field.name.size() + field.value.size() + 4);
-  to = Copy(field.name, to);
-  to = Copy(": ", to);
-  to = Copy(field.value, to);
-  Copy("\r\n", to);
-}
-
-inline void AppendField(std::string_view name, std::string_view value, std::string* out) {
-  out->append(name).append(": ");
-  AppendValue(value, out);
-  out->append("\r\n");
+inline void PutField(std::string_view name, std::string_view value, Pen* pen) {
+  pen->Put(name).Put(": ");
+  PutValue(value, pen);
+  pen->Put("\r\n");
 }
 
 // What a rule may not set: the connection and the framing are the proxy's to say.
@@ -92,6 +78,6 @@ inline bool IsHopByHop(Field field) {
   }
 }
 
-void AppendFraming(const Framing& framing, std::string* out);
+void PutFraming(const Framing& framing, Pen* pen);
 
 }  // namespace spillway

@@ -39,18 +39,20 @@ bool IsProxy(std::string_view name) {
   return EqualsIgnoreCase(name, "proxy");
 }
 
-// Where a request's fields go. A value that is not passed on as it came is put together in text(),
-// between Open and Close.
+// Where a request's fields go. A value that is not passed on as it came is put together between
+// Open and Close: Raw takes text that may stand there, Value any.
 class Lines {
  public:
-  explicit Lines(std::string* out) : out_(*out) {}
-  void Pass(const HeaderField& field) { AppendParsed(field, &out_); }
-  void Open(std::string_view name) { out_.append(name).append(": "); }
-  std::string& text() { return out_; }
-  void Close() { out_.append("\r\n"); }
+  explicit Lines(Pen* pen) : pen_(*pen) {}
+  void Pass(const HeaderField& field) { PutParsed(field, &pen_); }
+  void Open(std::string_view name) { pen_.Put(name).Put(": "); }
+  void Raw(std::string_view text) { pen_.Put(text); }
+  void Value(std::string_view text) { PutValue(text, &pen_); }
+  void Number(std::uint64_t number) { pen_.Decimal(number); }
+  void Close() { pen_.Put("\r\n"); }
 
  private:
-  std::string& out_;
+  Pen& pen_;
 };
 
 class FieldList {
@@ -69,7 +71,9 @@ class FieldList {
     own_.push_back({fields_.size(), text_.size(), 0});
     fields_.push_back({name, {}});
   }
-  std::string& text() { return text_; }
+  void Raw(std::string_view text) { text_.append(text); }
+  void Value(std::string_view text) { AppendValue(text, &text_); }
+  void Number(std::uint64_t number) { text_.append(std::to_string(number)); }
   void Close() { own_.back().size = text_.size() - own_.back().begin; }
 
  private:
@@ -150,7 +154,7 @@ class RequestFields {
 
   void Add(std::string_view name, std::string_view value) {
     out_.Open(name);
-    AppendValue(value, &out_.text());
+    out_.Value(value);
     out_.Close();
   }
 
@@ -161,9 +165,8 @@ class RequestFields {
   void WriteForwardedFor() {
     if (IsSet(forward_.set_headers, "x-forwarded-for")) return;
     out_.Open("X-Forwarded-For");
-    if (forward_.peer_trusted) AppendAll(Field::kXForwardedFor);
-    AppendValue(forward_.peer_trusted ? forward_.peer_address : forward_.client_address,
-                &out_.text());
+    if (forward_.peer_trusted) WriteAll(Field::kXForwardedFor);
+    out_.Value(forward_.peer_trusted ? forward_.peer_address : forward_.client_address);
     out_.Close();
   }
 
@@ -171,7 +174,7 @@ class RequestFields {
   void WriteMaxForwards() {
     if (!head_.max_forwards || IsSet(forward_.set_headers, "max-forwards")) return;
     out_.Open("Max-Forwards");
-    AppendNumber(*head_.max_forwards - 1, &out_.text());
+    out_.Number(*head_.max_forwards - 1);
     out_.Close();
   }
 
@@ -179,40 +182,37 @@ class RequestFields {
   void WriteForwarded() {
     if (IsSet(forward_.set_headers, "forwarded")) return;
     out_.Open("Forwarded");
-    AppendAll(Field::kForwarded);
+    WriteAll(Field::kForwarded);
     const bool v6 = forward_.peer_address.find(':') != std::string_view::npos;
-    out_.text().append("for=").append(v6 ? "\"[" : "");
-    AppendValue(forward_.peer_address, &out_.text());
-    out_.text().append(v6 ? "]\"" : "");
+    out_.Raw(v6 ? "for=\"[" : "for=");
+    out_.Value(forward_.peer_address);
+    if (v6) out_.Raw("]\"");
     if (!forward_.client_host.empty()) {
-      out_.text().append(";host=");
-      AppendQuoted(forward_.client_host);
+      out_.Raw(";host=");
+      WriteQuoted(forward_.client_host);
     }
-    out_.text().append(";proto=");
-    AppendQuoted(forward_.scheme);
+    out_.Raw(";proto=");
+    WriteQuoted(forward_.scheme);
     out_.Close();
   }
 
   // All the field's values that came, each followed by ", ".
-  void AppendAll(Field field) {
+  void WriteAll(Field field) {
     for (std::size_t i = 0; i < head_.headers.size(); ++i) {
       if (head_.fields[i] != field || head_.headers[i].value.empty()) continue;
-      out_.text().append(head_.headers[i].value).append(", ");
+      out_.Raw(head_.headers[i].value);
+      out_.Raw(", ");
     }
   }
 
-  void AppendQuoted(std::string_view value) {
-    std::string& text = out_.text();
-    if (IsToken(value)) {
-      text.append(value);
-      return;
+  void WriteQuoted(std::string_view value) {
+    if (IsToken(value)) return out_.Raw(value);
+    out_.Raw("\"");
+    for (const char& c : value) {
+      if (c == '"' || c == '\\') out_.Raw("\\");
+      out_.Value({&c, 1});
     }
-    text.push_back('"');
-    for (char c : value) {
-      if (c == '"' || c == '\\') text.push_back('\\');
-      text.push_back(IsValueChar(c) ? c : ' ');
-    }
-    text.push_back('"');
+    out_.Raw("\"");
   }
 
   const RequestHead& head_;
@@ -237,19 +237,21 @@ bool TakesTrailers(const RequestHead& head) {
 }  // namespace
 
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out) {
-  out->assign(head.method).append(" ");
-  if (forward.target.empty() || forward.target.front() == '?') out->append("/");
-  out->append(forward.target).append(" HTTP/1.1\r\n");
-  if (!IsSet(forward.set_headers, "host")) AppendField("Host", forward.host, out);
-  Lines lines(out);
+  out->clear();
+  Pen pen(out);
+  pen.Put(head.method).Put(' ');
+  if (forward.target.empty() || forward.target.front() == '?') pen.Put('/');
+  pen.Put(forward.target).Put(" HTTP/1.1\r\n");
+  if (!IsSet(forward.set_headers, "host")) PutField("Host", forward.host, &pen);
+  Lines lines(&pen);
   RequestFields fields(head, forward, lines);
   fields.Write();
   if (forward.upgrade && !head.upgrade.empty()) {
-    out->append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
+    pen.Put("Connection: upgrade\r\nUpgrade: ").Put(head.upgrade).Put("\r\n");
   }
-  AppendFraming(forward.framing, out);
+  PutFraming(forward.framing, &pen);
   fields.WriteSet();
-  out->append("\r\n");
+  pen.Put("\r\n");
 }
 
 void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
@@ -270,7 +272,7 @@ void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
   RequestFields(head, forward, list).Write();
   if (forward.framing.body == BodyKind::kLength) {
     list.Open("content-length");
-    AppendNumber(forward.framing.content_length, text);
+    list.Number(forward.framing.content_length);
     list.Close();
   }
   if (TakesTrailers(head)) list.Pass({"te", "trailers"});
@@ -289,11 +291,13 @@ bool MayBeTrailerOfRequest(std::string_view name, std::string_view address_heade
 
 void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, std::string_view address_header,
                              std::string* out) {
-  out->assign("0\r\n");
+  out->clear();
+  Pen pen(out);
+  pen.Put("0\r\n");
   for (const HeaderField& trailer : trailers) {
-    if (MayBeTrailerOfRequest(trailer.name, address_header)) AppendParsed(trailer, out);
+    if (MayBeTrailerOfRequest(trailer.name, address_header)) PutParsed(trailer, &pen);
   }
-  out->append("\r\n");
+  pen.Put("\r\n");
 }
 
 }  // namespace spillway

@@ -12,11 +12,6 @@ bool Imitates(std::string_view name) {
   return name.find('_') != std::string_view::npos && ClassifyLoosely(name) != Field::kOther;
 }
 
-void AppendSet(std::span<const HeaderToSet> set, std::string* out) {
-  EachSet(set,
-          [out](std::string_view name, std::string_view value) { AppendField(name, value, out); });
-}
-
 bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, std::size_t i,
                     bool lists) {
   const HeaderField& header = head.headers[i];
@@ -51,38 +46,39 @@ std::string_view LengthOfNothing(const ResponseHead& head, const Framing& framin
 }
 
 // What is said of the body and of the connection. Interim heads say nothing of either.
-void AppendEnding(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
+void PutEnding(const ResponseHead& head, const ForwardResponse& forward, Pen* pen) {
   if (head.status == 101) {
-    out->append("Connection: upgrade\r\nUpgrade: ")
-        .append(head.Get(Field::kUpgrade))
-        .append("\r\n");
+    pen->Put("Connection: upgrade\r\nUpgrade: ").Put(head.Get(Field::kUpgrade)).Put("\r\n");
     return;
   }
-  AppendFraming(forward.framing, out);
+  PutFraming(forward.framing, pen);
   if (const auto length = LengthOfNothing(head, forward.framing); !length.empty()) {
-    out->append("Content-Length: ").append(length).append("\r\n");
+    pen->Put("Content-Length: ").Put(length).Put("\r\n");
   }
   if (forward.close || forward.framing.body == BodyKind::kUntilClose) {
-    out->append("Connection: close\r\n");
+    pen->Put("Connection: close\r\n");
   } else if (forward.client_is_1_0) {
-    out->append("Connection: keep-alive\r\n");
+    pen->Put("Connection: keep-alive\r\n");
   }
 }
 
 }  // namespace
 
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out) {
-  out->assign("HTTP/1.1 ");
-  AppendNumber(static_cast<std::uint64_t>(head.status), out);
-  out->append(" ").append(head.reason).append("\r\n");
+  out->clear();
+  Pen pen(out);
+  pen.Put("HTTP/1.1 ").Decimal(static_cast<std::uint64_t>(head.status)).Put(' ');
+  pen.Put(head.reason).Put("\r\n");
+  const auto own = [&pen](std::string_view name, std::string_view value) {
+    PutField(name, value, &pen);
+  };
   EachResponseField(
-      head, forward, [out](const HeaderField& field) { AppendParsed(field, out); },
-      [out](std::string_view name, std::string_view value) { AppendField(name, value, out); });
+      head, forward, [&pen](const HeaderField& field) { PutParsed(field, &pen); }, own);
   if (!head.interim()) {
-    AppendEnding(head, forward, out);
-    AppendSet(forward.set_headers, out);
+    PutEnding(head, forward, &pen);
+    EachSet(forward.set_headers, own);
   }
-  out->append("\r\n");
+  pen.Put("\r\n");
 }
 
 void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward,

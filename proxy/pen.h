@@ -48,7 +48,7 @@ class Pen {
       Flush();
       out_->append(text);
     } else {
-      std::memcpy(Take(text.size()), text.data(), text.size());
+      Copy(text.data(), text.size(), Take(text.size()));
     }
     return *this;
   }
@@ -88,6 +88,27 @@ class Pen {
 
  private:
   static constexpr std::size_t kRoom = 512;
+
+  // Most texts are names and short values: two moves, which may overlap, in the place of a call.
+  static void Copy(const char* from, std::size_t size, char* to) {
+    if (size > 16) {
+      std::memcpy(to, from, size);
+    } else if (size >= 8) {
+      CopyEnds<8>(from, size, to);
+    } else if (size >= 4) {
+      CopyEnds<4>(from, size, to);
+    } else {
+      for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
+    }
+  }
+  template <std::size_t kBytes>
+  static void CopyEnds(const char* from, std::size_t size, char* to) {
+    char first[kBytes], last[kBytes];
+    std::memcpy(first, from, kBytes);
+    std::memcpy(last, from + size - kBytes, kBytes);
+    std::memcpy(to, first, kBytes);
+    std::memcpy(to + size - kBytes, last, kBytes);
+  }
 
   char* Take(std::size_t size) {
     if (static_cast<std::size_t>(room_ + kRoom - at_) < size) [[unlikely]]
