@@ -6,10 +6,10 @@ import socket
 import struct
 
 from harness import Case, config, eventually, main
-from http2_client import (ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
-                          GOAWAY, HAS_PRIORITY, HEADERS, NO_ERROR, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE,
-                          RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, Client, Raw, frame, plain_block, request_fields,
-                          settings)
+from http2_client import (ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM,
+                          FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, HAS_PRIORITY, HEADERS, NO_ERROR, PADDED, PING, PREFACE,
+                          PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, Client, Raw,
+                          frame, plain_block, request_fields, settings)
 
 GET = plain_block(request_fields())
 POST = plain_block(request_fields("POST"))
@@ -161,6 +161,28 @@ PASSED_OVER = {
 }
 
 
+def cut(*fields):
+    """A head in frames of the largest size."""
+    block = plain_block(request_fields("GET", "/", *fields))
+    parts = [block[at:at + 16384] for at in range(0, len(block), 16384)]
+    return head(1, parts[0], END_STREAM) + continued(parts[1:])
+
+
+def continued(parts):
+    return b"".join(frame(CONTINUATION, 0, 1, part) for part in parts[:-1]) + frame(CONTINUATION, END_HEADERS, 1, parts[-1])
+
+
+# name: (frames within a bound of docs/reference.md, frames beyond it, the error that ends the connection)
+BOUNDS = {
+    "CONTINUATION frames": (head(1, GET, END_STREAM) + continued([b""] * 8), head(1, GET, END_STREAM) + continued([b""] * 9),
+                            ENHANCE_YOUR_CALM),
+    "four times sizes.head": (cut(*[("x", "y" * 995)] * 130), cut(*[("x", "y" * 995)] * 132), ENHANCE_YOUR_CALM),
+    "a value": (cut(("x", "y" * 65536)), cut(("x", "y" * 65537)), COMPRESSION_ERROR),
+    "a name": (cut(("x" * 65536, "y")), cut(("x" * 65537, "y")), COMPRESSION_ERROR),
+    "settings": (frame(SETTINGS, 0, 0, settings((0x99, 1)) * 32), frame(SETTINGS, 0, 0, settings((0x99, 1)) * 33), ENHANCE_YOUR_CALM),
+}
+
+
 class Errors(Case):
     @classmethod
     def setUpClass(cls):
@@ -184,6 +206,18 @@ class Errors(Case):
                 eventually(lambda: self.proxy.metric("spillway_connections_open") == 0, "the end of both")
                 # A request that was whole before the error may have been seen; nothing else.
                 self.assertLessEqual({request.path for request in self.server.requests[before:]}, {"/alive", "/"})
+
+    def test_bounds_beyond_which_the_connection_ends(self):
+        for name, (within, beyond, code) in BOUNDS.items():
+            with self.subTest(name):
+                with Raw(self.proxy.port) as raw:
+                    raw.send(within)
+                    raw.head(3)
+                    self.assertEqual(raw.wait_status(3), 200)
+                    self.assertEqual(raw.goaways(), [])
+                with Raw(self.proxy.port) as raw:
+                    raw.send(beyond)
+                    self.assertEqual(raw.wait_goaway(), code)
 
     def test_errors_of_a_stream(self):
         for name, (frames, codes) in STREAM.items():
