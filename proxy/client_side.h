@@ -62,8 +62,10 @@ class ClientSide {
   // *pieces, which the caller clears.
   virtual bool SendBody(std::vector<iovec>* pieces, bool last,
                         std::span<const HeaderField> trailers) = 0;
-  // An answer of our own, whole. `head_only`: the request was HEAD.
+  // An answer of our own, whole. `head_only`: the request was HEAD. It has a mould only where
+  // takes_moulds() says so.
   virtual bool SendAnswer(const Answer& answer, bool head_only, bool keep) = 0;
+  virtual bool takes_moulds() const = 0;
   // What was sent is still with us: read no more for this client.
   virtual bool output_full() const = 0;
 

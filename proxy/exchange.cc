@@ -105,6 +105,7 @@ void Exchange::ForgetAll() {
                             &head_, &answer_.fields, &answer_.body}) {
     ClearForReuse(text);
   }
+  answer_.mould = nullptr;
   tried_.clear();
   vectors_.clear();
   ClearForReuse(&limit_fields_);
@@ -249,6 +250,7 @@ void Exchange::CarryOut() {
   if (const auto* over = std::get_if<OverLimit>(&action)) {
     state_.generation->answers.SayOverLimit(verdict_.rule, *over, verdict_.limits, answer_context(),
                                             &answer_);
+    if (!client_.takes_moulds() || state_.request.method == "HEAD") Complete(&answer_);
     return Reply(answer_, Decision::kLimit);
   }
   if (const auto* challenge = std::get_if<Challenge>(&action)) {
@@ -342,7 +344,7 @@ void Exchange::Reply(const Answer& answer, Decision decision) {
   state_.keep_client =
       state_.keep_client && !state_.refused && state_.request_done && client_.may_keep();
   const bool head_only = state_.request.method == "HEAD";
-  if (!head_only) state_.bytes_out += BodyToSend(answer).size();
+  if (!head_only) state_.bytes_out += BodySize(answer);
   if (!client_.SendAnswer(answer, head_only, state_.keep_client)) return OnClientGone();
   const bool keep = state_.keep_client;
   Account();

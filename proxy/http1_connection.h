@@ -62,6 +62,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   bool SendBody(std::vector<iovec>* pieces, bool last,
                 std::span<const HeaderField> trailers) override;
   bool SendAnswer(const Answer& answer, bool head_only, bool keep) override;
+  bool takes_moulds() const override { return parser_.head().minor == 1; }
   bool output_full() const override { return carrier_->output_full(); }
   void FinishExchange(bool keep) override;
   bool may_keep() const override;

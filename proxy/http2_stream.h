@@ -64,6 +64,7 @@ class Http2Stream final : public ClientSide {
   bool SendBody(std::vector<iovec>* pieces, bool last,
                 std::span<const HeaderField> trailers) override;
   bool SendAnswer(const Answer& answer, bool head_only, bool keep) override;
+  bool takes_moulds() const override { return false; }
   bool output_full() const override { return sent_ < out_.size(); }
   void FinishExchange(bool keep) override;
   bool may_keep() const override { return true; }

@@ -13,8 +13,8 @@
 
 namespace spillway {
 
-enum class Blank : std::uint8_t { kRequestId, kRetry, kWait };
-inline constexpr std::size_t kBlanks = 3;
+enum class Blank : std::uint8_t { kRequestId, kRetry, kWait, kDate, kLength, kConnection };
+inline constexpr std::size_t kBlanks = 6;
 using BlankValues = std::array<std::string_view, kBlanks>;
 
 class Mould {
@@ -23,11 +23,20 @@ class Mould {
   void Leave(std::size_t at, Blank blank) { places_.push_back({at, blank}); }
   void SetText(std::string text) { text_ = std::move(text); }
 
-  // Replaces *out.
-  void Cast(const BlankValues& values, std::string* out) const {
+  const std::string& text() const { return text_; }
+  template <class Visit>
+  void EachBlank(Visit&& visit) const {
+    for (const Place& place : places_) visit(place.at, place.blank);
+  }
+
+  std::size_t Size(const BlankValues& values) const {
     std::size_t size = text_.size();
     for (const Place& place : places_) size += values[static_cast<std::size_t>(place.blank)].size();
-    out->resize(size);
+    return size;
+  }
+  // Replaces *out.
+  void Cast(const BlankValues& values, std::string* out) const {
+    out->resize(Size(values));
     char* to = out->data();
     const auto copy = [&to](std::string_view piece) { to += piece.copy(to, piece.size()); };
     std::size_t from = 0;

@@ -77,6 +77,12 @@ class Pen {
     Note(blank);
     return *this;
   }
+  // A mould's text, whose blanks become blanks of this one's. REQUIRES: there is one.
+  Pen& Put(const Mould& part) {
+    const std::size_t here = out_->size() + static_cast<std::size_t>(at_ - room_);
+    part.EachBlank([&](std::size_t at, Blank blank) { mould_->Leave(here + at, blank); });
+    return Put(std::string_view(part.text()));
+  }
   // All sixteen digits, in lower case.
   Pen& Hex(std::uint64_t value) {
     char* to = Take(16);

@@ -5,16 +5,10 @@
 #include <utility>
 
 namespace spillway {
-namespace {
 
-struct Digits {
-  explicit Digits(std::uint64_t value) : end(std::to_chars(text, text + sizeof text, value).ptr) {}
-  std::string_view view() const { return {text, static_cast<std::size_t>(end - text)}; }
-  char text[20];
-  const char* end;
-};
-
-}  // namespace
+std::string_view PreparedAnswers::Digits::Set(std::uint64_t value) {
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
+}
 
 PreparedAnswers::PreparedAnswers(std::size_t rules, std::vector<LimitWords> words)
     : words_(std::move(words)), by_rule_(rules) {}
@@ -29,8 +23,9 @@ const PreparedAnswers::Prepared& PreparedAnswers::Prepare(std::uint32_t rule,
   fresh->status = action.status;
   fresh->limit = outcome.limit;
   fresh->content_type = answer.content_type;
-  fresh->mould.fields.SetText(std::move(answer.fields));
-  fresh->mould.body.SetText(std::move(answer.body));
+  fresh->mould.fields.SetText(answer.fields);
+  fresh->mould.body.SetText(answer.body);
+  MakeMessage(answer, &fresh->mould);
   by_rule_[rule] = std::move(fresh);
   return *by_rule_[rule];
 }
@@ -49,13 +44,12 @@ void PreparedAnswers::SayOverLimit(std::uint32_t rule, const OverLimit& action,
       prepared->limit != outcome.limit) {
     prepared = &Prepare(rule, action, outcome, context);
   }
-  const Digits retry(RetrySeconds(outcome.state.retry_after, context.chance));
-  const Digits wait(SfInteger(CeilSeconds(outcome.state.retry_after)));
-  const BlankValues values = {context.request_id, retry.view(), wait.view()};
+  const Duration wait = outcome.state.retry_after;
   answer->status = prepared->status;
   answer->content_type = prepared->content_type;
-  prepared->mould.fields.Cast(values, &answer->fields);
-  prepared->mould.body.Cast(values, &answer->body);
+  answer->mould = &prepared->mould;
+  answer->values = {context.request_id, retry_.Set(RetrySeconds(wait, context.chance)),
+                    wait_.Set(SfInteger(CeilSeconds(wait)))};
 }
 
 }  // namespace spillway

@@ -2,12 +2,14 @@
 // The answers of limits, made ready: a flood is mostly the same answer over and over, of which only
 // the request's id and the time to wait change.
 //
-// Thread rule: one thread. Memory: less than 2 KiB for each rule that has refused.
+// Thread rule: one thread. Memory: less than 4 KiB for each rule that has refused.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "proxy/reply.h"
@@ -20,7 +22,8 @@ class PreparedAnswers {
   PreparedAnswers(std::size_t rules, std::vector<LimitWords> words);
 
   std::span<const LimitWords> words() const { return words_; }
-  // Says what spillway::SayOverLimit does, for a limit of `rule`.
+  // Says what spillway::SayOverLimit does, for a limit of `rule`, most often by a mould: what it is
+  // filled with lasts as long as the context's views, and until the next call.
   void SayOverLimit(std::uint32_t rule, const OverLimit& action,
                     std::span<const LimitOutcome> limits, const AnswerContext& context,
                     Answer* answer);
@@ -33,12 +36,17 @@ class PreparedAnswers {
     std::string_view content_type;
     AnswerMould mould;
   };
+  struct Digits {
+    std::string_view Set(std::uint64_t value);
+    std::array<char, 20> text;
+  };
 
   const Prepared& Prepare(std::uint32_t rule, const OverLimit& action, const LimitOutcome& outcome,
                           const AnswerContext& context);
 
   std::vector<LimitWords> words_;
   std::vector<std::unique_ptr<Prepared>> by_rule_;
+  Digits retry_, wait_;  // of the last answer
 };
 
 }  // namespace spillway

@@ -8,6 +8,7 @@
 #include "proxy/reply.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -179,6 +180,20 @@ bool Reserved(std::string_view name) {
 
 bool Bodiless(int status) {
   return status < 200 || status == 204 || status == 304;
+}
+
+constexpr std::string_view kClose = "Connection: close\r\n";
+
+// The status line, and what is said of date and body.
+void PutHeadBegin(const Answer& answer, std::string_view date, Pen* pen) {
+  const std::string_view body = BodyToSend(answer);
+  pen->Put("HTTP/1.1 ").Decimal(static_cast<std::uint64_t>(answer.status));
+  pen->Put(' ').Put(ReasonPhrase(answer.status)).Put("\r\nDate: ").Value(Blank::kDate, date);
+  if (!body.empty()) pen->Put("\r\nContent-Type: ").Put(answer.content_type);
+  if (!Bodiless(answer.status)) {
+    pen->Put("\r\nContent-Length: ").Value(Blank::kLength, std::uint64_t{body.size()});
+  }
+  pen->Put("\r\n");
 }
 
 // What a request says of whom its answer is for: each field's first value, if it has one.
@@ -363,6 +378,18 @@ Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContex
   return answer;
 }
 
+void Complete(Answer* answer) {
+  const AnswerMould* mould = std::exchange(answer->mould, nullptr);
+  if (mould == nullptr) return;
+  mould->fields.Cast(answer->values, &answer->fields);
+  mould->body.Cast(answer->values, &answer->body);
+}
+
+std::size_t BodySize(const Answer& answer) {
+  if (answer.mould == nullptr) return BodyToSend(answer).size();
+  return answer.mould->body.Size(answer.values);
+}
+
 std::string_view BodyToSend(const Answer& answer) {
   return Bodiless(answer.status) || answer.status == 205 ? std::string_view{} : answer.body;
 }
@@ -386,17 +413,34 @@ void ListAnswerFields(const Answer& answer, std::string_view date, std::vector<H
 
 void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, std::string_view date,
                      std::string* out) {
-  const std::string_view body = BodyToSend(answer);
   out->clear();
   Pen pen(out);
-  pen.Put("HTTP/1.1 ").Decimal(static_cast<std::uint64_t>(answer.status));
-  pen.Put(' ').Put(ReasonPhrase(answer.status)).Put("\r\nDate: ").Put(date);
-  if (!body.empty()) pen.Put("\r\nContent-Type: ").Put(answer.content_type);
-  if (!Bodiless(answer.status)) pen.Put("\r\nContent-Length: ").Decimal(body.size());
-  pen.Put("\r\n").Put(answer.fields);
-  if (close) pen.Put("Connection: close\r\n");
+  PutHeadBegin(answer, date, &pen);
+  pen.Put(answer.fields);
+  if (close) pen.Put(kClose);
   if (!close && client_is_1_0) pen.Put("Connection: keep-alive\r\n");
   pen.Put("\r\n");
+}
+
+void MakeMessage(const Answer& answer, AnswerMould* mould) {
+  std::string text;
+  {
+    Pen pen(&text, &mould->message);
+    PutHeadBegin(answer, {}, &pen);
+    pen.Put(mould->fields).Value(Blank::kConnection, std::string_view{}).Put("\r\n");
+    pen.Put(mould->body);
+  }
+  mould->message.SetText(std::move(text));
+}
+
+void WriteMessage(const Answer& answer, bool close, std::string_view date, std::string* out) {
+  char digits[20];
+  const char* end = std::to_chars(digits, digits + sizeof digits, BodySize(answer)).ptr;
+  BlankValues values = answer.values;
+  values[static_cast<std::size_t>(Blank::kDate)] = date;
+  values[static_cast<std::size_t>(Blank::kLength)] = {digits, end};
+  values[static_cast<std::size_t>(Blank::kConnection)] = close ? kClose : std::string_view{};
+  answer.mould->message.Cast(values, out);
 }
 
 }  // namespace spillway

@@ -26,11 +26,16 @@ Audience JudgeAudience(const RequestHead& head);
 
 // An answer as it goes out: its fields are kept as the bytes that they are in HTTP/1, so that
 // those which never change are copied whole.
+struct AnswerMould;
+
 struct Answer {
   int status = 200;
   std::string_view content_type{};  // a literal, or the policy's: it is sent as it stands
   std::string fields{};             // "Name: value\r\n" each, beside Content-Type and -Length
   std::string body{};
+  // Made ready: `fields` and `body` are those of the mould, with these values. See Complete.
+  const AnswerMould* mould = nullptr;
+  BlankValues values{};
 
   // A field of any text: what cannot stand in a value becomes a space; what has no name of a field,
   // or one that WriteAnswerHead says itself, is left out.
@@ -40,6 +45,7 @@ struct Answer {
 // Of answers that differ in little.
 struct AnswerMould {
   Mould fields, body;
+  Mould message;  // all of it, as it goes to a client of HTTP/1.1
 };
 
 // Whole seconds, rounded up.
@@ -99,5 +105,15 @@ void ListAnswerFields(const Answer& answer, std::string_view date, std::vector<H
                       std::string* length);
 // The body that goes out behind it: none where the status allows none.
 std::string_view BodyToSend(const Answer& answer);
+
+// What was made ready, written: the answer has a mould no more. All above want it so.
+void Complete(Answer* answer);
+// How much of a body goes out, with a mould or without.
+std::size_t BodySize(const Answer& answer);
+// Fills in the mould's `message`. REQUIRES: its other parts are there; `answer` is the one that they
+// were made of.
+void MakeMessage(const Answer& answer, AnswerMould* mould);
+// Replaces *out with the whole answer for a client of HTTP/1.1. REQUIRES: it has a mould.
+void WriteMessage(const Answer& answer, bool close, std::string_view date, std::string* out);
 
 }  // namespace spillway

@@ -22,7 +22,7 @@ TEST(Mould, LeavesBlanksWhereAPenNotesThem) {
   EXPECT_EQ(text, " waits " + std::string(600, '-'));
   mould.SetText(text);
   std::string out = "what was there before";
-  mould.Cast({"id", "", "12"}, &out);
+  mould.Cast({"id", "", "12", {}, {}, {}}, &out);
   EXPECT_EQ(out, "id waits 12" + std::string(600, '-') + "12");
 }
 
@@ -40,7 +40,8 @@ TEST(PreparedAnswers, SayWhatIsSaidWithoutThem) {
                                          WordsFor(Named("log\"in", 100))};
   PreparedAnswers prepared(3, words);
   const std::string long_id(128, 'i');
-  int asked = 0;
+  constexpr std::string_view kDate = "Sun, 06 Nov 1994 08:49:37 GMT";
+  int asked = 0, moulded = 0;
   for (const int round : {0, 1}) {
     for (const std::uint32_t limit : {0U, 1U, 2U}) {  // the last one is not known
       for (const std::uint32_t rule : {0U, 2U}) {
@@ -62,7 +63,19 @@ TEST(PreparedAnswers, SayWhatIsSaidWithoutThem) {
                 answer.fields = answer.body = "of the one before";
                 prepared.SayOverLimit(rule, {status}, some, context, &answer);
                 SayOverLimit({status}, some, words, context, &expected);
-                ASSERT_EQ(answer.fields, expected.fields) << round;
+                ASSERT_EQ(BodySize(answer), expected.body.size()) << round;
+                if (answer.mould != nullptr) {
+                  for (const bool close : {false, true}) {
+                    std::string message, head;
+                    WriteMessage(answer, close, kDate, &message);
+                    WriteAnswerHead(expected, close, /*client_is_1_0=*/false, kDate, &head);
+                    ASSERT_EQ(message, head + expected.body);
+                    ++moulded;
+                  }
+                }
+                Complete(&answer);
+                ASSERT_EQ(answer.mould, nullptr);
+                ASSERT_EQ(answer.fields, expected.fields);
                 ASSERT_EQ(answer.body, expected.body);
                 ASSERT_EQ(answer.status, expected.status);
                 ASSERT_EQ(answer.content_type, expected.content_type);
@@ -74,6 +87,7 @@ TEST(PreparedAnswers, SayWhatIsSaidWithoutThem) {
       }
     }
   }
+  EXPECT_GT(moulded, 100);
   EXPECT_EQ(asked, 2 * 3 * 2 * 3 * 3 * 3 * 3);
 }
 
