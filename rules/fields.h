@@ -95,6 +95,9 @@ class Fields {
            OnHit&& hit) const;
 
  private:
+  static MatchMemo::Half HalfOf(Stage stage) {
+    return stage == Stage::kWords ? MatchMemo::Half::kFirst : MatchMemo::Half::kSecond;
+  }
   template <class OnHit>
   static void Search(const FieldMatcher& matcher, Stage stage, std::string_view value,
                      MatchScratch* scratch, OnHit&& hit);
@@ -156,7 +159,8 @@ void Fields::Run(std::uint32_t stage, const Request& request, MatchScratch* scra
   while (const std::optional<std::string_view> value = values.Next()) {
     if (memo == nullptr || kind == Stage::kLookup) {  // which is as fast as to remember
       Search(matcher, kind, *value, scratch, hit);
-    } else if (const FewTests* known = memo->Find(stage, *value); known != nullptr) {
+    } else if (const FewTests* known = memo->Find(stage / kStages, HalfOf(kind), *value);
+               known != nullptr) {
       known->ForEach(hit);
     } else {
       FewTests tests;

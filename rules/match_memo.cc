@@ -9,6 +9,11 @@
 #include "spillway/hash.h"
 
 namespace spillway {
+namespace {
+
+constexpr std::uint32_t kHalves = 3;
+
+}  // namespace
 
 bool FewTests::Add(std::uint32_t test) {
   if (test >= std::numeric_limits<std::uint16_t>::max()) return false;
@@ -33,29 +38,39 @@ void MatchMemo::MakeRoom() {
   sets_ = static_cast<Set*>(std::align(alignof(Set), kBytes, first, size));
 }
 
-const FewTests* MatchMemo::Find(std::uint32_t stage, std::string_view text) {
+const FewTests* MatchMemo::Find(std::uint32_t field, Half half, std::string_view text) {
   if (sets_ == nullptr) MakeRoom();
-  // The stage is no part of the seed: hashes of short texts by neighbouring seeds are related.
+  // The field is no part of the seed: hashes of short texts by neighbouring seeds are related.
   const WideHash hash = HashBytesWide(text, seed_);
   low_ = hash.low;
-  high_ = (static_cast<std::uint32_t>(hash.high) ^ stage << 1) | 1;
+  high_ = (static_cast<std::uint32_t>(hash.high) ^ field << 2) & ~kHalves;
+  half_ = static_cast<std::uint32_t>(half);
   set_ = sets_ + hash.low % kSets;
+  entry_ = nullptr;
   std::array<Entry, 4>& entries = set_->entries;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].low != low_ || entries[i].high != high_) continue;
-    if (i == 0) return &entries[0].tests;
+    const std::uint32_t known = entries[i].high & kHalves;
+    if (entries[i].low != low_ || (entries[i].high & ~kHalves) != high_ || known == 0) continue;
     // One place forward each time that it is asked for: what is last goes first.
-    std::swap(entries[i], entries[i - 1]);
-    return &entries[i - 1].tests;
+    if (i > 0) std::swap(entries[i], entries[i - 1]);
+    entry_ = &entries[i > 0 ? i - 1 : 0];
+    return (known & half_) != 0 ? &entry_->tests : nullptr;
   }
   return nullptr;
 }
 
 void MatchMemo::Learn(const FewTests& tests) {
+  if (entry_ != nullptr) {
+    FewTests all = entry_->tests;
+    bool few = true;
+    tests.ForEach([&](std::uint32_t test) { few = all.Add(test) && few; });
+    if (few) *entry_ = {low_, entry_->high | half_, all};
+    return;
+  }
   std::array<Entry, 4>& entries = set_->entries;
   std::size_t place = 0;
   while (place + 1 < entries.size() && entries[place].high != 0) ++place;
-  entries[place] = {low_, high_, tests};
+  entries[place] = {low_, high_ | half_, tests};
 }
 
 }  // namespace spillway

@@ -3,7 +3,7 @@
 // over, and looking for thousands of words and expressions in it costs more than all else that is
 // decided about a request.
 //
-// A text is known by 95 bits of a keyed hash, of which nobody outside sees anything: two that have
+// A text is known by 94 bits of a keyed hash, of which nobody outside sees anything: two that have
 // the same ones will not be met. A memo belongs to one rule set, as tests have their numbers there.
 //
 // Thread rule: one thread. Memory: kBytes, which the kernel gives as it is written to. Texts that
@@ -36,21 +36,25 @@ class FewTests {
 
 class MatchMemo {
  public:
-  static constexpr std::size_t kTexts = 1 << 16;
+  static constexpr std::size_t kTexts = 1 << 15;
   static constexpr std::size_t kBytes = kTexts * 16;
 
   // `seed`: random, secret.
   explicit MatchMemo(std::uint64_t seed) : seed_(seed) {}
 
-  // What is known of `text` in a stage of the rule set; null: nothing. Holds until the next call.
-  const FewTests* Find(std::uint32_t stage, std::string_view text);
-  // Remembers it of the text that Find was asked about last, and knew nothing of.
+  // Some tests of a field are looked for apart from the others.
+  enum class Half : std::uint32_t { kFirst = 1, kSecond = 2 };
+
+  // The tests of a field that hold for `text`: of one half, and maybe of the other. Null: that half
+  // is not known. Holds until the next call.
+  const FewTests* Find(std::uint32_t field, Half half, std::string_view text);
+  // Remembers them of the half and text that Find was asked about last, and did not know.
   void Learn(const FewTests& tests);
 
  private:
   struct Entry {
     std::uint64_t low = 0;
-    std::uint32_t high = 0;  // odd, or 0: vacant
+    std::uint32_t high = 0;  // the lowest two bits: the halves that are known; 0: vacant
     FewTests tests;
   };
   static_assert(sizeof(Entry) == 16);
@@ -68,8 +72,9 @@ class MatchMemo {
   std::unique_ptr<void, Free> room_;  // made with the first text
   Set* sets_ = nullptr;               // in it
   Set* set_ = nullptr;                // of the text that was asked about last,
-  std::uint64_t low_ = 0;             // and its hash
-  std::uint32_t high_ = 0;
+  Entry* entry_ = nullptr;            // its entry, or null,
+  std::uint64_t low_ = 0;             // its hash, and the half that was asked for
+  std::uint32_t high_ = 0, half_ = 0;
 };
 
 }  // namespace spillway

@@ -37,43 +37,70 @@ FewTests Few(std::uint32_t test) {
   return tests;
 }
 
+constexpr MatchMemo::Half kFirst = MatchMemo::Half::kFirst, kSecond = MatchMemo::Half::kSecond;
+
 TEST(MatchMemo, KnowsWhatItLearned) {
   MatchMemo memo(1);
-  EXPECT_EQ(memo.Find(0, "a"), nullptr);
+  EXPECT_EQ(memo.Find(0, kFirst, "a"), nullptr);
   memo.Learn(Few(5));
-  EXPECT_EQ(memo.Find(0, ""), nullptr) << "the empty text is one too";
+  EXPECT_EQ(memo.Find(0, kFirst, ""), nullptr) << "the empty text is one too";
   memo.Learn({});
-  ASSERT_NE(memo.Find(0, "a"), nullptr);
-  EXPECT_EQ(List(*memo.Find(0, "a")), (std::vector<std::uint32_t>{5}));
-  ASSERT_NE(memo.Find(0, ""), nullptr);
-  EXPECT_EQ(List(*memo.Find(0, "")), (std::vector<std::uint32_t>{}));
+  ASSERT_NE(memo.Find(0, kFirst, "a"), nullptr);
+  EXPECT_EQ(List(*memo.Find(0, kFirst, "a")), (std::vector<std::uint32_t>{5}));
+  ASSERT_NE(memo.Find(0, kFirst, ""), nullptr);
+  EXPECT_EQ(List(*memo.Find(0, kFirst, "")), (std::vector<std::uint32_t>{}));
 }
 
-TEST(MatchMemo, KeepsStagesApart) {
+TEST(MatchMemo, KeepsFieldsApart) {
   MatchMemo memo(1);
-  memo.Find(3, "text");
+  memo.Find(3, kFirst, "text");
   memo.Learn(Few(1));
-  EXPECT_EQ(memo.Find(4, "text"), nullptr);
-  EXPECT_NE(memo.Find(3, "text"), nullptr);
+  EXPECT_EQ(memo.Find(4, kFirst, "text"), nullptr);
+  EXPECT_NE(memo.Find(3, kFirst, "text"), nullptr);
 }
 
-TEST(MatchMemo, KeepsShortTextsApartInAllStages) {
+TEST(MatchMemo, LearnsTheHalvesOfAFieldOneByOne) {
   MatchMemo memo(1);
-  memo.Find(2, "Bbcab");
+  memo.Find(3, kSecond, "text");
+  memo.Learn(Few(1));
+  EXPECT_EQ(memo.Find(3, kFirst, "text"), nullptr);
+  memo.Learn(Few(2));
+  ASSERT_NE(memo.Find(3, kFirst, "text"), nullptr);
+  EXPECT_EQ(List(*memo.Find(3, kFirst, "text")), (std::vector<std::uint32_t>{1, 2}));
+  EXPECT_EQ(List(*memo.Find(3, kSecond, "text")), (std::vector<std::uint32_t>{1, 2}));
+}
+
+TEST(MatchMemo, AHalfOfTooManyTestsIsNotKnownAndLeavesTheOther) {
+  MatchMemo memo(1);
+  memo.Find(3, kFirst, "text");
+  FewTests two = Few(1);
+  two.Add(2);
+  memo.Learn(two);
+  EXPECT_EQ(memo.Find(3, kSecond, "text"), nullptr);
+  memo.Learn(Few(3));
+  EXPECT_EQ(memo.Find(3, kSecond, "text"), nullptr);
+  ASSERT_NE(memo.Find(3, kFirst, "text"), nullptr);
+  EXPECT_EQ(List(*memo.Find(3, kFirst, "text")), (std::vector<std::uint32_t>{1, 2}));
+}
+
+TEST(MatchMemo, KeepsShortTextsApartInAllFields) {
+  MatchMemo memo(1);
+  memo.Find(2, kFirst, "Bbcab");
   memo.Learn(Few(1));
   for (int number = 0; number < 4 * 4 * 4 * 4 * 4; ++number) {
     std::string text;
     for (int rest = number, i = 0; i < 5; ++i, rest /= 4) text += "Babc"[rest % 4];
-    for (std::uint32_t stage = 0; stage < 8; ++stage) {
-      EXPECT_EQ(memo.Find(stage, text) != nullptr, stage == 2 && text == "Bbcab") << text;
+    for (std::uint32_t field = 0; field < 8; ++field) {
+      EXPECT_EQ(memo.Find(field, kFirst, text) != nullptr, field == 2 && text == "Bbcab") << text;
+      EXPECT_EQ(memo.Find(field, kSecond, text), nullptr) << text;
     }
   }
 }
 
 TEST(MatchMemo, DoesNotLearnByAskingAlone) {
   MatchMemo memo(1);
-  EXPECT_EQ(memo.Find(0, "too many tests hold for it"), nullptr);
-  EXPECT_EQ(memo.Find(0, "too many tests hold for it"), nullptr);
+  EXPECT_EQ(memo.Find(0, kFirst, "too many tests hold for it"), nullptr);
+  EXPECT_EQ(memo.Find(0, kFirst, "too many tests hold for it"), nullptr);
 }
 
 TEST(MatchMemo, TextsThatComeOnceLeaveThoseThatComeOften) {
@@ -81,15 +108,15 @@ TEST(MatchMemo, TextsThatComeOnceLeaveThoseThatComeOften) {
   const auto popular = [](int i) { return "popular " + std::to_string(i); };
   for (int round = 0; round < 4; ++round) {
     for (int i = 0; i < 1000; ++i) {
-      if (memo.Find(0, popular(i)) == nullptr) memo.Learn(Few(1));
+      if (memo.Find(0, kFirst, popular(i)) == nullptr) memo.Learn(Few(1));
     }
   }
   int known = 0;
   for (int i = 0; i < 20 * static_cast<int>(MatchMemo::kTexts); ++i) {
-    if (memo.Find(0, "once " + std::to_string(i)) == nullptr) memo.Learn({});
-    if (i % 1000 == 0) memo.Find(0, popular(i / 1000 % 1000));
+    if (memo.Find(0, kFirst, "once " + std::to_string(i)) == nullptr) memo.Learn({});
+    if (i % 1000 == 0) memo.Find(0, kFirst, popular(i / 1000 % 1000));
   }
-  for (int i = 0; i < 1000; ++i) known += memo.Find(0, popular(i)) != nullptr;
+  for (int i = 0; i < 1000; ++i) known += memo.Find(0, kFirst, popular(i)) != nullptr;
   EXPECT_GE(known, 900);
 }
 
