@@ -16,6 +16,9 @@ constexpr std::size_t kMostFrame = 17 * 1024;  // by which they may be more
 // How often one readiness event reads from one connection before others get their turn.
 constexpr int kReadsPerTurn = 8;
 
+// A record of TLS that holds requests; those of a body are larger.
+constexpr std::size_t kSmallRecord = 4 * 1024;
+
 // After saying that no more streams are wanted, those that are on their way are still taken.
 constexpr Duration kGrace = 1s;
 
@@ -75,8 +78,10 @@ void Http2Connection::OnReadable() {
       break;
     }
     Receive({block.data.get(), read.bytes});
-    // A plain socket that filled less than the room is empty: another read would be a wasted call.
-    if (!carrier_.encrypted() && read.bytes < block.size) break;
+    // Another read would mostly be a wasted call: a plain socket that filled less than the room is
+    // empty, and behind a small record of TLS there is seldom another (then the loop tells).
+    const std::size_t full = carrier_.encrypted() ? kSmallRecord : block.size;
+    if (read.bytes < full && !carrier_.has_pending()) break;
   }
   blocks.Give(std::move(block));
 }
