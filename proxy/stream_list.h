@@ -5,13 +5,15 @@
 // comes and goes costs no allocation.
 //
 // Thread rule: one loop thread. What Find gives is good until the next Add or Take. Memory: room
-// for twice as many as were there at once.
+// for about twice as many as were there at once; 4 KiB at most when there is none.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
+
+#include "proxy/reuse.h"
 
 namespace spillway {
 
@@ -34,7 +36,10 @@ class StreamList {
   T Take(std::int32_t id) {
     Entry* const at = Place(id);
     T taken = std::move(at->second);
-    if (at != begin()) {
+    if (size() == 1) {
+      ClearForReuse(&entries_);
+      gone_ = 0;
+    } else if (at != begin()) {
       entries_.erase(entries_.begin() + (at - entries_.data()));
     } else if (++gone_ > entries_.size() / 2) {
       entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(gone_));
