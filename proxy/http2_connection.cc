@@ -163,9 +163,9 @@ void Http2Connection::OnLater(void* self) {
 }
 
 void Http2Connection::Later() {
-  for (auto& stream : graveyard_) spares().Give(std::move(stream));
-  graveyard_.clear();
+  settling_ = true;  // what Pump would ask to be done later is done below
   Pump();
+  settling_ = false;
   // Those that were held up may go on. What they do may close streams: the list is taken first.
   std::vector<std::int32_t> due;
   for (const auto& [id, stream] : streams_) {
@@ -174,6 +174,8 @@ void Http2Connection::Later() {
   for (const std::int32_t id : due) {
     if (Http2Stream* stream = Find(id)) stream->GoOn();
   }
+  for (auto& stream : graveyard_) spares().Give(std::move(stream));
+  graveyard_.clear();
   if (!over() || carrier_.output_full()) return;
   broken_ ? carrier_.Close(/*reset=*/true) : End();
 }
@@ -227,7 +229,7 @@ bool Http2Connection::Pump() {
   }
   spares().GiveFrames(std::move(frames));
   pumping_ = false;
-  if (due || over() || !graveyard_.empty()) later_.Ask();
+  if (!settling_ && (due || over() || !graveyard_.empty())) later_.Ask();
   return !broken_;
 }
 
@@ -278,7 +280,7 @@ void Http2Connection::OnHttp2Closed(std::int32_t id, Http2Error error) {
 void Http2Connection::Bury(std::int32_t id) {
   if (Find(id) == nullptr) return;
   graveyard_.push_back(streams_.Take(id));
-  later_.Ask();
+  if (!settling_) later_.Ask();
   if (streams_.empty()) SetDeadline();
 }
 

@@ -82,7 +82,7 @@ class Http2Connection final : public ClientProtocol, public Http2Handler {
   TurnEnd later_;   // for what must not be done under a caller's feet
   Deadline grace_;  // between saying that we go and going
   std::uint64_t requests_ = 0;
-  bool receiving_ = false, pumping_ = false;
+  bool receiving_ = false, pumping_ = false, settling_ = false;
   bool broken_ = false;
   bool ending_ = false;  // no more is read: what is left is sent, then the carrier is closed
   bool going_ = false;
