@@ -217,9 +217,9 @@ struct ForwardResponse {
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out);
 
 // The same head as fields, for a version that frames otherwise: what belongs to a connection of
-// HTTP/1 is left out. Views are of `head`, `forward` and *texts, to which it appends.
+// HTTP/1 is left out. Replaces both; views are of `head`, `forward` and *text.
 void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward,
-                        std::vector<HeaderField>* fields, std::vector<std::string>* texts);
+                        std::vector<HeaderField>* fields, std::string* text);
 
 // A chunk's first line.
 inline constexpr std::size_t kMaxChunkHead = 20;

@@ -6,6 +6,9 @@
 namespace spillway {
 namespace {
 
+// Of Via, and of a length.
+constexpr std::size_t kMostOwnText = 64;
+
 // Would a reader that takes "_" for "-" believe that this is a field that means something to the
 // proxy?
 bool Imitates(std::string_view name) {
@@ -82,22 +85,24 @@ void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward,
 }
 
 void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward,
-                        std::vector<HeaderField>* fields, std::vector<std::string>* texts) {
-  const auto add = [fields](std::string_view name, std::string_view value) {
-    fields->push_back({name, value});
-  };
-  texts->reserve(texts->size() + forward.set_headers.size() + 4);  // views of them must not move
+                        std::vector<HeaderField>* fields, std::string* text) {
+  fields->clear();
+  text->clear();
+  std::size_t own_size = forward.date.size() + forward.request_id.size() + kMostOwnText;
+  for (const HeaderToSet& field : forward.set_headers) own_size += field.value.size();
+  text->reserve(own_size);  // views of it must not move
   const auto own = [&](std::string_view name, std::string_view value) {
-    AppendValue(value, &texts->emplace_back());
-    add(name, texts->back());
+    const std::size_t begin = text->size();
+    AppendValue(value, text);
+    fields->push_back({name, std::string_view(*text).substr(begin)});
   };
   EachResponseField(
       head, forward, [fields](const HeaderField& field) { fields->push_back(field); }, own);
   if (head.interim()) return;
   if (forward.framing.body == BodyKind::kLength) {
-    add("content-length", texts->emplace_back(std::to_string(forward.framing.content_length)));
+    own("content-length", std::to_string(forward.framing.content_length));
   } else if (const auto length = LengthOfNothing(head, forward.framing); !length.empty()) {
-    add("content-length", length);
+    fields->push_back({"content-length", length});
   }
   EachSet(forward.set_headers, own);
 }

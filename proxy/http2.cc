@@ -4,9 +4,11 @@
 #include "proxy/http2.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <utility>
 
 #include "proxy/http2_parts.h"
+#include "proxy/reuse.h"
+#include "proxy/stream_list.h"
 
 namespace spillway {
 namespace {
@@ -31,20 +33,31 @@ constexpr std::size_t kMostResponseHead = 4 * 1024 * 1024;
 
 }  // namespace
 
+void Http2Request::Clear() {
+  builder.Clear();
+  RequestHead fresh;
+  fresh.headers.swap(head.headers);
+  fresh.fields.swap(head.fields);
+  head = std::move(fresh);
+  ClearForReuse(&head.headers);
+  ClearForReuse(&head.fields);
+  ClearForReuse(&trailers);
+  refusal = 0;
+  reason = {};
+  ended = tunnel = false;
+}
+
 struct Http2Session::Impl {
   Impl(Http2Handler& heard_by, const Http2Limits& limited) : handler(heard_by), limits(limited) {}
   ~Impl() { nghttp2_session_del(session); }
 
   struct OpenStream {
-    std::shared_ptr<Http2Request> request = std::make_shared<Http2Request>();
+    std::shared_ptr<Http2Request> request;
     bool told = false;     // the handler knows it
     bool dropped = false;  // by the handler
   };
 
-  OpenStream* Find(std::int32_t id) {
-    const auto found = streams.find(id);
-    return found == streams.end() ? nullptr : &found->second;
-  }
+  OpenStream* Find(std::int32_t id) { return streams.Find(id); }
   void Charge(double cost);
   void Pay(std::size_t bytes);
   void EndHead(std::int32_t id, bool ended);
@@ -67,7 +80,7 @@ struct Http2Session::Impl {
   Http2Handler& handler;
   const Http2Limits limits;
   nghttp2_session* session = nullptr;
-  std::unordered_map<std::int32_t, OpenStream> streams;  // at most limits.streams
+  StreamList<OpenStream> streams;  // at most limits.streams
   bool in_head = false;
   std::int32_t newest = 0;  // stream that the client has opened
   http2::PeerCost cost;
@@ -86,7 +99,7 @@ void Http2Session::Impl::Pay(std::size_t bytes) {
 int Http2Session::Impl::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self) {
   auto& impl = *static_cast<Impl*>(self);
   if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-    impl.streams.try_emplace(frame->hd.stream_id);
+    impl.streams.Add(frame->hd.stream_id, {.request = impl.handler.NewHttp2Request()});
   } else if (OpenStream* stream = impl.Find(frame->hd.stream_id)) {
     stream->request->builder.BeginTrailers();
   }
@@ -183,7 +196,7 @@ int Http2Session::Impl::OnClose(nghttp2_session*, std::int32_t id, std::uint32_t
   if (stream == nullptr) return 0;
   const bool told = stream->told;
   const bool aborted = error != NGHTTP2_NO_ERROR && !stream->dropped;
-  impl.streams.erase(id);
+  impl.streams.Take(id);  // before the handler hears: the request is the handler's alone then
   if (told) impl.handler.OnHttp2Closed(id, static_cast<Http2Error>(error));
   if (aborted) impl.Charge(kAbortCost);
   return 0;

@@ -39,6 +39,8 @@ struct Http2Limits {
 
 // A complete request head, with the text that its views are of.
 struct Http2Request {
+  void Clear();  // as new, but for the room that it keeps
+
   Http2HeadBuilder builder;
   RequestHead head;
   std::vector<HeaderField> trailers;
@@ -58,6 +60,8 @@ struct Http2Part {
 // Produce.
 class Http2Handler {
  public:
+  // A request begins: what its head is put together in, new or cleared.
+  virtual std::shared_ptr<Http2Request> NewHttp2Request() = 0;
   virtual void OnHttp2Head(std::int32_t stream, std::shared_ptr<Http2Request> request) = 0;
   virtual void OnHttp2Body(std::int32_t stream, std::string_view bytes) = 0;
   virtual void OnHttp2End(std::int32_t stream) = 0;

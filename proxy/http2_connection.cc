@@ -11,9 +11,13 @@ namespace {
 
 // Frames that are gathered for one system call.
 constexpr std::size_t kBatch = 64 * 1024;
+constexpr std::size_t kMostFrame = 17 * 1024;  // by which they may be more
 
 // How often one readiness event reads from one connection before others get their turn.
 constexpr int kReadsPerTurn = 8;
+
+// A record of TLS that holds requests; those of a body are larger.
+constexpr std::size_t kSmallRecord = 4 * 1024;
 
 // After saying that no more streams are wanted, those that are on their way are still taken.
 constexpr Duration kGrace = 1s;
@@ -47,8 +51,12 @@ const ClientConfig& Http2Connection::config() const {
 }
 
 Http2Stream* Http2Connection::Find(std::int32_t id) {
-  const auto found = streams_.find(id);
-  return found == streams_.end() ? nullptr : found->second.get();
+  const auto* found = streams_.Find(id);
+  return found == nullptr ? nullptr : found->get();
+}
+
+Http2Spares& Http2Connection::spares() {
+  return carrier_.worker().http2_spares;
 }
 
 bool Http2Connection::over() const {
@@ -70,8 +78,10 @@ void Http2Connection::OnReadable() {
       break;
     }
     Receive({block.data.get(), read.bytes});
-    // A plain socket that filled less than the room is empty: another read would be a wasted call.
-    if (!carrier_.encrypted() && read.bytes < block.size) break;
+    // Another read would mostly be a wasted call: a plain socket that filled less than the room is
+    // empty, and behind a small record of TLS there is seldom another (then the loop tells).
+    const std::size_t full = carrier_.encrypted() ? kSmallRecord : block.size;
+    if (read.bytes < full && !carrier_.has_pending()) break;
   }
   blocks.Give(std::move(block));
 }
@@ -109,7 +119,8 @@ void Http2Connection::OnClosed() {
   later_.Forget();
   grace_.Clear();
   ending_ = broken_ = true;
-  for (auto& [id, stream] : std::exchange(streams_, {})) {
+  auto streams = std::exchange(streams_, {});
+  for (auto& [id, stream] : streams) {
     stream->OnGone();
     graveyard_.push_back(std::move(stream));
   }
@@ -152,8 +163,9 @@ void Http2Connection::OnLater(void* self) {
 }
 
 void Http2Connection::Later() {
-  graveyard_.clear();
+  settling_ = true;  // what Pump would ask to be done later is done below
   Pump();
+  settling_ = false;
   // Those that were held up may go on. What they do may close streams: the list is taken first.
   std::vector<std::int32_t> due;
   for (const auto& [id, stream] : streams_) {
@@ -162,6 +174,8 @@ void Http2Connection::Later() {
   for (const std::int32_t id : due) {
     if (Http2Stream* stream = Find(id)) stream->GoOn();
   }
+  for (auto& stream : graveyard_) spares().Give(std::move(stream));
+  graveyard_.clear();
   if (!over() || carrier_.output_full()) return;
   broken_ ? carrier_.Close(/*reset=*/true) : End();
 }
@@ -197,9 +211,11 @@ bool Http2Connection::Pump() {
   if (receiving_ || pumping_ || broken_) return !broken_;
   pumping_ = true;
   bool due = false;
+  std::string frames = spares().TakeFrames();
+  frames.reserve(kBatch + kMostFrame);
   while (!broken_ && !carrier_.output_full()) {
-    frames_.clear();
-    broken_ = !session_.Produce(kBatch, &frames_);
+    frames.clear();
+    broken_ = !session_.Produce(kBatch, &frames);
     bool more = false;
     for (const auto& [id, stream] : streams_) {
       if (stream->TakeEarlyAnswer()) {
@@ -208,12 +224,12 @@ bool Http2Connection::Pump() {
       }
       due = due || stream->due();
     }
-    if (frames_.empty() && !more) break;
-    if (!frames_.empty()) broken_ = broken_ || !Send(frames_);
+    if (frames.empty() && !more) break;
+    if (!frames.empty()) broken_ = broken_ || !Send(frames);
   }
-  if (streams_.empty()) std::string().swap(frames_);
+  spares().GiveFrames(std::move(frames));
   pumping_ = false;
-  if (due || over() || !graveyard_.empty()) later_.Ask();
+  if (!settling_ && (due || over() || !graveyard_.empty())) later_.Ask();
   return !broken_;
 }
 
@@ -224,14 +240,19 @@ bool Http2Connection::PumpSoon() {
 
 // ---- streams
 
+std::shared_ptr<Http2Request> Http2Connection::NewHttp2Request() {
+  return spares().TakeRequest();
+}
+
 void Http2Connection::OnHttp2Head(std::int32_t id, std::shared_ptr<Http2Request> request) {
   if (++requests_ >= config().max_requests) GoAwaySoon();
   clock_ = Clock::kNone;
   carrier_.SetWaiting(false);
   carrier_.ClearReadDeadline();
-  auto made = std::make_unique<Http2Stream>(*this, id, std::move(request));
-  Http2Stream* stream = made.get();
-  streams_.emplace(id, std::move(made));
+  auto taken = spares().TakeStream();
+  Http2Stream* stream = taken.get();
+  stream->Serve(*this, id, std::move(request));
+  streams_.Add(id, std::move(taken));
   stream->Begin();
 }
 
@@ -248,21 +269,18 @@ void Http2Connection::OnHttp2End(std::int32_t id) {
 }
 
 void Http2Connection::OnHttp2Closed(std::int32_t id, Http2Error error) {
-  const auto found = streams_.find(id);
-  if (found == streams_.end()) return;
-  Http2Stream& stream = *found->second;
+  Http2Stream* stream = Find(id);
+  if (stream == nullptr) return;
   // What it has not taken counts against the connection's window no more.
-  if (stream.untaken() > 0) session_.Consume(id, stream.untaken());
-  if (!stream.OnSessionClosed(error)) return;
+  if (stream->untaken() > 0) session_.Consume(id, stream->untaken());
+  if (!stream->OnSessionClosed(error)) return;
   Bury(id);
 }
 
 void Http2Connection::Bury(std::int32_t id) {
-  const auto found = streams_.find(id);
-  if (found == streams_.end()) return;
-  graveyard_.push_back(std::move(found->second));
-  streams_.erase(found);
-  later_.Ask();
+  if (Find(id) == nullptr) return;
+  graveyard_.push_back(streams_.Take(id));
+  if (!settling_) later_.Ask();
   if (streams_.empty()) SetDeadline();
 }
 

@@ -3,24 +3,25 @@
 // one session. Sets the connection's time limits; the streams keep theirs.
 //
 // Thread rule: one worker's loop thread; belongs to its ClientConnection. Memory: streams, at most
-// clients.http2.streams of them, and one batch of frames (64 KiB) while it is sent.
+// clients.http2.streams of them; frames are gathered in the worker's room.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "proxy/client_protocol.h"
 #include "proxy/http2.h"
 #include "proxy/loop.h"
+#include "proxy/stream_list.h"
 #include "spillway/config.h"
 
 namespace spillway {
 
 class ClientConnection;
+class Http2Spares;
 class Http2Stream;
 
 class Http2Connection final : public ClientProtocol, public Http2Handler {
@@ -52,6 +53,7 @@ class Http2Connection final : public ClientProtocol, public Http2Handler {
   bool PumpSoon();  // at the end of the loop's turn
   void Bury(std::int32_t stream);
 
+  std::shared_ptr<Http2Request> NewHttp2Request() override;
   void OnHttp2Head(std::int32_t stream, std::shared_ptr<Http2Request> request) override;
   void OnHttp2Body(std::int32_t stream, std::string_view bytes) override;
   void OnHttp2End(std::int32_t stream) override;
@@ -64,6 +66,7 @@ class Http2Connection final : public ClientProtocol, public Http2Handler {
   static void OnGrace(void* self);
   void Later();
   Http2Stream* Find(std::int32_t id);
+  Http2Spares& spares();
   enum class Clock : std::uint8_t { kNone, kIdle, kHead };
   bool Send(std::string_view frames);
   void End();
@@ -74,13 +77,12 @@ class Http2Connection final : public ClientProtocol, public Http2Handler {
   ClientConnection& carrier_;
   const std::string peer_text_;
   Http2Session session_;
-  std::unordered_map<std::int32_t, std::unique_ptr<Http2Stream>> streams_;
+  StreamList<std::unique_ptr<Http2Stream>> streams_;
   std::vector<std::unique_ptr<Http2Stream>> graveyard_;  // never freed under a callback of theirs
   TurnEnd later_;   // for what must not be done under a caller's feet
   Deadline grace_;  // between saying that we go and going
-  std::string frames_;
   std::uint64_t requests_ = 0;
-  bool receiving_ = false, pumping_ = false;
+  bool receiving_ = false, pumping_ = false, settling_ = false;
   bool broken_ = false;
   bool ending_ = false;  // no more is read: what is left is sent, then the carrier is closed
   bool going_ = false;

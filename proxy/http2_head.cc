@@ -6,6 +6,7 @@
 #include "proxy/fields.h"
 #include "proxy/http1_rules.h"
 #include "proxy/http2.h"
+#include "proxy/reuse.h"
 
 namespace spillway {
 
@@ -13,6 +14,22 @@ Http2HeadBuilder::Span Http2HeadBuilder::Section::Keep(std::string_view more) {
   const Span span{text.size(), more.size()};
   text.append(more);
   return span;
+}
+
+void Http2HeadBuilder::Section::Clear() {
+  ClearForReuse(&text);
+  ClearForReuse(&places);
+}
+
+void Http2HeadBuilder::Clear() {
+  head_.Clear();
+  trailers_.Clear();
+  in_trailers_ = false;
+  pseudo_ = {};
+  ClearForReuse(&cookies_);
+  bytes_ = 0;
+  refusal_ = 0;
+  reason_ = {};
 }
 
 // The first reason counts.
@@ -40,13 +57,13 @@ void Http2HeadBuilder::Add(std::string_view name, std::string_view value,
 }
 
 void Http2HeadBuilder::AddPseudo(std::string_view name, std::string_view value) {
-  const std::pair<std::string_view, Span*> kPseudo[] = {
-      {":method", &method_},       {":path", &path_},         {":scheme", &scheme_},
-      {":authority", &authority_}, {":protocol", &protocol_},
-  };
-  for (const auto& [known, span] : kPseudo) {
-    if (name == known) *span = head_.Keep(value);
-  }
+  Span* const known = name == ":method"      ? &pseudo_.method
+                      : name == ":path"      ? &pseudo_.path
+                      : name == ":scheme"    ? &pseudo_.scheme
+                      : name == ":authority" ? &pseudo_.authority
+                      : name == ":protocol"  ? &pseudo_.protocol
+                                             : nullptr;
+  if (known != nullptr) *known = head_.Keep(value);
 }
 
 // RFC 9113 8.2.3: the crumbs are one field again.
@@ -66,14 +83,14 @@ void Http2HeadBuilder::TakeHead(bool ended, Http2Request* request) {
   // From here on the text stays where it is.
   RequestHead& head = request->head;
   request->ended = ended;
-  head.method = head_.View(method_);
-  head.target = head_.View(path_);
+  head.method = head_.View(pseudo_.method);
+  head.target = head_.View(pseudo_.path);
   head.major = 2;
   const auto add = [&head](std::string_view name, std::string_view value) {
     head.headers.push_back({name, value});
     head.fields.push_back(ClassifyField(name));
   };
-  const std::string_view authority = head_.View(authority_);
+  const std::string_view authority = head_.View(pseudo_.authority);
   if (!authority.empty()) add(head_.View(host), authority);
   for (const Place& place : head_.places) {
     const std::string_view name = head_.View(place.name), value = head_.View(place.value);
@@ -83,7 +100,7 @@ void Http2HeadBuilder::TakeHead(bool ended, Http2Request* request) {
       Refuse(400, "Host differs from :authority");  // RFC 9113 8.3.1: not to be guessed at
     }
   }
-  const std::string_view protocol = head_.View(protocol_);
+  const std::string_view protocol = head_.View(pseudo_.protocol);
   if (!protocol.empty()) {
     request->tunnel = head.method == "CONNECT" && protocol == "websocket" && !ended;
     if (!request->tunnel) Refuse(501, "a protocol other than websocket");

@@ -26,6 +26,8 @@ class Http2HeadBuilder {
   // What is added from now on are trailers.
   void BeginTrailers() { in_trailers_ = true; }
   void TakeTrailers(Http2Request* request) const;
+  // Ready for another head; keeps some room for it.
+  void Clear();
   // As HTTP/1 would write them, of all fields that came, kept or not.
   std::size_t bytes() const { return bytes_; }
 
@@ -41,6 +43,7 @@ class Http2HeadBuilder {
     std::string text;
     std::vector<Place> places;
     Span Keep(std::string_view more);
+    void Clear();
     std::string_view View(Span span) const {
       return std::string_view(text).substr(span.begin, span.size);
     }
@@ -49,9 +52,12 @@ class Http2HeadBuilder {
   void JoinCookies();
   void Refuse(int status, std::string_view reason);
 
+  struct Pseudo {
+    Span method, path, scheme, authority, protocol;
+  };
   Section head_, trailers_;
   bool in_trailers_ = false;
-  Span method_, path_, scheme_, authority_, protocol_;
+  Pseudo pseudo_;
   std::vector<Span> cookies_;
   std::size_t bytes_ = 0;
   int refusal_ = 0;

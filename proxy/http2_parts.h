@@ -6,6 +6,8 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
 #include <memory>
 #include <new>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "proxy/http1.h"
+#include "spillway/text.h"
 #include "spillway/units.h"
 
 namespace spillway::http2 {
@@ -96,37 +99,44 @@ inline std::string_view View(const std::uint8_t* bytes, std::size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
-// Fields for nghttp2, which wants names in lower case and copies them.
+// Fields for nghttp2, which copies them and makes their names small.
 class Fields {
  public:
   // Views of `fields` must last as long as this.
   Fields(int status, std::span<const HeaderField> fields) {
-    if (status > 0) {
-      status_ = std::to_string(status);
-      Add(":status", status_);
+    const std::size_t most = fields.size() + 1;
+    if (most > room_.size()) {
+      larger_.resize(most);
+      values_ = larger_.data();
     }
-    std::size_t size = 0;
-    for (const HeaderField& field : fields) size += field.name.size();
-    names_.reserve(size);  // views into it must not move
-    for (const HeaderField& field : fields) AddLower(field.name, field.value);
+    if (status > 0) {
+      const auto end = std::to_chars(status_.data(), status_.data() + status_.size(), status).ptr;
+      Add(":status", {status_.data(), end}, NGHTTP2_NV_FLAG_NONE);
+    }
+    for (const HeaderField& field : fields) Add(field.name, field.value, FlagsFor(field.name));
   }
-  const nghttp2_nv* data() const { return values_.data(); }
-  std::size_t size() const { return values_.size(); }
+  Fields(const Fields&) = delete;
+  Fields& operator=(const Fields&) = delete;
+  const nghttp2_nv* data() const { return values_; }
+  std::size_t size() const { return size_; }
 
  private:
-  void AddLower(std::string_view name, std::string_view value) {
-    const std::size_t begin = names_.size();
-    for (char c : name) names_.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
-    Add(std::string_view(names_).substr(begin), value);
+  // A value that is never the same again has no use for a place in HPACK's table, and would push
+  // out those that have.
+  static std::uint8_t FlagsFor(std::string_view name) {
+    return EqualsIgnoreCase(name, "x-request-id") ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
   }
-  void Add(std::string_view name, std::string_view value) {
+  void Add(std::string_view name, std::string_view value, std::uint8_t flags) {
     // nghttp2's struct knows no const; it only reads.
-    values_.push_back({reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-                       reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
-                       name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+    values_[size_++] = {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+                        reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
+                        name.size(), value.size(), flags};
   }
-  std::string status_, names_;
-  std::vector<nghttp2_nv> values_;
+  std::array<char, 12> status_;
+  std::array<nghttp2_nv, 32> room_;  // most heads fit, so that they cost no allocation
+  std::vector<nghttp2_nv> larger_;
+  nghttp2_nv* values_ = room_.data();
+  std::size_t size_ = 0;
 };
 
 // Appends frames to *out until it holds about `most` bytes, or there are none. False: out of

@@ -9,6 +9,7 @@
 #include "proxy/fields.h"
 #include "proxy/http2_connection.h"
 #include "proxy/patience.h"
+#include "proxy/reuse.h"
 
 namespace spillway {
 namespace {
@@ -27,41 +28,55 @@ std::string MakeWebSocketKey(Chance& chance) {
 
 }  // namespace
 
-Http2Stream::Http2Stream(Http2Connection& connection, std::int32_t id,
-                         std::shared_ptr<Http2Request> request)
-    : connection_(connection),
-      id_(id),
-      request_(std::move(request)),
-      patience_(connection.config().timeouts.body),
-      awaits_continue_(request_->head.expect_continue && !request_->ended),
-      ended_(request_->ended),
-      read_deadline_(connection.carrier().worker().loop, this, &OnReadExpired),
-      write_deadline_(connection.carrier().worker().loop, this, &OnWriteExpired),
+Http2Stream::Http2Stream(WorkerContext& worker)
+    : worker_(worker),
+      read_deadline_(worker.loop, this, &OnReadExpired),
+      write_deadline_(worker.loop, this, &OnWriteExpired),
       exchange_(*this) {}
 
-WorkerContext& Http2Stream::worker() {
-  return connection_.carrier().worker();
+void Http2Stream::Serve(Http2Connection& connection, std::int32_t id,
+                        std::shared_ptr<Http2Request> request) {
+  state_.connection = &connection;
+  state_.id = id;
+  state_.request = std::move(request);
+  state_.patience = connection.config().timeouts.body;
+  state_.ended = state_.request->ended;
+  state_.awaits_continue = state_.request->head.expect_continue && !state_.ended;
 }
+
+std::shared_ptr<Http2Request> Http2Stream::Forget() {
+  read_deadline_.Clear();
+  write_deadline_.Clear();
+  std::shared_ptr<Http2Request> request = std::move(state_.request);
+  state_ = {};
+  for (std::string* text : {&websocket_key_, &in_, &out_, &field_text_}) ClearForReuse(text);
+  ClearForReuse(&trailers_);
+  ClearForReuse(&fields_);
+  return request;
+}
+
 const IpAddress& Http2Stream::peer() const {
-  return connection_.carrier().peer();
+  return state_.connection->carrier().peer();
 }
 std::string_view Http2Stream::peer_text() const {
-  return connection_.peer_text();
+  return state_.connection->peer_text();
 }
 bool Http2Stream::encrypted() const {
-  return connection_.carrier().encrypted();
+  return state_.connection->carrier().encrypted();
 }
 TlsFacts Http2Stream::tls_facts() const {
-  return connection_.carrier().tls_facts();
+  return state_.connection->carrier().tls_facts();
 }
 
 void Http2Stream::Begin() {
-  if (request_->refusal != 0) return exchange_.Refuse(request_->refusal, request_->reason);
-  if (request_->tunnel && FindHeader(request_->head.headers, "sec-websocket-key") == nullptr) {
+  if (state_.request->refusal != 0)
+    return exchange_.Refuse(state_.request->refusal, state_.request->reason);
+  if (state_.request->tunnel &&
+      FindHeader(state_.request->head.headers, "sec-websocket-key") == nullptr) {
     // HTTP/1.1's handshake wants a key; HTTP/2's has none (RFC 8441 5.1). It guards nothing here.
-    websocket_key_ = MakeWebSocketKey(worker().chance);
-    request_->head.headers.push_back({"Sec-WebSocket-Key", websocket_key_});
-    request_->head.fields.push_back(Field::kOther);
+    websocket_key_ = MakeWebSocketKey(worker_.chance);
+    state_.request->head.headers.push_back({"Sec-WebSocket-Key", websocket_key_});
+    state_.request->head.fields.push_back(Field::kOther);
   }
   exchange_.Begin();
 }
@@ -69,59 +84,59 @@ void Http2Stream::Begin() {
 // ---- the request's body
 
 void Http2Stream::TakeBody(std::string_view bytes) {
-  if (closed_ || finished_) return Free(bytes.size());  // nobody reads it any more
+  if (state_.closed || state_.finished) return Free(bytes.size());  // nobody reads it any more
   in_.append(bytes);
-  awaits_continue_ = false;
-  if (!body_wanted_) return;
-  if (!tunnel_) {
-    const ClientConfig& config = connection_.config();
-    const Duration left = read_deadline_.armed() ? read_deadline_.left() : patience_;
+  state_.awaits_continue = false;
+  if (!state_.body_wanted) return;
+  if (!state_.tunnel) {
+    const ClientConfig& config = state_.connection->config();
+    const Duration left = read_deadline_.armed() ? read_deadline_.left() : state_.patience;
     // Once the answer has begun the two take turns as they like: only silence counts.
-    const Bytes rate = answering_ ? Bytes{0} : config.min_rate.body;
-    patience_ = Patience(left, bytes.size(), rate, config.timeouts.body);
-    read_deadline_.SetAfter(patience_);
+    const Bytes rate = state_.answering ? Bytes{0} : config.min_rate.body;
+    state_.patience = Patience(left, bytes.size(), rate, config.timeouts.body);
+    read_deadline_.SetAfter(state_.patience);
   }
   exchange_.OnClientReadable();
 }
 
 void Http2Stream::TakeEnd() {
-  ended_ = true;
-  if (body_wanted_ && !closed_ && !finished_) exchange_.OnClientReadable();
+  state_.ended = true;
+  if (state_.body_wanted && !state_.closed && !state_.finished) exchange_.OnClientReadable();
 }
 
 ParseStep Http2Stream::NextBodyPiece() {
-  if (request_->tunnel) return ParseStep::kEnd;  // what comes belongs to the tunnel
-  if (given_ < in_.size()) {
-    piece_ = std::string_view(in_).substr(given_);
-    given_ = in_.size();
+  if (state_.request->tunnel) return ParseStep::kEnd;  // what comes belongs to the tunnel
+  if (state_.given < in_.size()) {
+    state_.piece = std::string_view(in_).substr(state_.given);
+    state_.given = in_.size();
     return ParseStep::kBody;
   }
-  if (!ended_) return ParseStep::kNeedMore;
-  return request_->refusal == 0 ? ParseStep::kEnd : ParseStep::kFailed;  // of the trailers
+  if (!state_.ended) return ParseStep::kNeedMore;
+  return state_.request->refusal == 0 ? ParseStep::kEnd : ParseStep::kFailed;  // of the trailers
 }
 
 bool Http2Stream::ReadBodyAgain() {
-  if (given_ == 0) return false;
-  const std::size_t used = given_;
+  if (state_.given == 0) return false;
+  const std::size_t used = state_.given;
   in_.erase(0, used);
-  given_ = 0;
+  state_.given = 0;
   Free(used);
   return false;
 }
 
 // The client may send as many bytes more.
 void Http2Stream::Free(std::size_t bytes) {
-  if (session_closed_) return;  // when they were given back
-  connection_.session().Consume(id_, bytes);
-  connection_.PumpSoon();
+  if (state_.session_closed) return;  // when they were given back
+  state_.connection->session().Consume(state_.id, bytes);
+  state_.connection->PumpSoon();
 }
 
 void Http2Stream::WantBody(bool want) {
-  if (want == body_wanted_) return;
-  body_wanted_ = want;
-  if (tunnel_) {
-    wake_ = want && (!in_.empty() || ended_);
-    if (wake_) connection_.PumpSoon();
+  if (want == state_.body_wanted) return;
+  state_.body_wanted = want;
+  if (state_.tunnel) {
+    state_.wake = want && (!in_.empty() || state_.ended);
+    if (state_.wake) state_.connection->PumpSoon();
     return;
   }
   ArmBody();
@@ -129,11 +144,11 @@ void Http2Stream::WantBody(bool want) {
 
 // The body's silence counts from when the client may send it.
 void Http2Stream::ArmBody() {
-  if (body_wanted_ && !awaits_continue_) {
-    if (answering_) patience_ = connection_.config().timeouts.body;
-    read_deadline_.SetAfter(patience_);
+  if (state_.body_wanted && !state_.awaits_continue) {
+    if (state_.answering) state_.patience = state_.connection->config().timeouts.body;
+    read_deadline_.SetAfter(state_.patience);
   } else {
-    if (read_deadline_.armed()) patience_ = read_deadline_.left();
+    if (read_deadline_.armed()) state_.patience = read_deadline_.left();
     read_deadline_.Clear();
   }
 }
@@ -141,37 +156,33 @@ void Http2Stream::ArmBody() {
 // ---- the answer
 
 bool Http2Stream::SendInterim(const ResponseHead& head) {
-  std::vector<HeaderField> fields;
-  std::vector<std::string> texts;
-  ListResponseFields(head, ForwardResponse{}, &fields, &texts);
-  connection_.session().RespondInterim(id_, head.status, fields);
-  if (head.status == 100 && awaits_continue_) {
-    awaits_continue_ = false;
+  ListResponseFields(head, ForwardResponse{}, &fields_, &field_text_);
+  state_.connection->session().RespondInterim(state_.id, head.status, fields_);
+  if (head.status == 100 && state_.awaits_continue) {
+    state_.awaits_continue = false;
     ArmBody();
   }
-  return connection_.Pump();
+  return state_.connection->Pump();
 }
 
 // To a client that asked for a tunnel any 2xx is one (RFC 8441 5): an answer is none.
 int Http2Stream::StatusFor(int status) const {
-  return request_->tunnel && status / 100 == 2 ? 502 : status;
+  return state_.request->tunnel && status / 100 == 2 ? 502 : status;
 }
 
 bool Http2Stream::BeginResponse(const ResponseHead& head, const ForwardResponse& forward,
                                 bool keep) {
-  answering_ = true;
+  state_.answering = true;
   ForwardResponse mine = forward;
   mine.framing = {head.body, head.content_length};
   // What is known to be empty ends with its head, as it may have come: to gRPC that is an answer in
   // itself. A length that nobody gave is not added.
   const bool empty = head.body == BodyKind::kLength && head.content_length == 0;
   if (empty && !head.Has(Field::kContentLength)) mine.framing.body = BodyKind::kNone;
-  std::vector<HeaderField> fields;
-  std::vector<std::string> texts;
-  ListResponseFields(head, mine, &fields, &texts);
+  ListResponseFields(head, mine, &fields_, &field_text_);
   const bool has_body = head.body != BodyKind::kNone && !empty;
-  connection_.session().Respond(id_, StatusFor(head.status), fields, has_body);
-  if (!has_body) all_given_ = true;
+  state_.connection->session().Respond(state_.id, StatusFor(head.status), fields_, has_body);
+  if (!has_body) state_.all_given = true;
   return keep;
 }
 
@@ -181,7 +192,7 @@ bool Http2Stream::SendBody(std::vector<iovec>* pieces, bool last,
     out_.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
   }
   if (last) {
-    last_ = true;
+    state_.last = true;
     for (const HeaderField& trailer : trailers) {
       if (MayBeTrailer(trailer.name)) trailers_.emplace_back(trailer.name, trailer.value);
     }
@@ -190,97 +201,97 @@ bool Http2Stream::SendBody(std::vector<iovec>* pieces, bool last,
 }
 
 bool Http2Stream::Push() {
-  connection_.session().Resume(id_);
+  state_.connection->session().Resume(state_.id);
   // The end of an answer waits for other streams' to go out together with it.
-  const bool good = last_ ? connection_.PumpSoon() : connection_.Pump();
-  blocked_ = output_full();
-  if (unsent()) write_deadline_.SetAfter(connection_.config().timeouts.write);
-  return good && !closed_;
+  const bool good = state_.last ? state_.connection->PumpSoon() : state_.connection->Pump();
+  state_.blocked = output_full();
+  if (unsent()) write_deadline_.SetAfter(state_.connection->config().timeouts.write);
+  return good && !state_.closed;
 }
 
 bool Http2Stream::SendAnswer(const Answer& answer, bool head_only, bool) {
-  head_only = head_only || request_->head.method == "HEAD";  // also where no head was accepted
-  std::vector<HeaderField> fields;
-  std::string length;
-  ListAnswerFields(answer, worker().date(), &fields, &length);
+  head_only =
+      head_only || state_.request->head.method == "HEAD";  // also where no head was accepted
+  ListAnswerFields(answer, worker_.date(), &fields_, &field_text_);
   if (!head_only) out_.append(BodyToSend(answer));
-  last_ = true;
-  connection_.session().Respond(id_, StatusFor(answer.status), fields, !out_.empty());
-  all_given_ = out_.empty();
+  state_.last = true;
+  state_.connection->session().Respond(state_.id, StatusFor(answer.status), fields_, !out_.empty());
+  state_.all_given = out_.empty();
   return Push();
 }
 
 Http2Part Http2Stream::GiveBody(std::span<char> into, std::vector<HeaderField>* trailers) {
-  const std::size_t size = std::min(into.size(), out_.size() - sent_);
-  if (size > 0) std::memcpy(into.data(), out_.data() + sent_, size);
-  sent_ += size;
-  const bool empty = sent_ == out_.size();
+  const std::size_t size = std::min(into.size(), out_.size() - state_.sent);
+  if (size > 0) std::memcpy(into.data(), out_.data() + state_.sent, size);
+  state_.sent += size;
+  const bool empty = state_.sent == out_.size();
   if (empty) {
     out_.clear();
-    sent_ = 0;
+    state_.sent = 0;
     write_deadline_.Clear();
   } else if (write_deadline_.armed()) {
-    const ClientConfig& config = connection_.config();
+    const ClientConfig& config = state_.connection->config();
     write_deadline_.SetAfter(
         Patience(write_deadline_.left(), size, config.min_rate.answer, config.timeouts.write));
   }
-  const bool last = last_ && empty;
+  const bool last = state_.last && empty;
   if (last) {
-    all_given_ = true;
+    state_.all_given = true;
     for (const auto& [name, value] : trailers_) trailers->push_back({name, value});
   }
   return {size, last};
 }
 
 bool Http2Stream::TakeEarlyAnswer() {
-  const bool early = finished_ && all_given_ && !ended_ && !stopped_;
-  stopped_ = stopped_ || early;
+  const bool early = state_.finished && state_.all_given && !state_.ended && !state_.stopped;
+  state_.stopped = state_.stopped || early;
   return early;
 }
 
 void Http2Stream::GoOn() {
-  const bool drained = std::exchange(blocked_, output_full()) && !blocked_;
-  const bool woken = std::exchange(wake_, false);
-  if (drained && !closed_ && !finished_) exchange_.OnClientWritable();
-  if (woken && !closed_ && !finished_) exchange_.OnClientReadable();
+  const bool drained = std::exchange(state_.blocked, output_full()) && !state_.blocked;
+  const bool woken = std::exchange(state_.wake, false);
+  if (drained && !state_.closed && !state_.finished) exchange_.OnClientWritable();
+  if (woken && !state_.closed && !state_.finished) exchange_.OnClientReadable();
 }
 
 void Http2Stream::FinishExchange(bool) {
-  finished_ = true;
-  body_wanted_ = false;
+  state_.finished = true;
+  state_.body_wanted = false;
   read_deadline_.Clear();
-  if (session_closed_) return connection_.Bury(id_);
+  if (state_.session_closed) return state_.connection->Bury(state_.id);
   const std::size_t left = in_.size();
   in_.clear();
-  given_ = 0;
+  state_.given = 0;
   if (left > 0) Free(left);
-  if (!ended_) connection_.PumpSoon();  // and tells the client to stop
+  if (!state_.ended) state_.connection->PumpSoon();  // and tells the client to stop
 }
 
 void Http2Stream::Close(bool reset) {
-  if (closed_) return;
-  if (!reset && tunnel_ && ended_ && last_) {
+  if (state_.closed) return;
+  if (!reset && state_.tunnel && state_.ended && state_.last) {
     return FinishExchange(true);  // both sides have ended as they should: nothing is left to tell
   }
-  closed_ = true;
+  state_.closed = true;
   LetGo();
-  if (session_closed_) return connection_.Bury(id_);
-  connection_.session().Reset(id_, reset ? Http2Error::kInternal : Http2Error::kCancel);
-  connection_.PumpSoon();
+  if (state_.session_closed) return state_.connection->Bury(state_.id);
+  state_.connection->session().Reset(state_.id,
+                                     reset ? Http2Error::kInternal : Http2Error::kCancel);
+  state_.connection->PumpSoon();
 }
 
 void Http2Stream::OnGone() {
-  if (closed_) return;
-  closed_ = true;  // Close, which may follow, has nothing left to do
+  if (state_.closed) return;
+  state_.closed = true;  // Close, which may follow, has nothing left to do
   if (exchange_.active()) exchange_.OnClientGone();
   LetGo();
 }
 
 bool Http2Stream::OnSessionClosed(Http2Error error) {
-  session_closed_ = true;
-  const bool well = error == Http2Error::kNone && all_given_ && ended_;
-  if (!well && !finished_) OnGone();
-  return finished_ || closed_;
+  state_.session_closed = true;
+  const bool well = error == Http2Error::kNone && state_.all_given && state_.ended;
+  if (!well && !state_.finished) OnGone();
+  return state_.finished || state_.closed;
 }
 
 void Http2Stream::LetGo() {
@@ -293,21 +304,19 @@ void Http2Stream::LetGo() {
 
 bool Http2Stream::EnterTunnel(const ResponseHead& head, const ForwardResponse& forward,
                               std::string_view early) {
-  tunnel_ = true;
-  std::vector<HeaderField> fields;
-  std::vector<std::string> texts;
-  ListResponseFields(head, forward, &fields, &texts);
-  std::erase_if(fields, [](const HeaderField& field) {
+  state_.tunnel = true;
+  ListResponseFields(head, forward, &fields_, &field_text_);
+  std::erase_if(fields_, [](const HeaderField& field) {
     return EqualsIgnoreCase(field.name, "sec-websocket-accept");  // of the key that we made up
   });
-  connection_.session().Respond(id_, 200, fields, true);
+  state_.connection->session().Respond(state_.id, 200, fields_, true);
   out_.append(early);
   TouchTunnel();
   return Push();
 }
 
 IoResult Http2Stream::ReadTunnel(std::span<char> into) {
-  if (in_.empty()) return {ended_ ? IoStatus::kEnd : IoStatus::kWouldBlock, 0};
+  if (in_.empty()) return {state_.ended ? IoStatus::kEnd : IoStatus::kWouldBlock, 0};
   const std::size_t size = std::min(into.size(), in_.size());
   std::memcpy(into.data(), in_.data(), size);
   in_.erase(0, size);
@@ -321,30 +330,30 @@ bool Http2Stream::WriteTunnel(std::string_view bytes) {
 }
 
 void Http2Stream::EndTunnelOutput() {
-  last_ = true;
+  state_.last = true;
   Push();
 }
 
 void Http2Stream::TouchTunnel() {
-  read_deadline_.SetAfter(connection_.config().timeouts.tunnel);
+  read_deadline_.SetAfter(state_.connection->config().timeouts.tunnel);
 }
 
 // ---- time
 
 void Http2Stream::OnReadExpired(void* self) {
   auto& stream = *static_cast<Http2Stream*>(self);
-  stream.worker().counters.timeouts_client.Add();
-  if (stream.tunnel_) return stream.exchange_.OnClientTimeout();
+  stream.worker_.counters.timeouts_client.Add();
+  if (stream.state_.tunnel) return stream.exchange_.OnClientTimeout();
   stream.exchange_.OnBodyTimeout();
 }
 
 void Http2Stream::OnWriteExpired(void* self) {
   auto& stream = *static_cast<Http2Stream*>(self);
   // Other streams may have had the connection to themselves; its own deadline is the carrier's.
-  if (!stream.connection_.session().client_stalls(stream.id_)) {
-    return stream.write_deadline_.SetAfter(stream.connection_.config().timeouts.write);
+  if (!stream.state_.connection->session().client_stalls(stream.state_.id)) {
+    return stream.write_deadline_.SetAfter(stream.state_.connection->config().timeouts.write);
   }
-  stream.worker().counters.timeouts_client.Add();
+  stream.worker_.counters.timeouts_client.Add();
   if (stream.exchange_.active()) return stream.exchange_.OnClientTimeout();
   stream.Close(true);
 }

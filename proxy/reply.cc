@@ -396,6 +396,7 @@ std::string_view BodyToSend(const Answer& answer) {
 
 void ListAnswerFields(const Answer& answer, std::string_view date, std::vector<HeaderField>* fields,
                       std::string* length) {
+  fields->clear();
   fields->push_back({"Date", date});
   const std::string_view body = BodyToSend(answer);
   if (!body.empty()) fields->push_back({"Content-Type", answer.content_type});

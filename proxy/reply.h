@@ -100,7 +100,7 @@ Answer UpstreamErrorAnswer(int status, std::string_view page, const AnswerContex
 void WriteAnswerHead(const Answer& answer, bool close, bool client_is_1_0, std::string_view date,
                      std::string* out);
 // The same head as fields, without what belongs to a connection of HTTP/1. Views are of `answer`,
-// `date` and *length, which it replaces.
+// `date` and *length; it replaces both.
 void ListAnswerFields(const Answer& answer, std::string_view date, std::vector<HeaderField>* fields,
                       std::string* length);
 // The body that goes out behind it: none where the status allows none.

@@ -27,6 +27,13 @@ std::string SubjectOf(const X509* certificate) {
   return {text, std::min(static_cast<std::size_t>(size), kMostSubject)};
 }
 
+// Before each call whose failure SSL_get_error is to explain, as that looks at the thread's queue of
+// errors, which another session may have left something in. Mostly it is empty, and clearing that
+// would go through all of its places.
+void ForgetErrors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 }  // namespace
 
 struct Stream::ClientFacts {
@@ -94,7 +101,7 @@ void Stream::FreeTls() {
 IoStatus Stream::HandshakeTls() {
   if (tls_failed_) return IoStatus::kBroken;
   read_wants_write_ = false;
-  ERR_clear_error();  // of another session on this thread: SSL_get_error looks at the queue
+  ForgetErrors();
   const int returned = SSL_do_handshake(ssl_);
   if (returned != 1) return StatusTls(returned, true);
   if (!settled_ && facts_ != nullptr) Settle();
@@ -140,7 +147,7 @@ IoStatus Stream::StatusTls(int returned, bool reading) {
 IoResult Stream::ReadTls(std::span<char> into) {
   if (tls_failed_) return {IoStatus::kBroken, 0};
   read_wants_write_ = false;
-  ERR_clear_error();  // of another session on this thread: SSL_get_error looks at the queue
+  ForgetErrors();
   std::size_t got = 0;
   const int returned = SSL_read_ex(ssl_, into.data(), into.size(), &got);
   if (!settled_ && facts_ != nullptr && handshake_done_tls()) Settle();
@@ -183,7 +190,7 @@ IoResult Stream::WriteTls(std::span<const iovec> vectors) {
   for (;;) {
     const std::span<const char> piece = NextPiece(vectors, total, room);
     if (piece.empty()) return {IoStatus::kOk, total};
-    ERR_clear_error();
+    ForgetErrors();
     std::size_t put = 0;
     const int returned = SSL_write_ex(ssl_, piece.data(), piece.size(), &put);
     if (returned == 1) {

@@ -43,6 +43,7 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlace
       places(all),
       upstreams(loop, blocks),
       http2_upstreams(loop),
+      http2_spares(*this),
       chance(seed),
       ids(id_seed),
       purge_(loop, this, &OnPurge) {}

@@ -19,6 +19,7 @@
 #include "proxy/connection_places.h"
 #include "proxy/counters.h"
 #include "proxy/generation.h"
+#include "proxy/http2_spares.h"
 #include "proxy/http_date.h"
 #include "proxy/loop.h"
 #include "proxy/prepared_answers.h"
@@ -84,6 +85,7 @@ struct WorkerContext {
   BlockPool blocks;
   UpstreamCache upstreams;
   Http2Upstreams http2_upstreams;
+  Http2Spares http2_spares;
   WorkerCounters counters;
   Chance chance;
   Chance ids;  // of requests: seen by strangers, so nothing else may be drawn from it

@@ -75,6 +75,12 @@ class Peer final : public Http2Handler {
       : session(*this, {.message = limits, .streams = 10}), ways_(ways) {}
   Http2Session session;
 
+  // What one stream's head was put together in serves the next.
+  std::shared_ptr<Http2Request> NewHttp2Request() override {
+    if (!spare_ || spare_.use_count() != 1) return std::make_shared<Http2Request>();
+    spare_->Clear();
+    return std::move(spare_);
+  }
   void OnHttp2Head(std::int32_t id, std::shared_ptr<Http2Request> request) override {
     Require(id % 2 == 1 && id > newest_, "streams in another order", "");
     newest_ = id;
@@ -115,6 +121,7 @@ class Peer final : public Http2Handler {
   }
   void OnHttp2Closed(std::int32_t id, Http2Error) override {
     Consume(id, Known(id));
+    spare_ = std::move(Known(id).request);
     streams_.erase(id);
   }
   Http2Part OnHttp2Want(std::int32_t id, std::span<char> into,
@@ -160,6 +167,7 @@ class Peer final : public Http2Handler {
 
   const unsigned ways_;
   std::map<std::int32_t, Stream> streams_;
+  std::shared_ptr<Http2Request> spare_;
   std::int32_t newest_ = 0;
 };
 

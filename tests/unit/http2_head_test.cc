@@ -159,6 +159,26 @@ TEST(Http2Head, KeepsNothingBeyondTheLimitsButCountsIt) {
   EXPECT_LE(request.head.headers.size(), 5u);
 }
 
+TEST(Http2Head, IsAsNewWhenCleared) {
+  auto request =
+      Build(With({{":protocol", "other"}, {"cookie", "a=1"}, {"x", "y"}}, "BREW"), false);
+  request->builder.BeginTrailers();
+  request->builder.Add("x-sum", "1", {});
+  request->builder.TakeTrailers(request.get());
+  EXPECT_NE(request->refusal, 0);
+  request->Clear();
+  for (const auto& [name, value] : With({{"accept", "*/*"}})) request->builder.Add(name, value, {});
+  request->builder.TakeHead(true, request.get());
+  EXPECT_EQ(request->refusal, 0);
+  EXPECT_EQ(request->reason, "");
+  EXPECT_TRUE(request->ended);
+  EXPECT_EQ(request->head.method, "GET");
+  EXPECT_EQ(request->head.body, BodyKind::kNone);
+  EXPECT_THAT(Headers(*request), ElementsAre(Pair("host", "a.example"), Pair("accept", "*/*")));
+  EXPECT_EQ(request->head.fields.size(), 2u);
+  EXPECT_TRUE(request->trailers.empty());
+}
+
 TEST(Http2Head, SeesAWebSocketOverConnectAsAnUpgrade) {
   const auto request =
       Build(With({{":protocol", "websocket"}, {"sec-websocket-version", "13"}}, "CONNECT"), false);
