@@ -26,7 +26,8 @@ constexpr double kAbortCost = 2.5;
 // more than sending it (HPACK repeats 4 KiB in one byte).
 constexpr std::size_t kMostOverHead = 4;
 
-constexpr std::size_t kMostContinuations = 8;
+constexpr std::size_t kMostContinuations = 8;  // more where a head may be larger than they hold
+constexpr std::size_t kFrame = 16 * 1024;      // our SETTINGS_MAX_FRAME_SIZE, the default
 
 // Larger than any response head that is accepted from an upstream.
 constexpr std::size_t kMostResponseHead = 4 * 1024 * 1024;
@@ -231,7 +232,8 @@ Http2Session::Http2Session(Http2Handler& handler, const Http2Limits& limits)
 
   const http2::Option option = http2::MakeOption();
   nghttp2_option* options = option.get();
-  http2::SetLimits(options, kMostContinuations, kMostResponseHead);
+  http2::SetLimits(options, std::max(kMostContinuations, limits.message.head / kFrame + 1),
+                   kMostResponseHead);
   if (nghttp2_session_server_new2(&impl_->session, made, impl_.get(), options) != 0) {
     throw std::bad_alloc();
   }

@@ -417,6 +417,12 @@ class Rules(Http2):
         self.assertNotIn(b"stack", answer.body)
         self.assertEqual(answer.get("x-secret"), None)
 
+    def test_a_head_may_be_as_large_as_it_may_be_over_http_1(self):
+        server = self.scripted("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        client = self.client(self.spillway(http2(server, clients={"sizes": {"head": "512KiB"}})))
+        self.assertEqual(client.ask(headers=[(f"x-{i}", "v" * 5000) for i in range(90)]).status, 200)
+        self.assertEqual(client.ask(headers=[(f"x-{i}", "v" * 6000) for i in range(90)]).status, 431)
+
     def test_heads_beyond_the_limits(self):
         server = self.origin()
         client = self.client(self.spillway(http2(server, clients={"sizes": {"head": "4KiB", "headers": 20, "target": "1KiB"}})))
