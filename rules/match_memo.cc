@@ -6,8 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "spillway/hash.h"
-
 namespace spillway {
 
 bool FewTests::Add(std::uint32_t test) {
@@ -35,8 +33,7 @@ void MatchMemo::MakeRoom() {
 
 const FewTests* MatchMemo::Find(std::uint32_t stage, std::string_view text) {
   if (sets_ == nullptr) MakeRoom();
-  // The stage is no part of the seed: hashes of short texts by neighbouring seeds are related.
-  const WideHash hash = HashBytesWide(text, seed_);
+  const WideHash hash = KeyedHash(text, secret_);
   low_ = hash.low;
   high_ = (static_cast<std::uint32_t>(hash.high) ^ stage << 1) | 1;
   set_ = sets_ + hash.low % kSets;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -38,7 +39,7 @@ FewTests Few(std::uint32_t test) {
 }
 
 TEST(MatchMemo, KnowsWhatItLearned) {
-  MatchMemo memo(1);
+  MatchMemo memo({1, 2});
   EXPECT_EQ(memo.Find(0, "a"), nullptr);
   memo.Learn(Few(5));
   EXPECT_EQ(memo.Find(0, ""), nullptr) << "the empty text is one too";
@@ -50,7 +51,7 @@ TEST(MatchMemo, KnowsWhatItLearned) {
 }
 
 TEST(MatchMemo, KeepsStagesApart) {
-  MatchMemo memo(1);
+  MatchMemo memo({1, 2});
   memo.Find(3, "text");
   memo.Learn(Few(1));
   EXPECT_EQ(memo.Find(4, "text"), nullptr);
@@ -58,7 +59,7 @@ TEST(MatchMemo, KeepsStagesApart) {
 }
 
 TEST(MatchMemo, KeepsShortTextsApartInAllStages) {
-  MatchMemo memo(1);
+  MatchMemo memo({1, 2});
   memo.Find(2, "Bbcab");
   memo.Learn(Few(1));
   for (int number = 0; number < 4 * 4 * 4 * 4 * 4; ++number) {
@@ -70,14 +71,37 @@ TEST(MatchMemo, KeepsShortTextsApartInAllStages) {
   }
 }
 
+// Pairs that a fast keyed hash takes for one another, one of a few hundred, whatever its key: two
+// stripes that it mixes with words a known distance apart, in both of which one bit changes.
+TEST(MatchMemo, TextsMadeToCollideAreToldApart) {
+  constexpr std::uint32_t kDistance = 0x0609fbf0;  // between such words of XXH3
+  MatchMemo memo({1, 2});
+  std::mt19937 random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto word = static_cast<std::uint32_t>(random());
+    const std::uint32_t difference = word ^ (word + kDistance);
+    std::string learned(960, 'a');
+    std::memcpy(learned.data() + 768, &difference, sizeof difference);
+    std::memset(learned.data(), 0, sizeof difference);
+    learned[7] = 'q';
+    learned[775] = i % 2 == 0 ? 'q' : static_cast<char>('q' | 0x80);
+    std::string other = learned;
+    other[7] = static_cast<char>(other[7] ^ 0x80);
+    other[775] = static_cast<char>(other[775] ^ 0x80);
+    if (memo.Find(0, learned) == nullptr) memo.Learn({});
+    ASSERT_NE(memo.Find(0, learned), nullptr);
+    ASSERT_EQ(memo.Find(0, other), nullptr) << i;
+  }
+}
+
 TEST(MatchMemo, DoesNotLearnByAskingAlone) {
-  MatchMemo memo(1);
+  MatchMemo memo({1, 2});
   EXPECT_EQ(memo.Find(0, "too many tests hold for it"), nullptr);
   EXPECT_EQ(memo.Find(0, "too many tests hold for it"), nullptr);
 }
 
 TEST(MatchMemo, TextsThatComeOnceLeaveThoseThatComeOften) {
-  MatchMemo memo(7);
+  MatchMemo memo({7, 8});
   const auto popular = [](int i) { return "popular " + std::to_string(i); };
   for (int round = 0; round < 4; ++round) {
     for (int i = 0; i < 1000; ++i) {
@@ -102,7 +126,7 @@ TEST(MatchMemo, DecidesNothingByItself) {
 - { name: path, match: { path: { regex: "/(ab)+" } }, action: { tag: path } }
 - { name: deny, match: { all: [{ user_agent: { contains: ca } }, { not: { user_agent: { regex: "a$" } } }] }, action: deny })";
   RuleBook with{std::string(kRules)}, without{std::string(kRules)};
-  MatchMemo memo(1);
+  MatchMemo memo({1, 2});
   with.memo = &memo;
   without.memo = nullptr;
   std::mt19937 random(1);
