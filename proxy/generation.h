@@ -12,6 +12,7 @@
 #include "proxy/stream.h"
 #include "proxy/upstream.h"
 #include "spillway/config.h"
+#include "spillway/keyed_hash.h"
 #include "spillway/limit_table.h"
 
 namespace spillway {
@@ -28,6 +29,7 @@ struct Generation {
   std::shared_ptr<const ChallengeState> challenge;     // the key, the cookie's name, spent tickets
   std::uint64_t most_connections = 1;  // over all workers; then accepting waits until one is gone
   std::uint64_t hash_seed = 0;         // of limit and balance keys; the same for the whole process
+  HashSecret memo_secret = {};         // of texts whose matches are remembered; the same
   // Numbers, [worker][index]; shared with earlier generations by name.
   std::vector<std::vector<std::shared_ptr<PoolCounters>>> pool_counters;
   std::vector<std::vector<std::shared_ptr<RuleCounters>>> rule_counters;

@@ -150,6 +150,7 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.tls = std::move(*tls);
   next.challenge = std::move(*challenge);
   next.hash_seed = constants.hash_seed;
+  next.memo_secret = constants.memo_secret;
   next.most_connections = MostConnections(next.config, constants);
   next.pools = keeper.Build(next.config.pools, *upstream_tls);
   if (Result<void> carried = CarryLimits(previous, &blueprint); !carried) {

@@ -21,6 +21,7 @@ struct ProcessConstants {
   std::size_t workers = 1;
   std::uint64_t descriptors = 1024;  // the limit in force
   std::uint64_t hash_seed = 0;
+  HashSecret memo_secret = {};
   std::shared_ptr<const TicketKeys> ticket_keys;  // for listeners without files of them
 };
 

@@ -343,6 +343,8 @@ Result<void> Server::Start() {
   Impl& impl = *impl_;
   impl.constants.descriptors = RaiseDescriptorLimit();
   impl.constants.hash_seed = SeedFor(impl.options.seed, "limit keys");
+  impl.constants.memo_secret = {SeedFor(impl.options.seed, "memo, first half"),
+                                SeedFor(impl.options.seed, "memo, second half")};
   impl.constants.ticket_keys = impl.ticket_keys = std::make_shared<TicketKeys>();
   impl.ticket_timer.SetAfter(TicketKeys::kKeyLife);
   auto config = LoadConfig(impl.options.config_path, TrialFiles(), impl.options.environment);

@@ -22,7 +22,7 @@ LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
     : shared(std::move(generation)),
       toggles(std::make_unique<bool[]>(states.size() + 1)),
       answers(AnswersOf(*shared->config.policy)),
-      memo(Mix(shared->hash_seed)) {
+      memo(shared->memo_secret) {
   for (std::size_t i = 0; i < states.size(); ++i) toggles[i] = states[i];
   for (const auto& limit : shared->limits) limits.push_back(limit.get());
   for (const auto& limit : shared->shadow_limits) shadow_limits.push_back(limit.get());

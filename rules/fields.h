@@ -52,7 +52,19 @@ struct MatchScratch {
   std::string name;  // a decoded name
   std::vector<std::uint64_t> seen;
   std::vector<int> found;
+  // The text that was hashed last, which its field's other half asks for next. The request's own
+  // bytes stay as they are while it is judged; `text` does not.
+  std::optional<std::string_view> hashed;
+  WideHash hash;
 };
+
+inline const WideHash& HashOf(std::string_view text, const MatchMemo& memo, MatchScratch* scratch) {
+  const bool known = scratch->hashed && text.data() == scratch->hashed->data() &&
+                     text.size() == scratch->hashed->size() && text.data() != scratch->text.data();
+  if (!known) scratch->hash = memo.Hash(text);
+  scratch->hashed = text;
+  return scratch->hash;
+}
 
 // The field's first value, when the request has one. Borrows from the request or from *scratch.
 std::optional<std::string_view> FirstValue(const FieldId& field, const Request& request,
@@ -159,7 +171,8 @@ void Fields::Run(std::uint32_t stage, const Request& request, MatchScratch* scra
   while (const std::optional<std::string_view> value = values.Next()) {
     if (memo == nullptr || kind == Stage::kLookup) {  // which is as fast as to remember
       Search(matcher, kind, *value, scratch, hit);
-    } else if (const FewTests* known = memo->Find(stage / kStages, HalfOf(kind), *value);
+    } else if (const FewTests* known =
+                   memo->Find(stage / kStages, HalfOf(kind), HashOf(*value, *memo, scratch));
                known != nullptr) {
       known->ForEach(hit);
     } else {

@@ -6,8 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "spillway/hash.h"
-
 namespace spillway {
 namespace {
 
@@ -38,14 +36,12 @@ void MatchMemo::MakeRoom() {
   sets_ = static_cast<Set*>(std::align(alignof(Set), kBytes, first, size));
 }
 
-const FewTests* MatchMemo::Find(std::uint32_t field, Half half, std::string_view text) {
+const FewTests* MatchMemo::Find(std::uint32_t field, Half half, const WideHash& text) {
   if (sets_ == nullptr) MakeRoom();
-  // The field is no part of the seed: hashes of short texts by neighbouring seeds are related.
-  const WideHash hash = HashBytesWide(text, seed_);
-  low_ = hash.low;
-  high_ = (static_cast<std::uint32_t>(hash.high) ^ field << 2) & ~kHalves;
+  low_ = text.low;
+  high_ = (static_cast<std::uint32_t>(text.high) ^ field << 2) & ~kHalves;
   half_ = static_cast<std::uint32_t>(half);
-  set_ = sets_ + hash.low % kSets;
+  set_ = sets_ + text.low % kSets;
   entry_ = nullptr;
   std::array<Entry, 4>& entries = set_->entries;
   for (std::size_t i = 0; i < entries.size(); ++i) {

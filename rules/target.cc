@@ -69,6 +69,11 @@ struct Segment {
   }
 };
 
+bool IsControl(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < 0x20 || byte == 0x7f;
+}
+
 // What may stand in a reg-name, in lower case; 0: what may not. Percent-encoded octets are legal in
 // one but in no name that resolves; they would only be another way to spell a host.
 constexpr auto kRegNameChars = [] {
@@ -186,6 +191,8 @@ Result<void> RequireOneReading(std::string_view raw_path) {
     }
     if (c == '/') return Fail("the path has an encoded slash");
     if (c == '\\') return Fail("the path has a backslash");
+    // "^/admin$" of PCRE, as servers have it in their routes, matches "/admin\n" too.
+    if (IsControl(c)) return Fail("the path has a control character");
     segment.Take(c);
     if (segment.digits == 2) return Fail("the path has an octet that is encoded twice");
   }

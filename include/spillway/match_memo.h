@@ -3,8 +3,9 @@
 // over, and looking for thousands of words and expressions in it costs more than all else that is
 // decided about a request.
 //
-// A text is known by 94 bits of a keyed hash, of which nobody outside sees anything: two that have
-// the same ones will not be met. A memo belongs to one rule set, as tests have their numbers there.
+// A text is known by 94 bits of a keyed hash that holds against whoever writes the texts: two that
+// have the same ones will not be met. A memo belongs to one rule set, as tests have their numbers
+// there.
 //
 // Thread rule: one thread. Memory: kBytes, which the kernel gives as it is written to. Texts that
 // come but once leave those alone that come often.
@@ -14,6 +15,8 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+
+#include "spillway/keyed_hash.h"
 
 namespace spillway {
 
@@ -39,15 +42,16 @@ class MatchMemo {
   static constexpr std::size_t kTexts = 1 << 15;
   static constexpr std::size_t kBytes = kTexts * 16;
 
-  // `seed`: random, secret.
-  explicit MatchMemo(std::uint64_t seed) : seed_(seed) {}
+  explicit MatchMemo(const HashSecret& secret) : secret_(secret) {}
 
   // Some tests of a field are looked for apart from the others.
   enum class Half : std::uint32_t { kFirst = 1, kSecond = 2 };
 
-  // The tests of a field that hold for `text`: of one half, and maybe of the other. Null: that half
+  // What stands for a text in Find.
+  WideHash Hash(std::string_view text) const { return KeyedHash(text, secret_); }
+  // The tests of a field that hold for a text: of one half, and maybe of the other. Null: that half
   // is not known. Holds until the next call.
-  const FewTests* Find(std::uint32_t field, Half half, std::string_view text);
+  const FewTests* Find(std::uint32_t field, Half half, const WideHash& text);
   // Remembers them of the half and text that Find was asked about last, and did not know.
   void Learn(const FewTests& tests);
 
@@ -68,7 +72,7 @@ class MatchMemo {
 
   void MakeRoom();
 
-  const std::uint64_t seed_;
+  const HashSecret secret_;
   std::unique_ptr<void, Free> room_;  // made with the first text
   Set* sets_ = nullptr;               // in it
   Set* set_ = nullptr;                // of the text that was asked about last,

@@ -30,7 +30,7 @@ Result<void> NormalisePath(std::string_view raw_path, std::string* out);
 
 // Refuses a path that servers read in different ways, so that one may route it where a rule's normal
 // form does not stand: encoded slashes, backslashes in either form, dot segments, doubled slashes,
-// octets encoded twice, and a "%" that begins no octet. Dot segments and empty ones count with
+// control characters, octets encoded twice, and a "%" that begins no octet. Dot segments and empty ones count with
 // parameters, too ("/..;a/"). A path that passes is its own normal form but for octets decoded.
 Result<void> RequireOneReading(std::string_view raw_path);
 

@@ -17,6 +17,7 @@ REFUSED = {
     "/;x/admin": "doubled slash",
     "/%2561dmin": "encoded twice",
     "/%u0061dmin": "begins no encoded octet",
+    "/admin%0a": "control character",
     "/admin%00": "NUL",
     "/.spillway//challenge": "doubled slash",
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -40,84 +41,126 @@ FewTests Few(std::uint32_t test) {
 constexpr MatchMemo::Half kFirst = MatchMemo::Half::kFirst, kSecond = MatchMemo::Half::kSecond;
 
 TEST(MatchMemo, KnowsWhatItLearned) {
-  MatchMemo memo(1);
-  EXPECT_EQ(memo.Find(0, kFirst, "a"), nullptr);
+  MatchMemo memo({1, 2});
+  EXPECT_EQ(memo.Find(0, kFirst, memo.Hash("a")), nullptr);
   memo.Learn(Few(5));
-  EXPECT_EQ(memo.Find(0, kFirst, ""), nullptr) << "the empty text is one too";
+  EXPECT_EQ(memo.Find(0, kFirst, memo.Hash("")), nullptr) << "the empty text is one too";
   memo.Learn({});
-  ASSERT_NE(memo.Find(0, kFirst, "a"), nullptr);
-  EXPECT_EQ(List(*memo.Find(0, kFirst, "a")), (std::vector<std::uint32_t>{5}));
-  ASSERT_NE(memo.Find(0, kFirst, ""), nullptr);
-  EXPECT_EQ(List(*memo.Find(0, kFirst, "")), (std::vector<std::uint32_t>{}));
+  ASSERT_NE(memo.Find(0, kFirst, memo.Hash("a")), nullptr);
+  EXPECT_EQ(List(*memo.Find(0, kFirst, memo.Hash("a"))), (std::vector<std::uint32_t>{5}));
+  ASSERT_NE(memo.Find(0, kFirst, memo.Hash("")), nullptr);
+  EXPECT_EQ(List(*memo.Find(0, kFirst, memo.Hash(""))), (std::vector<std::uint32_t>{}));
 }
 
 TEST(MatchMemo, KeepsFieldsApart) {
-  MatchMemo memo(1);
-  memo.Find(3, kFirst, "text");
+  MatchMemo memo({1, 2});
+  memo.Find(3, kFirst, memo.Hash("text"));
   memo.Learn(Few(1));
-  EXPECT_EQ(memo.Find(4, kFirst, "text"), nullptr);
-  EXPECT_NE(memo.Find(3, kFirst, "text"), nullptr);
+  EXPECT_EQ(memo.Find(4, kFirst, memo.Hash("text")), nullptr);
+  EXPECT_NE(memo.Find(3, kFirst, memo.Hash("text")), nullptr);
 }
 
 TEST(MatchMemo, LearnsTheHalvesOfAFieldOneByOne) {
-  MatchMemo memo(1);
-  memo.Find(3, kSecond, "text");
+  MatchMemo memo({1, 2});
+  memo.Find(3, kSecond, memo.Hash("text"));
   memo.Learn(Few(1));
-  EXPECT_EQ(memo.Find(3, kFirst, "text"), nullptr);
+  EXPECT_EQ(memo.Find(3, kFirst, memo.Hash("text")), nullptr);
   memo.Learn(Few(2));
-  ASSERT_NE(memo.Find(3, kFirst, "text"), nullptr);
-  EXPECT_EQ(List(*memo.Find(3, kFirst, "text")), (std::vector<std::uint32_t>{1, 2}));
-  EXPECT_EQ(List(*memo.Find(3, kSecond, "text")), (std::vector<std::uint32_t>{1, 2}));
+  ASSERT_NE(memo.Find(3, kFirst, memo.Hash("text")), nullptr);
+  EXPECT_EQ(List(*memo.Find(3, kFirst, memo.Hash("text"))), (std::vector<std::uint32_t>{1, 2}));
+  EXPECT_EQ(List(*memo.Find(3, kSecond, memo.Hash("text"))), (std::vector<std::uint32_t>{1, 2}));
 }
 
 TEST(MatchMemo, AHalfOfTooManyTestsIsNotKnownAndLeavesTheOther) {
-  MatchMemo memo(1);
-  memo.Find(3, kFirst, "text");
+  MatchMemo memo({1, 2});
+  memo.Find(3, kFirst, memo.Hash("text"));
   FewTests two = Few(1);
   two.Add(2);
   memo.Learn(two);
-  EXPECT_EQ(memo.Find(3, kSecond, "text"), nullptr);
+  EXPECT_EQ(memo.Find(3, kSecond, memo.Hash("text")), nullptr);
   memo.Learn(Few(3));
-  EXPECT_EQ(memo.Find(3, kSecond, "text"), nullptr);
-  ASSERT_NE(memo.Find(3, kFirst, "text"), nullptr);
-  EXPECT_EQ(List(*memo.Find(3, kFirst, "text")), (std::vector<std::uint32_t>{1, 2}));
+  EXPECT_EQ(memo.Find(3, kSecond, memo.Hash("text")), nullptr);
+  ASSERT_NE(memo.Find(3, kFirst, memo.Hash("text")), nullptr);
+  EXPECT_EQ(List(*memo.Find(3, kFirst, memo.Hash("text"))), (std::vector<std::uint32_t>{1, 2}));
 }
 
 TEST(MatchMemo, KeepsShortTextsApartInAllFields) {
-  MatchMemo memo(1);
-  memo.Find(2, kFirst, "Bbcab");
+  MatchMemo memo({1, 2});
+  memo.Find(2, kFirst, memo.Hash("Bbcab"));
   memo.Learn(Few(1));
   for (int number = 0; number < 4 * 4 * 4 * 4 * 4; ++number) {
     std::string text;
     for (int rest = number, i = 0; i < 5; ++i, rest /= 4) text += "Babc"[rest % 4];
     for (std::uint32_t field = 0; field < 8; ++field) {
-      EXPECT_EQ(memo.Find(field, kFirst, text) != nullptr, field == 2 && text == "Bbcab") << text;
-      EXPECT_EQ(memo.Find(field, kSecond, text), nullptr) << text;
+      EXPECT_EQ(memo.Find(field, kFirst, memo.Hash(text)) != nullptr, field == 2 && text == "Bbcab")
+          << text;
+      EXPECT_EQ(memo.Find(field, kSecond, memo.Hash(text)), nullptr) << text;
     }
+  }
+}
+
+// Pairs that a fast keyed hash takes for one another, one of a few hundred, whatever its key: two
+// stripes that it mixes with words a known distance apart, in both of which one bit changes.
+TEST(MatchMemo, TextsMadeToCollideAreToldApart) {
+  constexpr std::uint32_t kDistance = 0x0609fbf0;  // between such words of XXH3
+  MatchMemo memo({1, 2});
+  std::mt19937 random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto word = static_cast<std::uint32_t>(random());
+    const std::uint32_t difference = word ^ (word + kDistance);
+    std::string learned(960, 'a');
+    std::memcpy(learned.data() + 768, &difference, sizeof difference);
+    std::memset(learned.data(), 0, sizeof difference);
+    learned[7] = 'q';
+    learned[775] = i % 2 == 0 ? 'q' : static_cast<char>('q' | 0x80);
+    std::string other = learned;
+    other[7] = static_cast<char>(other[7] ^ 0x80);
+    other[775] = static_cast<char>(other[775] ^ 0x80);
+    if (memo.Find(0, kFirst, memo.Hash(learned)) == nullptr) memo.Learn({});
+    ASSERT_NE(memo.Find(0, kFirst, memo.Hash(learned)), nullptr);
+    ASSERT_EQ(memo.Find(0, kFirst, memo.Hash(other)), nullptr) << i;
   }
 }
 
 TEST(MatchMemo, DoesNotLearnByAskingAlone) {
-  MatchMemo memo(1);
-  EXPECT_EQ(memo.Find(0, kFirst, "too many tests hold for it"), nullptr);
-  EXPECT_EQ(memo.Find(0, kFirst, "too many tests hold for it"), nullptr);
+  MatchMemo memo({1, 2});
+  EXPECT_EQ(memo.Find(0, kFirst, memo.Hash("too many tests hold for it")), nullptr);
+  EXPECT_EQ(memo.Find(0, kFirst, memo.Hash("too many tests hold for it")), nullptr);
 }
 
 TEST(MatchMemo, TextsThatComeOnceLeaveThoseThatComeOften) {
-  MatchMemo memo(7);
+  MatchMemo memo({7, 8});
   const auto popular = [](int i) { return "popular " + std::to_string(i); };
   for (int round = 0; round < 4; ++round) {
     for (int i = 0; i < 1000; ++i) {
-      if (memo.Find(0, kFirst, popular(i)) == nullptr) memo.Learn(Few(1));
+      if (memo.Find(0, kFirst, memo.Hash(popular(i))) == nullptr) memo.Learn(Few(1));
     }
   }
   int known = 0;
   for (int i = 0; i < 20 * static_cast<int>(MatchMemo::kTexts); ++i) {
-    if (memo.Find(0, kFirst, "once " + std::to_string(i)) == nullptr) memo.Learn({});
-    if (i % 1000 == 0) memo.Find(0, kFirst, popular(i / 1000 % 1000));
+    if (memo.Find(0, kFirst, memo.Hash("once " + std::to_string(i))) == nullptr) memo.Learn({});
+    if (i % 1000 == 0) memo.Find(0, kFirst, memo.Hash(popular(i / 1000 % 1000)));
   }
-  for (int i = 0; i < 1000; ++i) known += memo.Find(0, kFirst, popular(i)) != nullptr;
+  for (int i = 0; i < 1000; ++i) known += memo.Find(0, kFirst, memo.Hash(popular(i))) != nullptr;
   EXPECT_GE(known, 900);
+}
+
+// A value at the same place, or at none, is another request's.
+TEST(MatchMemo, HashesATextAnewForEachRequest) {
+  RuleBook book(R"(
+- { name: first, match: { header.x-a: { contains: bad } }, action: deny })");
+  std::string value = "bad";
+  std::vector<HeaderField> headers = {{"x-a", value}};
+  Request request;
+  request.headers = headers;
+  EXPECT_EQ(ActionName(book.JudgeRequest(request).action), "deny");
+  value = "dab";
+  headers[0].value = value;
+  EXPECT_EQ(ActionName(book.JudgeRequest(request).action), "forward");
+  value = "bad";
+  EXPECT_EQ(ActionName(book.JudgeRequest(request).action), "deny");
+  headers[0].value = {};
+  EXPECT_EQ(ActionName(book.JudgeRequest(request).action), "forward");
 }
 
 // The same decisions, whether a text is new, known, or never kept as too many tests hold for it.
@@ -129,7 +172,7 @@ TEST(MatchMemo, DecidesNothingByItself) {
 - { name: path, match: { path: { regex: "/(ab)+" } }, action: { tag: path } }
 - { name: deny, match: { all: [{ user_agent: { contains: ca } }, { not: { user_agent: { regex: "a$" } } }] }, action: deny })";
   RuleBook with{std::string(kRules)}, without{std::string(kRules)};
-  MatchMemo memo(1);
+  MatchMemo memo({1, 2});
   with.memo = &memo;
   without.memo = nullptr;
   std::mt19937 random(1);

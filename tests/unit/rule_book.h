@@ -119,7 +119,7 @@ class RuleBook {
   MatchMemo* memo = &own_memo_;
 
  private:
-  MatchMemo own_memo_{42};
+  MatchMemo own_memo_{{42, 43}};
   yaml::Document document_;
   std::deque<LimitTable> tables_;
   std::unique_ptr<bool[]> toggles_;

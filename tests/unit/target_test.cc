@@ -83,6 +83,7 @@ std::string Ambiguity(std::string_view path) {
 
 constexpr std::string_view kEncodedSlash = "n encoded slash", kBackslash = " backslash",
                            kDoubled = " doubled slash", kDots = " dot segment",
+                           kControl = " control character",
                            kTwice = "n octet that is encoded twice",
                            kNoOctet = " '%' that begins no encoded octet";
 
@@ -117,6 +118,11 @@ TEST(RequireOneReading, RefusesWhatServersReadInDifferentWays) {
       {"/a/..;x=1", kDots},
       {"/.;/a", kDots},
       {"/a/%2e%2e%3bx/b", kDots},
+      {"/admin%0a", kControl},
+      {"/a/%0D", kControl},
+      {"/a%09b", kControl},
+      {"/a;x=%1f", kControl},
+      {"/%7F", kControl},
       {"/%2561", kTwice},
       {"/%252F", kTwice},
       {"/a%25%36%31", kTwice},
