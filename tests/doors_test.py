@@ -111,6 +111,13 @@ class Doors(unittest.TestCase):
                 self.assertEqual(lines[0], "// SPDX-License-Identifier: MIT")
                 self.assertTrue(lines[1].startswith(("//", "#include")), lines[1])
 
+    def test_every_unit_test_is_built(self):
+        """CMake lists them by name: a file that is forgotten there is never compiled, and never fails."""
+        with open(os.path.join(ROOT, "tests", "CMakeLists.txt")) as file:
+            listed = re.findall(r"\bunit/\w+_test\.cc\b", file.read())
+        there = [os.path.relpath(path, os.path.join(ROOT, "tests")) for path in glob.glob(os.path.join(ROOT, "tests", "unit", "*_test.cc"))]
+        self.assertEqual(sorted(listed), sorted(there))
+
 
 class Steps(unittest.TestCase):
     """The life of a request has the same names, in the same order, in the text, in the picture and in the code."""
