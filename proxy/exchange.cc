@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The steps of an exchange that need no upstream: identify, decide, reply, account.
+// The steps of an exchange that need no upstream: decide, reply, account.
 #include "proxy/exchange.h"
 
 #include <algorithm>
@@ -9,10 +9,7 @@
 #include "proxy/challenge_page.h"
 #include "proxy/client_side.h"
 #include "proxy/log.h"
-#include "proxy/pen.h"
 #include "proxy/reuse.h"
-#include "spillway/client_address.h"
-#include "spillway/target.h"
 
 namespace spillway {
 namespace {
@@ -22,14 +19,6 @@ constexpr std::string_view kOwnPaths = "/.spillway/";
 
 // A form with a challenge's solution is never larger.
 constexpr std::size_t kMostInternalBody = 8 * 1024;
-
-// A request id is passed on when a trusted proxy set it and it is short and plain.
-bool IsPlainId(std::string_view id) {
-  return !id.empty() && id.size() <= 128 && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
-           c == '_' || c == '.' || c == ':' || c == '/' || c == '+' || c == '=' || c == '@';
-  });
-}
 
 }  // namespace
 
@@ -112,98 +101,6 @@ void Exchange::ForgetAll() {
   ClearForReuse(&response_fields_);
 }
 
-// ---- identify
-
-// Who asks for what, in the form that rules match. False when the request was refused instead.
-bool Exchange::Identify() {
-  const RequestHead& head = client_.head();
-  const Config& config = state_.generation->shared->config;
-  state_.has_body = head.body != BodyKind::kNone;
-  state_.request.method = head.method;
-  state_.request.target = head.target;
-  state_.request.headers = head.headers;
-  state_.request.protocol = client_.protocol();
-  state_.request.client = client_.peer();
-  const TlsFacts tls = client_.tls_facts();
-  state_.request.ja4 = tls.ja4;
-  state_.request.client_certificate = tls.client_certificate;
-
-  state_.peer_trusted = Contains(config.clients.trusted_proxies, client_.peer());
-  if (state_.peer_trusted) {
-    state_.request.client =
-        IdentifyClient(client_.peer(), head.headers, config.clients.trusted_proxies,
-                       config.clients.address_header);
-  }
-  if (state_.request.client == client_.peer()) {
-    client_text_ = client_.peer_text();
-  } else {
-    client_text_ = state_.request.client.ToString();
-  }
-  if (const std::string_view id = head.Get(Field::kXRequestId);
-      state_.peer_trusted && IsPlainId(id)) {
-    request_id_ = id;
-  } else {
-    Pen(&request_id_).Hex(worker_.ids.Next()).Hex(worker_.ids.Next());
-  }
-  state_.request.scheme = client_.encrypted() ? "https" : "http";
-  if (state_.peer_trusted) {
-    const std::string_view proto = head.Get(Field::kXForwardedProto);
-    if (EqualsIgnoreCase(proto, "https")) state_.request.scheme = "https";
-    if (EqualsIgnoreCase(proto, "http")) state_.request.scheme = "http";
-  }
-
-  const Result<Target> target = ParseTarget(head.target);
-  if (!target) {
-    return RefuseRequest(400, target.error().message);
-  }
-  state_.query = target->query;
-  state_.request.query = target->query;
-  // In the absolute form the target's own authority counts, whatever Host says (RFC 9112 3.2.2).
-  const bool absolute = !target->authority.empty();
-  state_.upstream_host = absolute ? target->authority : head.Get(Field::kHost);
-  state_.upstream_target = head.target;
-  if (absolute) {
-    target_.assign(target->raw_path.empty() ? "/" : target->raw_path);
-    if (head.target.find('?') != std::string_view::npos)
-      target_.append(1, '?').append(target->query);
-    state_.upstream_target = target_;
-  }
-  if (target->raw_path == "*") {
-    path_.assign(1, '*');
-  } else if (const auto normalised =
-                 NormalisePath(absolute ? std::string_view(target_).substr(0, target_.find('?'))
-                                        : target->raw_path,
-                               &path_);
-             !normalised) {
-    return RefuseRequest(400, normalised.error().message);
-  }
-  state_.request.path = path_;
-  if (!state_.upstream_host.empty()) {
-    if (const auto normalised = NormaliseHost(state_.upstream_host, &host_); !normalised) {
-      return RefuseRequest(400, normalised.error().message);
-    }
-  }
-  state_.request.host = host_;
-  if (config.clients.ambiguous_paths == AmbiguousPaths::kRefuse) {
-    if (const auto plain = RequireOneReading(target->raw_path); !plain) {
-      return RefuseRequest(400, plain.error().message);
-    }
-  }
-  const std::uint64_t most = config.clients.sizes.body.count;
-  if (most > 0 && head.body == BodyKind::kLength && head.content_length > most) {
-    return RefuseRequest(413, "the body is too large");
-  }
-  return true;
-}
-
-// What is wrong with one request may be wrong with all that follow on its connection: closed, never
-// guessed.
-bool Exchange::RefuseRequest(int status, std::string_view why) {
-  state_.keep_client = false;
-  ReplyError(status, why, Decision::kBadRequest);
-  return false;
-}
-
 // ---- decide
 
 void Exchange::Decide() {
@@ -257,7 +154,7 @@ void Exchange::CarryOut() {
     worker_.counters.challenges_issued.Add();
     const ChallengeGate gate(*state_.generation->shared->challenge, state_.began_wall);
     return Reply(gate.Ask(state_.request, challenge->demand,
-                          {worker_.chance.Next(), worker_.chance.Next()}, answer_context()),
+                          {worker_.ids.Next(), worker_.ids.Next()}, answer_context()),
                  Decision::kChallenge);
   }
   if (const auto* redirect = std::get_if<Redirect>(&action)) {

@@ -89,8 +89,6 @@ class Exchange final : public UpstreamUser {
   void Start();
   void Proceed();
   void ForgetAll();
-  bool Identify();
-  bool RefuseRequest(int status, std::string_view why);
   void Decide();
   void CarryOut();
   void AnswerAsLastHop();
@@ -101,6 +99,12 @@ class Exchange final : public UpstreamUser {
   void Account();
   AnswerContext answer_context();
   std::string_view rule_name() const;
+
+  // exchange_identify.cc
+  bool Identify();
+  void IdentifyAsker(const RequestHead& head);
+  bool IdentifyTarget(const RequestHead& head);
+  bool RefuseRequest(int status, std::string_view why);
 
   // exchange_forward.cc: each event that may concern the upstream ends with ArmUpstream
   void Forward();

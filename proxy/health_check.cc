@@ -79,7 +79,7 @@ bool HealthCheck::Establish() {
     Finish((by_tls ? "TLS: " : "") + std::string(connecting_.fault()));
     return false;
   }
-  if (tls_ && question_ && stream_->protocol() != "h2") {
+  if (tls_ && question_ && !stream_->chose_http2()) {
     Finish("TLS: the server does not offer HTTP/2");
     return false;
   }

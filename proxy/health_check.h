@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Asks one upstream server, again and again, whether it is well: a GET on a connection of its own,
 // in HTTP/1.1 or HTTP/2 as the pool says, with TLS where requests to it have it. `fall` failures in
-// a row make the endpoint unhealthy, `rise` answers in a
-// row healthy again. A final 2xx or 3xx within the time limit is an answer; its body is not read.
+// a row make the endpoint unhealthy, `rise` answers in a row healthy again. A final 2xx or 3xx
+// within the time limit is an answer; its body is not read.
+//
+// Thread rule: one loop thread. Memory: at most kMostHead of an answer, while a check is under way.
 #pragma once
 
 #include <memory>
@@ -20,7 +22,7 @@
 
 namespace spillway {
 
-// Belongs to its loop's thread. The first check comes within one interval, at a moment that depends
+// The first check comes within one interval, at a moment that depends
 // on the endpoint, so that many servers are not asked at the same instant.
 class HealthCheck {
  public:

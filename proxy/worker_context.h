@@ -88,7 +88,8 @@ struct WorkerContext {
   Http2Spares http2_spares;
   WorkerCounters counters;
   Chance chance;
-  Chance ids;  // of requests: seen by strangers, so nothing else may be drawn from it
+  // Of requests, and the salt of challenges: strangers see them, and nothing else may be drawn from it.
+  Chance ids;
   std::shared_ptr<LocalGeneration> generation;  // never null once adopted
   bool draining = false;
 

@@ -169,7 +169,8 @@ void Fields::Run(std::uint32_t stage, const Request& request, MatchScratch* scra
   const auto kind = static_cast<Stage>(stage % kStages);
   FieldValues values(matcher.id, request, scratch);
   while (const std::optional<std::string_view> value = values.Next()) {
-    if (memo == nullptr || kind == Stage::kLookup) {  // which is as fast as to remember
+    // Lookups are as fast as remembering, and no longer text comes often.
+    if (memo == nullptr || kind == Stage::kLookup || value->size() > MatchMemo::kMostText) {
       Search(matcher, kind, *value, scratch, hit);
     } else if (const FewTests* known =
                    memo->Find(stage / kStages, HalfOf(kind), HashOf(*value, *memo, scratch));

@@ -10,7 +10,7 @@
 //   /a%00b      -> refused     text ends there for some servers
 //
 // What is forwarded is the target as it came. For a server with other ideas a rule says `regex`, or
-// `clients.ambiguous_paths: refuse` keeps away all that such ideas live on.
+// `clients.ambiguous_paths: refuse` keeps away what most such ideas live on.
 #include "spillway/target.h"
 
 #include <algorithm>
@@ -54,17 +54,13 @@ bool ResolveDots(std::string* path) {
 
 // What of a segment shows that servers read it in different ways, as its bytes come, decoded.
 struct Segment {
-  std::size_t name = 0;     // how long it is without its parameters (";x")
-  std::size_t dots = 0;     // how many of these bytes are dots
-  bool parameters = false;  // they have begun
-  int digits = -1;          // hex digits since a '%'; -1: it is none that they stand behind
+  std::size_t size = 0, dots = 0;
+  int digits = -1;  // hex digits since a '%'; -1: it is none that they stand behind
 
-  bool is_dots() const { return name > 0 && name <= 2 && dots == name; }
+  bool is_dots() const { return size > 0 && size <= 2 && dots == size; }
   void Take(char c) {
     digits = c == '%' ? 0 : digits >= 0 && HexDigit(c) >= 0 ? digits + 1 : -1;
-    parameters = parameters || c == ';';
-    if (parameters) return;
-    ++name;
+    ++size;
     if (c == '.') ++dots;
   }
 };
@@ -177,7 +173,7 @@ Result<void> RequireOneReading(std::string_view raw_path) {
     const bool last = i == raw_path.size();
     if (last || raw_path[i] == '/') {
       // An empty one at the end only says that the path ends in a slash.
-      if (segment.name == 0 && !last) return Fail("the path has a doubled slash");
+      if (segment.size == 0 && !last) return Fail("the path has a doubled slash");
       if (segment.is_dots()) return Fail("the path has a dot segment");
       segment = {};
       continue;
@@ -191,6 +187,8 @@ Result<void> RequireOneReading(std::string_view raw_path) {
     }
     if (c == '/') return Fail("the path has an encoded slash");
     if (c == '\\') return Fail("the path has a backslash");
+    // To some "/admin;x" is "/admin", and "/..;/" a dot segment.
+    if (c == ';') return Fail("the path has a parameter, which ';' begins");
     // "^/admin$" of PCRE, as servers have it in their routes, matches "/admin\n" too.
     if (IsControl(c)) return Fail("the path has a control character");
     segment.Take(c);

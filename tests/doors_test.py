@@ -79,6 +79,10 @@ class Doors(unittest.TestCase):
         self.assertEqual({entry.split(":")[0] for entry in self.offenders(["proxy"], lambda path, kind, name: name == "proxy/http2_parts.h")},
                          {"proxy/http2.cc", "proxy/upstream_http2_session.cc"})
 
+    def test_what_the_doors_of_openssl_share_is_theirs_alone(self):
+        self.assertEqual([entry for entry in self.offenders(["proxy"], lambda path, kind, name: name == "proxy/tls_library.h")
+                          if not entry.startswith("proxy/tls")], [])
+
     def test_every_foreign_include_has_a_door(self):
         """A new library is noticed here: give it a door above, and say in ARCHITECTURE.md what it is for."""
         known = [pattern for pattern, _ in DOORS.values()] + [r"fmt/", r"(sys|netinet|arpa|netdb|linux|net)/"]
@@ -110,6 +114,23 @@ class Doors(unittest.TestCase):
                 lines = text.splitlines() + ["", ""]
                 self.assertEqual(lines[0], "// SPDX-License-Identifier: MIT")
                 self.assertTrue(lines[1].startswith(("//", "#include")), lines[1])
+
+    def test_every_unit_test_is_built(self):
+        """CMake lists them by name: a file that is forgotten there is never compiled, and never fails."""
+        with open(os.path.join(ROOT, "tests", "CMakeLists.txt")) as file:
+            listed = re.findall(r"\bunit/\w+_test\.cc\b", file.read())
+        there = [os.path.relpath(path, os.path.join(ROOT, "tests")) for path in glob.glob(os.path.join(ROOT, "tests", "unit", "*_test.cc"))]
+        self.assertEqual(sorted(listed), sorted(there))
+
+
+class Map(unittest.TestCase):
+    def test_architecture_names_no_file_that_is_not_there(self):
+        with open(os.path.join(ROOT, "ARCHITECTURE.md")) as file:
+            text = file.read()
+        named = set(re.findall(r"\b(?:proxy|rules|include/spillway|tests|docs)/\w+\.(?:cc|h|py|md|svg)\b", text))
+        named |= {f"proxy/{name}" for name in re.findall(r"`(\w+\.(?:cc|h))`", text)}  # in a row, the room stands with its first
+        self.assertGreater(len(named), 50)
+        self.assertEqual([name for name in sorted(named) if not os.path.exists(os.path.join(ROOT, name))], [])
 
 
 class Steps(unittest.TestCase):

@@ -41,6 +41,7 @@ class MatchMemo {
  public:
   static constexpr std::size_t kTexts = 1 << 15;
   static constexpr std::size_t kBytes = kTexts * 16;
+  static constexpr std::size_t kMostText = 2048;  // longer ones are not worth their hash
 
   explicit MatchMemo(const HashSecret& secret) : secret_(secret) {}
 

@@ -30,8 +30,8 @@ Result<void> NormalisePath(std::string_view raw_path, std::string* out);
 
 // Refuses a path that servers read in different ways, so that one may route it where a rule's normal
 // form does not stand: encoded slashes, backslashes in either form, dot segments, doubled slashes,
-// control characters, octets encoded twice, and a "%" that begins no octet. Dot segments and empty ones count with
-// parameters, too ("/..;a/"). A path that passes is its own normal form but for octets decoded.
+// parameters (";x"), control characters, octets encoded twice, and a "%" that begins no octet. A
+// path that passes is its own normal form but for octets decoded.
 Result<void> RequireOneReading(std::string_view raw_path);
 
 // The host in lower case without port, brackets and trailing dot, into *out. Refuses what is not a

@@ -27,14 +27,11 @@ class Slowness(Case):
         began = time.monotonic()
         with connect(self.proxy.port) as client:
             client.send("GET / HTTP/1.1\r\nHost: a\r\n")
-            try:
-                for i in range(100):
-                    client.send(f"X-{i}: y\r\n")
-                    if not client.quiet(0.1):
-                        break
-                self.assertEqual(client.read_response().status, 408)
-            except (ConnectionError, EOFError):
-                pass
+            for i in range(100):
+                client.send(f"X-{i}: y\r\n")
+                if not client.quiet(0.1):
+                    break
+            self.assertEqual(client.read_response().status, 408)
         self.assertLess(time.monotonic() - began, 5)
         self.assertEqual(self.server.requests, [])
 
@@ -42,10 +39,7 @@ class Slowness(Case):
         began = time.monotonic()
         with connect(self.proxy.port) as client:
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
-            try:
-                self.assertEqual(client.read_response().status, 408)
-            except (ConnectionError, EOFError):
-                pass
+            self.assertEqual(client.read_response().status, 408)
         self.assertLess(time.monotonic() - began, 5)
 
     def test_an_idle_connection_is_closed_quietly(self):
@@ -56,10 +50,7 @@ class Slowness(Case):
 
     def test_a_connection_that_says_nothing_is_closed(self):
         with connect(self.proxy.port) as client:
-            try:
-                client.read_to_end()
-            except ConnectionError:
-                pass
+            self.assertEqual(client.read_to_end(), b"")
 
     def test_a_new_connection_may_be_silent_for_as_long_as_a_kept_one(self):
         proxy = self.spillway(config(self.server, clients={"timeouts": {"head": "300ms", "idle": "30s"}}))
@@ -273,7 +264,6 @@ class Many(Case):
         server = self.origin()
         proxy = self.spillway(config(server, clients={"max_connections": 1000}), prefix=("prlimit", "--nofile=264:264"))
         proxy.log.wait(r"clients.max_connections: 1000 is more than 100, which the limit of 264 descriptors allows")
-
 
 
 class Descriptors(Case):

@@ -84,7 +84,7 @@ class Grpc(Case):
                  "bidi": self.channel.stream_stream}
         return kinds[name.split("_")[0]](f"/echo.Echo/{name}")
 
-    def test_unary_with_metadata(self):
+    def test_a_call_passes_with_its_metadata_both_ways(self):
         answer, call = self.call("unary_echo").with_call(b"hi", metadata=(("x-mine", "yes"),), timeout=PATIENCE)
         self.assertEqual(answer, b"hi")
         self.assertEqual(call.code(), grpc.StatusCode.OK)

@@ -167,10 +167,7 @@ class ProxyHeader(Case):
     def test_a_plain_listener_takes_no_header(self):
         with connect(self.plain, host="127.0.0.2") as client:
             client.send(b"PROXY TCP4 203.0.113.7 192.0.2.1 1234 80\r\n" + self.GET)
-            try:
-                self.assertIn(client.read_response().status, (400, 501, 505))
-            except (ConnectionError, EOFError):
-                pass
+            self.assertEqual(client.read_response().status, 501)  # no such method
         self.assertEqual(self.server.requests, [])
 
 

@@ -90,7 +90,7 @@ class Gigabyte(Case):
         if not SANITIZED:
             self.assertLess(memory.highest, megabytes * MB)
 
-    def test_down(self):
+    def test_comes_down_whole_in_bounded_memory(self):
         memory = self.watch()
         with connect(self.proxy.port) as client:
             client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -98,7 +98,7 @@ class Gigabyte(Case):
             self.assertEqual(receive(client, SIZE), expected_digest(SIZE))
         self.assert_memory(memory, 40)
 
-    def test_up(self):
+    def test_goes_up_whole_in_bounded_memory(self):
         memory = self.watch()
         with connect(self.proxy.port) as client:
             client.send(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n")
@@ -107,7 +107,7 @@ class Gigabyte(Case):
         self.assertEqual(self.uploaded, [expected_digest(SIZE)])
         self.assert_memory(memory, 40)
 
-    def test_down_in_chunks(self):
+    def test_comes_down_in_chunks_in_bounded_memory(self):
         memory = self.watch()
         with connect(self.proxy.port) as client:
             client.send("GET /chunked HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -50,20 +50,20 @@ class ClientCertificates(Case):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             self.assertEqual(self.status(proxy, self.alice, version), 200)
 
-    def test_none(self):
+    def test_one_that_is_not_shown_is_missed(self):
         self.refused(self.spillway(self.settings()), None, "peer did not return a certificate")
 
-    def test_an_expired_one(self):
+    def test_an_expired_one_is_refused(self):
         old = self.authority.issue("old", days=-1)
         self.refused(self.spillway(self.settings()), old, "certificate has expired")
         self.refused(self.spillway(self.settings(mode="optional")), old, "certificate has expired")
 
-    def test_one_of_an_unknown_authority(self):
+    def test_one_of_an_unknown_authority_is_refused(self):
         theirs = Authority(self.folder, "other").issue("mallory")
         self.refused(self.spillway(self.settings()), theirs, "unable to get local issuer certificate")
         self.refused(self.spillway(self.settings(mode="optional")), theirs, "unable to get local issuer certificate")
 
-    def test_depth(self):
+    def test_a_chain_may_be_as_long_as_depth_says(self):
         between = self.authority.issue("between", authority=True)
         leaf = Authority.__new__(Authority)
         leaf.__dict__.update(between.__dict__, directory=self.folder)

@@ -34,7 +34,7 @@ class Protocols(Case):
         found = re.search(r"^New, (\S+), Cipher is (\S+)", self.hello(*args, proxy=proxy), re.M)
         return (found.group(1), found.group(2)) if found and found.group(2) != "(NONE)" else None
 
-    def test_versions(self):
+    def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(self):
         loose = ("-cipher", "ALL:@SECLEVEL=0")
         self.assertIsNone(self.agreed("-tls1", *loose))
         self.assertIsNone(self.agreed("-tls1_1", *loose))
@@ -75,11 +75,11 @@ class Protocols(Case):
             self.assertEqual(self.agreed("-tls1_2", "-cipher", ":".join(offered))[1], SUITES[0])
         self.assertEqual(self.agreed("-tls1_2", "-cipher", ":".join(reversed(SUITES)))[1], SUITES[2])
 
-    def test_groups(self):
+    def test_groups_are_x25519_p256_and_p384(self):
         for group, good in (("X25519", True), ("P-256", True), ("P-384", True), ("P-521", False), ("X448", False)):
             self.assertEqual(self.agreed("-groups", group) is not None, good, group)
 
-    def test_alpn(self):
+    def test_alpn_prefers_http2_and_refuses_what_is_neither(self):
         def chosen(offered, proxy=None):
             found = re.search(r"ALPN protocol: (\S+)", self.hello("-alpn", offered, proxy=proxy))
             return found and found.group(1)
@@ -99,7 +99,7 @@ class Protocols(Case):
         self.assertIn("RENEGOTIATING", text)
         self.assertIn("no renegotiation", text)
 
-    def test_a_client_without_any_name_and_with_an_unknown_one(self):
+    def test_a_client_without_a_name_or_with_an_unknown_one_gets_the_first_certificate(self):
         for args in (("-noservername",), ("-servername", "unknown.example")):
             done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{self.proxy.port}", *args], input=b"", capture_output=True, timeout=PATIENCE)
             self.assertIn(b"subject=CN = one", done.stdout)

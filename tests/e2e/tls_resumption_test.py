@@ -103,7 +103,7 @@ class Resumption(Case):
                 # What the old one brought was renewed under the new one.
                 self.assertTrue(self.visit(proxy, context, renewed)[0])
 
-    def test_session_tickets_false(self):
+    def test_session_tickets_false_gives_no_ticket(self):
         proxy = self.spillway(self.settings(session_tickets=False))
         for version in VERSIONS:
             with self.subTest(version):

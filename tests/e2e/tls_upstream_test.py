@@ -159,7 +159,7 @@ class TlsUpstream(Case):
         for _ in range(4):
             self.assertEqual(ask(proxy.port).status, 200)
 
-    def test_min_version(self):
+    def test_a_server_below_min_version_is_refused(self):
         origin = self.tls_origin(maximum_version=ssl.TLSVersion.TLSv1_2)
         proxy = self.spillway(self.settings(origin))
         self.assertEqual(ask(proxy.port).status, 200)
@@ -232,7 +232,7 @@ class TlsUpstream(Case):
             self.assertEqual(ask(proxy.port).status, 200)
         self.assertNotIn(f"{good.port} is unhealthy", "\n".join(proxy.log.all()))
 
-    def test_a_tunnel(self):
+    def test_a_tunnel_passes_both_ways(self):
         def play(conversation, _):
             conversation.socket = context.wrap_socket(conversation.socket, server_side=True)
             conversation.read_head()

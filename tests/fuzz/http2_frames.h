@@ -6,7 +6,12 @@
 #include <string>
 #include <string_view>
 
+#include "tests/fuzz/http1_second_reading.h"
+
 namespace spillway::testing {
+
+// What a client says first.
+inline constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 inline void Put(std::uint32_t value, int bytes, std::string* out) {
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
@@ -27,6 +32,19 @@ inline std::string FramesOf(std::string_view records) {
     records.remove_prefix(4 + payload.size());
   }
   return frames;
+}
+
+// Whole frames, none larger than either side must take.
+inline void CheckFrames(std::string_view out) {
+  while (!out.empty()) {
+    Require(out.size() >= 9, "half a frame", out);
+    const auto byte = [&](std::size_t at) {
+      return std::size_t{static_cast<unsigned char>(out[at])};
+    };
+    const std::size_t size = byte(0) << 16 | byte(1) << 8 | byte(2);
+    Require(size <= 16384 && out.size() >= 9 + size, "a frame of a wrong size", out);
+    out.remove_prefix(9 + size);
+  }
 }
 
 }  // namespace spillway::testing

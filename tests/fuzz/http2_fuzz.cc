@@ -15,8 +15,6 @@
 namespace spillway::testing {
 namespace {
 
-constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 // As HTTP/1 writes it and reads it again.
 void CheckForwarding(const Http2Request& request, std::string_view body, bool trusted) {
   const RequestHead& before = request.head;
@@ -170,19 +168,6 @@ class Peer final : public Http2Handler {
   std::shared_ptr<Http2Request> spare_;
   std::int32_t newest_ = 0;
 };
-
-// Whole frames, none larger than a client must take.
-void CheckFrames(std::string_view out) {
-  while (!out.empty()) {
-    Require(out.size() >= 9, "half a frame", out);
-    const auto byte = [&](std::size_t at) {
-      return std::size_t{static_cast<unsigned char>(out[at])};
-    };
-    const std::size_t size = byte(0) << 16 | byte(1) << 8 | byte(2);
-    Require(size <= 16384 && out.size() >= 9 + size, "a frame of a wrong size", out);
-    out.remove_prefix(9 + size);
-  }
-}
 
 }  // namespace
 }  // namespace spillway::testing

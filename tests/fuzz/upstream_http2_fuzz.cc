@@ -129,21 +129,6 @@ class Asker final : public Http2UpstreamHandler {
   std::map<std::int32_t, Stream> streams_;
 };
 
-// Whole frames, none larger than a server must take, behind the preface.
-void CheckFrames(std::string_view out) {
-  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-  if (out.starts_with(kPreface)) out.remove_prefix(kPreface.size());
-  while (!out.empty()) {
-    Require(out.size() >= 9, "half a frame", out);
-    const auto byte = [&](std::size_t at) {
-      return std::size_t{static_cast<unsigned char>(out[at])};
-    };
-    const std::size_t size = byte(0) << 16 | byte(1) << 8 | byte(2);
-    Require(size <= 16384 && out.size() >= 9 + size, "a frame of a wrong size", out);
-    out.remove_prefix(9 + size);
-  }
-}
-
 }  // namespace
 }  // namespace spillway::testing
 
@@ -167,7 +152,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       Require(asker.session.Produce(64 * 1024, &out), "out of memory", bytes);
       asker.ResumeAll();
     }
-    CheckFrames(out);
+    const std::string_view said = out;
+    CheckFrames(said.starts_with(kPreface) ? said.substr(kPreface.size()) : said);
     if (turn == cuts.size()) break;
     const std::size_t cut = cuts[turn];
     const Block block(std::string_view(bytes).substr(from, cut - from));

@@ -18,6 +18,7 @@
 #include "proxy/log_ring.h"
 #include "proxy/loop.h"
 #include "proxy/socket.h"
+#include "tests/unit/temp_directory.h"
 
 namespace spillway {
 namespace {
@@ -194,18 +195,6 @@ TEST(LogRing, GivesBackWhatWasPutWhole) {
   }
 }
 
-class TempDir {
- public:
-  TempDir() : path_((std::filesystem::temp_directory_path() / "spillway-XXXXXX").string()) {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
 std::vector<std::string> Lines(const std::string& path) {
   std::ifstream file(path);
   std::vector<std::string> lines;
@@ -236,7 +225,7 @@ TEST(AccessLog, WritesNothingUntilOpened) {
 }
 
 TEST(AccessLog, SaysWhyAFileCannotBeOpenedAndGoesOn) {
-  const TempDir dir;
+  const TempDirectory dir;
   AccessLog log(1);
   ASSERT_TRUE(log.Open(To(dir / "log")));
   const auto refused = log.Open(To("/nonexistent/log"));
@@ -250,7 +239,7 @@ TEST(AccessLog, SaysWhyAFileCannotBeOpenedAndGoesOn) {
 
 TEST(AccessLog, KeepsLinesOfSeveralWorkersWholeAndInOrder) {
   constexpr std::size_t kWorkers = 3, kEach = 2000;
-  const TempDir dir;
+  const TempDirectory dir;
   AccessLog log(kWorkers);
   ASSERT_TRUE(log.Open(To(dir / "log")));
   std::vector<std::thread> threads;
@@ -281,7 +270,7 @@ TEST(AccessLog, KeepsLinesOfSeveralWorkersWholeAndInOrder) {
 }
 
 TEST(AccessLog, ReopensTheSamePathAfterRotation) {
-  const TempDir dir;
+  const TempDirectory dir;
   AccessLog log(1);
   ASSERT_TRUE(log.Open(To(dir / "log")));
   log.Write(0, WithPath("/old"));
@@ -297,7 +286,7 @@ TEST(AccessLog, ReopensTheSamePathAfterRotation) {
 }
 
 TEST(AccessLog, CanBeSwitchedOffAndToAnotherFormat) {
-  const TempDir dir;
+  const TempDirectory dir;
   AccessLog log(1);
   ASSERT_TRUE(log.Open(To(dir / "log")));
   log.Write(0, Full());
@@ -313,7 +302,7 @@ TEST(AccessLog, CanBeSwitchedOffAndToAnotherFormat) {
 }
 
 TEST(AccessLog, WritesWhatIsLeftWhenItEnds) {
-  const TempDir dir;
+  const TempDirectory dir;
   {
     AccessLog log(2);
     ASSERT_TRUE(log.Open(To(dir / "log")));
@@ -351,7 +340,7 @@ class PipeReader {
 };
 
 TEST(AccessLog, ABlockedReaderBlocksNoWorkerAndDropsAreCounted) {
-  const TempDir dir;
+  const TempDirectory dir;
   PipeReader reader(dir / "pipe");
   AccessLog log(2);
   ASSERT_TRUE(log.Open(To(dir / "pipe")));
@@ -370,7 +359,7 @@ TEST(AccessLog, ABlockedReaderBlocksNoWorkerAndDropsAreCounted) {
 
 TEST(AccessLog, AReaderThatLeftCostsLinesAndNothingElse) {
   IgnoreSigpipe();
-  const TempDir dir;
+  const TempDirectory dir;
   PipeReader reader(dir / "pipe");
   AccessLog log(1);
   ASSERT_TRUE(log.Open(To(dir / "pipe")));

@@ -3,11 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <thread>
 
@@ -15,6 +11,7 @@
 #include "proxy/ctl_client.h"
 #include "proxy/json.h"
 #include "tests/unit/fake_controls.h"
+#include "tests/unit/temp_directory.h"
 
 namespace spillway {
 namespace {
@@ -26,23 +23,17 @@ using testing::StartsWith;
 
 class CliTest : public testing::Test {
  protected:
-  CliTest() {
-    std::string pattern = testing::TempDir() + "/cli-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  ~CliTest() override { std::filesystem::remove_all(directory_); }
-  std::string File(const std::string& name, const std::string& text) {
-    std::ofstream(directory_ + "/" + name) << text;
-    return directory_ + "/" + name;
+  std::string File(std::string_view name, std::string_view text) {
+    return directory_.Write(name, text);
   }
   int Run(const std::vector<std::string>& arguments) {
     out_.str("");
     err_.str("");
-    return RunCli(arguments, {environment_, 1, out_, err_, directory_ + "/default.yaml"});
+    return RunCli(arguments, {environment_, 1, out_, err_, directory_ / "default.yaml"});
   }
 
   Environment environment_;
-  std::string directory_;
+  const TempDirectory directory_;
   std::ostringstream out_, err_;
 };
 
@@ -114,7 +105,7 @@ TEST_F(CliTest, CheckPrintsAllThatIsWrongOfAllFiles) {
       File("bad.yaml", "version: 1\npools: { app: { servres: [] } }\nrulse: []\n");
   const std::string good =
       File("good.yaml", "version: 1\npools: { app: { servers: [\"127.0.0.1:3000\"] } }\n");
-  EXPECT_EQ(Run({"check", bad, good, directory_ + "/none.yaml"}), 1);
+  EXPECT_EQ(Run({"check", bad, good, directory_ / "none.yaml"}), 1);
   EXPECT_THAT(err_.str(), HasSubstr("servres"));
   EXPECT_THAT(err_.str(), HasSubstr("rulse"));
   EXPECT_THAT(err_.str(), HasSubstr("none.yaml"));
@@ -155,7 +146,7 @@ TEST_F(CliTest, KindsListsKeysInThreeForms) {
 }
 
 TEST_F(CliTest, CtlAndHealthcheckTellWhenNobodyIsThere) {
-  const std::string nobody = "unix:" + directory_ + "/none.sock";
+  const std::string nobody = "unix:" + directory_ / "none.sock";
   EXPECT_EQ(Run({"ctl", "--admin", nobody, "status"}), 3);
   EXPECT_THAT(err_.str(), HasSubstr("cannot reach"));
   EXPECT_EQ(Run({"healthcheck", "--admin", nobody}), 1);
@@ -202,7 +193,7 @@ TEST_F(CtlTest, AsksAndTellsOverTcp) {
 }
 
 TEST_F(CtlTest, AsksAndTellsOverAUnixSocket) {
-  Serve("unix:" + directory_ + "/admin.sock");
+  Serve("unix:" + directory_ / "admin.sock");
   EXPECT_EQ(Run({"ctl", "pools"}), 0) << err_.str();
   EXPECT_THAT(out_.str(), HasSubstr("127.0.0.1:3000"));
   EXPECT_EQ(Run({"healthcheck", "--ready"}), 0) << err_.str();
@@ -224,8 +215,8 @@ TEST_F(CtlTest, ATokenIsSentFromAFile) {
   EXPECT_THAT(err_.str(), HasSubstr("-c FILE"));
   EXPECT_EQ(Run({"ctl", "rules", "--token-file", File("other", "wrong horse\n")}), 1);
   EXPECT_THAT(err_.str(), HasSubstr("not the one that is set"));
-  EXPECT_EQ(Run({"ctl", "rules", "--token-file", directory_ + "/token"}), 0) << err_.str();
-  environment_["SPILLWAY_ADMIN_TOKEN_FILE"] = directory_ + "/token";
+  EXPECT_EQ(Run({"ctl", "rules", "--token-file", directory_ / "token"}), 0) << err_.str();
+  environment_["SPILLWAY_ADMIN_TOKEN_FILE"] = directory_ / "token";
   EXPECT_EQ(Run({"ctl", "rules"}), 0) << err_.str();
   EXPECT_EQ(Run({"healthcheck"}), 0);
 }

@@ -3,23 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
+
+#include "tests/unit/temp_directory.h"
 
 namespace spillway {
 namespace {
 
 class SystemFilesTest : public testing::Test {
  protected:
-  SystemFilesTest() : path_((std::filesystem::temp_directory_path() / "spillway-XXXXXX").string()) {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-  }
-  ~SystemFilesTest() override { std::filesystem::remove_all(path_); }
-  std::string Write(const std::string& name, std::string_view text) {
-    std::ofstream(path_ + "/" + name) << text;
-    return path_ + "/" + name;
+  std::string Write(std::string_view name, std::string_view text) {
+    return directory_.Write(name, text);
   }
   std::string Refusal(const std::string& path) {
     const auto text = files_.Read(path);
@@ -27,7 +22,8 @@ class SystemFilesTest : public testing::Test {
   }
 
   const SystemFiles files_;
-  std::string path_;
+  const TempDirectory directory_;
+  const std::string& path_ = directory_.path();
 };
 
 TEST_F(SystemFilesTest, ReadsTheWholeFile) {

@@ -23,7 +23,7 @@ TEST(Patience, IsAllBackWithAnyByteWhereNoRateIsAsked) {
 TEST(Patience, RunsOutForWhoeverIsSlowerThanTheRate) {
   for (const int pieces_per_second : {1, 3, 10, 40}) {
     const auto bytes = static_cast<std::size_t>(200 / pieces_per_second);  // 250 are asked
-    const Duration pause = 1s / pieces_per_second;
+    const Duration pause = Duration(1s) / pieces_per_second;
     Duration left = 30s, waited{0};
     while (left > Duration::zero() && waited < 1h) {
       waited += pause;

@@ -14,22 +14,12 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "tests/unit/temp_directory.h"
+
 namespace spillway {
 namespace {
 
 const IpAddress kLoopback = IpAddress::FromV4(0x7f000001);
-
-class TempDir {
- public:
-  TempDir() : path_((std::filesystem::temp_directory_path() / "spillway-XXXXXX").string()) {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 void WaitFor(int fd, short what) {
   pollfd entry{fd, what, 0};
@@ -139,7 +129,7 @@ TEST(Listen, SaysWhyAnAddressIsNotPossible) {
 }
 
 TEST(ListenUnix, IsOpenToOwnerAndGroup) {
-  const TempDir dir;
+  const TempDirectory dir;
   const auto address = KernelAddress::FromUnixPath(dir / "s").value();
   const Fd listener = Listen(address, true).value();
   struct stat status;
@@ -152,14 +142,14 @@ TEST(ListenUnix, IsOpenToOwnerAndGroup) {
 }
 
 TEST(ListenUnix, ReplacesASocketThatNobodyAnswers) {
-  const TempDir dir;
+  const TempDirectory dir;
   const auto address = KernelAddress::FromUnixPath(dir / "s").value();
   Listen(address, false).value().Reset();  // the file stays
   EXPECT_TRUE(Listen(address, false));
 }
 
 TEST(ListenUnix, LeavesASocketThatSomebodyAnswers) {
-  const TempDir dir;
+  const TempDirectory dir;
   const auto address = KernelAddress::FromUnixPath(dir / "s").value();
   const Fd alive = Listen(address, false).value();
   const auto refused = Listen(address, false);
@@ -169,7 +159,7 @@ TEST(ListenUnix, LeavesASocketThatSomebodyAnswers) {
 }
 
 TEST(ListenUnix, LeavesAFileThatIsNoSocket) {
-  const TempDir dir;
+  const TempDirectory dir;
   Fd file(open((dir / "s").c_str(), O_CREAT | O_WRONLY, 0600));
   EXPECT_FALSE(Listen(KernelAddress::FromUnixPath(dir / "s").value(), false));
   EXPECT_TRUE(std::filesystem::exists(dir / "s"));

@@ -3,13 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "proxy/wall_time.h"
+#include "tests/unit/temp_directory.h"
 
 namespace spillway {
 namespace {
@@ -30,13 +29,8 @@ SavedToggle Sample() {
 
 class StateFileTest : public testing::Test {
  protected:
-  StateFileTest() {
-    std::string pattern = testing::TempDir() + "/state-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-    path_ = directory_ + "/state";
-  }
-  ~StateFileTest() override { std::filesystem::remove_all(directory_); }
-  std::string directory_, path_;
+  const TempDirectory directory_;
+  const std::string path_ = directory_ / "state";
 };
 
 TEST_F(StateFileTest, ReadsBackWhatItWrote) {
@@ -58,7 +52,7 @@ TEST_F(StateFileTest, ReplacesTheFileAsAWholeAndLeavesNothingAside) {
   ASSERT_TRUE(WriteStateFile(path_, {{Sample(), Sample()}}));
   ASSERT_TRUE(WriteStateFile(path_, {}));
   EXPECT_TRUE(ReadStateFile(path_)->toggles.empty());
-  const auto entries = std::filesystem::directory_iterator(directory_);
+  const auto entries = std::filesystem::directory_iterator(directory_.path());
   EXPECT_EQ(std::distance(begin(entries), end(entries)), 1);
 }
 
@@ -78,7 +72,7 @@ TEST_F(StateFileTest, AFailedWriteLeavesNothingBeside) {
 }
 
 TEST_F(StateFileTest, WritingWhereNothingCanBeWrittenFails) {
-  EXPECT_FALSE(WriteStateFile(directory_ + "/none/state", {}));
+  EXPECT_FALSE(WriteStateFile(directory_ / "none/state", {}));
 }
 
 TEST(ParseState, SaysWhatIsWrong) {

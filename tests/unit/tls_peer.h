@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -20,18 +19,12 @@
 
 #include "proxy/loop.h"
 #include "proxy/stream.h"
+#include "tests/unit/temp_directory.h"
 
 namespace spillway {
 
-class TestCertificates {
+class TestCertificates : public TempDirectory {
  public:
-  TestCertificates()
-      : path_((std::filesystem::temp_directory_path() / "spillway-XXXXXX").string()) {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-  }
-  ~TestCertificates() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
   // NAME.crt and NAME.key: self-signed, with subject NAME and these alternative names
   // ("DNS:a,DNS:*.b").
   TlsCertificate Make(const std::string& name, const std::string& alternatives) {
@@ -62,9 +55,6 @@ class TestCertificates {
     fclose(file);
     return files;
   }
-
- private:
-  std::string path_;
 };
 
 // The other side, non-blocking.

@@ -6,11 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "proxy/check.h"
+#include "tests/unit/temp_directory.h"
 
 namespace spillway {
 namespace {
@@ -20,14 +19,8 @@ using testing::IsEmpty;
 
 class TrialFilesTest : public testing::Test {
  protected:
-  TrialFilesTest() {
-    std::string pattern = testing::TempDir() + "/trial-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  ~TrialFilesTest() override { std::filesystem::remove_all(directory_); }
-  std::string File(const std::string& name, const std::string& text) {
-    std::ofstream(directory_ + "/" + name) << text;
-    return directory_ + "/" + name;
+  std::string File(std::string_view name, std::string_view text) {
+    return directory_.Write(name, text);
   }
   // What is wrong with a site that also has `more`; empty: nothing.
   std::string Wrong(const std::string& more, const Environment& environment = {}) {
@@ -37,13 +30,13 @@ class TrialFilesTest : public testing::Test {
     warnings_ = checked ? checked->warnings : "";
     if (checked) return "";
     std::string why = checked.error().message;  // without the directory, whose name is by chance
-    for (std::size_t at; (at = why.find(directory_ + "/")) != std::string::npos;) {
-      why.erase(at, directory_.size() + 1);
+    for (std::size_t at; (at = why.find(directory_ / "")) != std::string::npos;) {
+      why.erase(at, directory_.path().size() + 1);
     }
     return why;
   }
 
-  std::string directory_;
+  const TempDirectory directory_;
   std::string warnings_;
 };
 
@@ -72,19 +65,19 @@ TEST_F(TrialFilesTest, EveryFileThatCannotBeUsedIsToldAtOnceAtItsPlace) {
 }
 
 TEST_F(TrialFilesTest, AnAccessLogThatIsADirectoryIsRefused) {
-  std::filesystem::create_directory(directory_ + "/log");
+  std::filesystem::create_directory(directory_ / "log");
   EXPECT_THAT(Wrong("access_log: { path: log }\n"), HasSubstr("3:21: access_log.path: 'log' is a"));
   EXPECT_EQ(Wrong("access_log: { path: log, format: off }\n"), "");
   EXPECT_EQ(Wrong("access_log: { path: log/access.log }\n"), "");
-  EXPECT_FALSE(std::filesystem::exists(directory_ + "/log/access.log"));  // only tried
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "log/access.log"));  // only tried
 }
 
 TEST_F(TrialFilesTest, AnAccessLogWithoutTheRightToWriteItIsRefused) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write everything";
   ::chmod(File("kept.log", "").c_str(), 0400);
   EXPECT_THAT(Wrong("access_log: { path: kept.log }\n"), HasSubstr("Permission denied"));
-  std::filesystem::create_directory(directory_ + "/kept");
-  ::chmod((directory_ + "/kept").c_str(), 0500);
+  std::filesystem::create_directory(directory_ / "kept");
+  ::chmod((directory_ / "kept").c_str(), 0500);
   EXPECT_THAT(Wrong("access_log: { path: kept/a.log }\n"), HasSubstr("Permission denied"));
 }
 
@@ -115,7 +108,7 @@ TEST_F(TrialFilesTest, AFileThatAVariableNamesIsToldByTheVariable) {
 
 // A secret that comes through a pipe comes once.
 TEST_F(TrialFilesTest, APipeIsLeftForThoseWhoWillReadIt) {
-  ASSERT_EQ(::mkfifo((directory_ + "/pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   EXPECT_EQ(Wrong("admin: { token_file: pipe }\n"), "");  // and does not wait for a writer
 }
 
