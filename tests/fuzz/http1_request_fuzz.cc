@@ -71,7 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (whole.last != ParseStep::kEnd) break;
     const std::string_view own = bytes.substr(0, whole.consumed);
     const Oracle oracle = ReadWithLlhttp(HTTP_REQUEST, own, false);
-    Require(oracle.complete && oracle.body == whole.body, "llhttp reads another body", own);
+    Require(oracle.agrees(whole.body), "llhttp reads another body", own);
     CheckForwarding(own, whole, message % 2 == 0);
     CheckForwarding(own, whole, message % 2 != 0);
     bytes.remove_prefix(whole.consumed);

@@ -67,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         method == "HEAD" || whole.start.starts_with("204") || whole.start.starts_with("304");
     if (bodiless) continue;
     const Oracle oracle = ReadWithLlhttp(HTTP_RESPONSE, own, true);
-    Require(oracle.complete && oracle.body == whole.body, "llhttp reads another body", own);
+    Require(oracle.agrees(whole.body), "llhttp reads another body", own);
   }
   return 0;
 }
