@@ -17,7 +17,8 @@ constexpr std::uint64_t kReservedDescriptors = 64;
 
 using TlsContexts = std::vector<std::shared_ptr<const TlsContext>>;
 
-Result<TlsContexts> MakeTls(const Config& config, std::shared_ptr<const TicketKeys> tickets) {
+Result<TlsContexts> MakeTls(const Config& config,
+                            const std::shared_ptr<const TicketKeys>& tickets) {
   TlsContexts contexts;
   for (const ListenerConfig& listener : config.listeners) {
     if (!listener.tls) {
