@@ -45,6 +45,11 @@ void SetOption(int fd, int level, int name, int value) {
   setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+// What the kernel keeps for a client that takes nothing, beside what is on its way. Left alone it
+// keeps megabytes, of memory that all connections of the machine share: a few thousand slow readers
+// would use it up. Accepted sockets have it from their listener.
+constexpr int kMostUnsent = 128 * 1024;
+
 Fd NewSocket(int family) {
   return Fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
@@ -59,6 +64,7 @@ int ListenTcp(const KernelAddress& address, bool share_port, int backlog, Fd* ou
   if (!fd) return errno;
   SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(fd.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, kMostUnsent);
   if (share_port) SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   // "::" listens for both families, a definite IPv6 address for its own.
   if (address.family() == AF_INET6) {
