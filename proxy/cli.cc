@@ -14,6 +14,7 @@
 #include "proxy/json.h"
 #include "proxy/log.h"
 #include "proxy/loop.h"
+#include "proxy/schema.h"
 #include "proxy/server.h"
 #include "proxy/table.h"
 #include "proxy/version.h"
@@ -41,6 +42,7 @@ struct Options {
   std::string wanted_state;
   bool readiness = false;
   bool kinds_json = false, kinds_tsv = false;
+  bool included = false;
 };
 
 std::string Variable(const CliWorld& world, const char* name) {
@@ -186,6 +188,12 @@ int Kinds(const Options& options, const CliWorld& world) {
   return kDone;
 }
 
+int Schema(const Options& options, const CliWorld& world) {
+  const SchemaOf what = options.included ? SchemaOf::kIncludedFile : SchemaOf::kFile;
+  world.out << DumpJson(MakeSchema(ListKinds(), ListShapes(), what), 1) << "\n";
+  return kDone;
+}
+
 CLI::Option* AddConfigOption(CLI::App* command, Options* options) {
   return command->add_option("-c,--config", options->config,
                              "configuration file (default: $SPILLWAY_CONFIG, then "
@@ -268,6 +276,8 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   CLI::App* kinds = app.add_subcommand("kinds", "list what a configuration may hold");
   kinds->add_flag("--json", options.kinds_json, "as JSON");
   kinds->add_flag("--tsv", options.kinds_tsv, "as tab-separated values");
+  CLI::App* schema = app.add_subcommand("schema", "print a JSON Schema of a configuration");
+  schema->add_flag("--included", options.included, "of a file that `include` names");
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 wants it
   } catch (const CLI::RequiredError& error) {
@@ -287,6 +297,7 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   if (*check) return Check(options, world);
   if (*health) return HealthCheck(options, world);
   if (*kinds) return Kinds(options, world);
+  if (*schema) return Schema(options, world);
   return Ctl(options, world);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// JSON for the admin side and the state file: the door of nlohmann's library. Nothing throws: what
+// JSON for the admin side, the state file and the schema: the door of nlohmann's library. Nothing throws: what
 // does not parse is a discarded value, and text that is not UTF-8 is written with replacement
 // characters.
 #pragma once

@@ -2,10 +2,10 @@
 #include "rules/actions.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <span>
 #include <string_view>
 
+#include "rules/key_table.h"
 #include "rules/kind_row.h"
 #include "rules/loader.h"
 #include "rules/scalars.h"
@@ -39,27 +39,18 @@ void SetFinal(ActionReader& reader, const yaml::Node& key, FinalAction final_act
   reader.final_text->action = final_action;
 }
 
-// Reports keys of a map other than the legal ones, and things that are no map, by an example of
-// one. True when it is a map.
-bool ExpectMap(const yaml::Node& node, std::initializer_list<std::string_view> legal,
-               std::string_view example) {
-  const std::vector<std::string> names(legal.begin(), legal.end());
-  if (!node.is_map()) {
-    node.Fail("expected a map such as " + std::string(example) + ", found " +
-              (node.is_scalar() ? yaml::Quote(node.text()) : std::string(KindName(node.kind()))));
-    return false;
+// Reads the map that an action takes, by its rows; what is no map is reported by an example of one.
+// True when it is one.
+template <class T, std::size_t kSize>
+bool ReadArguments(const ActionReader& reader, const yaml::Node& node,
+                   const KeyRow<T> (&rows)[kSize], std::string_view example, T* out) {
+  if (node.is_map()) {
+    ReadKeys(node, rows, *reader.scope.loader, out);
+    return true;
   }
-  for (const auto& [key, unused] : node.Entries()) {
-    if (std::find(names.begin(), names.end(), key.text()) == names.end()) {
-      key.Fail("unknown key " + yaml::Quote(key.text()) + yaml::ExpectedOneOf(key.text(), names));
-    }
-  }
-  return true;
-}
-
-void ReadStatus(const yaml::Node& node, std::uint64_t low, std::uint64_t high, int* status) {
-  if (node.missing()) return;
-  if (const auto number = ReadInteger(node, low, high)) *status = static_cast<int>(*number);
+  node.Fail("expected a map such as " + std::string(example) + ", found " +
+            (node.is_scalar() ? yaml::Quote(node.text()) : std::string(KindName(node.kind()))));
+  return false;
 }
 
 bool LegalFieldValue(std::string_view value) {
@@ -104,41 +95,39 @@ void ReadDrop(ActionReader& reader, const yaml::Node& key, const yaml::Node& arg
   SetFinal(reader, key, Drop{});
 }
 
+constexpr KeyRow<Deny> kDenyRows[] = {
+    {"status", "integer 400..599", "403", "the answer's status", &Set<&Deny::status>},
+};
+
 void ReadDeny(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
   Deny deny;
   // `deny: 404`: what was meant is clear, how it is written is not.
   const bool number = ParseInteger(argument.text()).has_value();
   const std::string example =
       "{ status: " + (number ? std::string(argument.text()) : std::string("403")) + " }";
-  if (!Bare(argument) && ExpectMap(argument, {"status"}, example)) {
-    ReadStatus(argument.Get("status"), 400, 599, &deny.status);
-  }
+  if (!Bare(argument)) ReadArguments(reader, argument, kDenyRows, example, &deny);
   SetFinal(reader, key, deny);
 }
 
-void ReadChallengeKind(const yaml::Node& node, ChallengeKind* kind) {
-  const std::vector<std::string> names = {"cookie", "refresh",
-                                          "pow"};  // in the order of ChallengeKind
-  if (const auto index = ReadName(node, "kind of challenge", names)) {
-    *kind = static_cast<ChallengeKind>(*index);
+void ReadChallengeKind(const Slot& slot, ChallengeDemand* out) {
+  if (const auto choice = ReadChoice(slot.node, slot.type, "kind of challenge")) {
+    out->kind = static_cast<ChallengeKind>(*choice);
   }
 }
+
+// Their defaults are what the section `challenge` says.
+constexpr KeyRow<ChallengeDemand> kChallengeRows[] = {
+    {"kind", "cookie | refresh | pow", "", "what is asked for", &ReadChallengeKind},
+    {"bits", "integer 1..24", "", "how hard the proof of work is", &Set<&ChallengeDemand::bits>},
+    {"pass", "duration 1m..1d", "", "how long the pass is good for", &Set<&ChallengeDemand::pass>},
+};
 
 void ReadChallenge(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
   ChallengeDemand demand = reader.scope.challenge_defaults;
   if (argument.is_scalar() && !Bare(argument)) {
-    ReadChallengeKind(argument, &demand.kind);
-  } else if (!Bare(argument) &&
-             ExpectMap(argument, {"kind", "bits", "pass"}, "{ kind: pow, bits: 16 }")) {
-    if (const yaml::Node kind = argument.Get("kind"); !kind.missing()) {
-      ReadChallengeKind(kind, &demand.kind);
-    }
-    if (const yaml::Node bits = argument.Get("bits"); !bits.missing()) {
-      demand.bits = static_cast<int>(ReadInteger(bits, 1, 24).value_or(1));
-    }
-    if (const yaml::Node pass = argument.Get("pass"); !pass.missing()) {
-      demand.pass = ReadDuration(pass, 1min, 24h).value_or(1min);
-    }
+    ReadChallengeKind({argument, kChallengeRows[0].type, *reader.scope.loader}, &demand);
+  } else if (!Bare(argument)) {
+    ReadArguments(reader, argument, kChallengeRows, "{ kind: pow, bits: 16 }", &demand);
   }
   SetFinal(reader, key, Challenge{demand});
 }
@@ -156,57 +145,81 @@ bool LegalLocation(std::string_view to) {
   return visible && (path || url);
 }
 
-void ReadRedirect(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
-  Redirect redirect;
-  yaml::Node to = argument;
+struct RedirectArguments {
+  yaml::Node to;
+  int status = Redirect{}.status;
   bool keep_path = false;
+};
+
+void ReadRedirectStatus(const Slot& slot, RedirectArguments* out) {
+  if (!ReadChoice(slot.node, slot.type, "status for a redirect")) return;
+  out->status = static_cast<int>(ParseInteger(slot.node.text()).value_or(0));
+}
+
+constexpr std::string_view kWhereTo =
+    "where to go: a URL such as https://example.com/ or a path such as /new";
+
+constexpr KeyRow<RedirectArguments> kRedirectRows[] = {
+    {"to", "URL or path of this site", "", "where to go", &Keep<&RedirectArguments::to>, nullptr,
+     kWhereTo},
+    {"status", "301 | 302 | 303 | 307 | 308", "302", "the answer's status", &ReadRedirectStatus},
+    {"keep_path", "true | false", "false", "put the request's path and query behind it",
+     &Set<&RedirectArguments::keep_path>},
+};
+
+void ReadRedirect(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
+  RedirectArguments said;
+  said.to = argument;
   if (!argument.is_scalar()) {
-    if (!ExpectMap(argument, {"to", "status", "keep_path"}, "{ to: /new, status: 301 }")) return;
-    to = argument.Get("to");
-    if (const yaml::Node keep = argument.Get("keep_path"); !keep.missing()) {
-      keep_path = ReadBool(keep).value_or(false);
-    }
-    if (const yaml::Node status = argument.Get("status"); !status.missing()) {
-      const std::vector<std::string> statuses = {"301", "302", "303", "307", "308"};
-      constexpr int kStatuses[] = {301, 302, 303, 307, 308};
-      if (const auto i = ReadName(status, "status for a redirect", statuses)) {
-        redirect.status = kStatuses[*i];
-      }
-    }
+    said.to = {};
+    constexpr std::string_view kExample = "{ to: /new, status: 301 }";
+    if (!ReadArguments(reader, argument, kRedirectRows, kExample, &said)) return;
+    if (said.to.missing()) return;
   }
+  const yaml::Node& to = said.to;
   if (!to.is_scalar() || !LegalLocation(to.text())) {
-    to.Fail("expected where to go: a URL such as https://example.com/ or a path such as /new");
+    to.Fail("expected " + std::string(kWhereTo));
     return;
   }
-  if (keep_path && to.text().find_first_of("?#") != std::string_view::npos) {
+  if (said.keep_path && to.text().find_first_of("?#") != std::string_view::npos) {
     to.Fail("with keep_path, where to go has no '?' and no '#': the request's path goes behind it");
   }
-  SetFinal(reader, key, redirect);
-  reader.final_text->keep_path = keep_path;
+  SetFinal(reader, key, Redirect{said.status, {}});
+  reader.final_text->keep_path = said.keep_path;
   reader.final_text->location = to.text();
 }
 
-std::string ReadPage(const RuleScope& scope, const yaml::Node& node) {
-  if (scope.loader != nullptr) return scope.loader->ReadNamed(node, kMaxBody).value_or("");
-  node.Fail("there are no files to be read here");
-  return {};
-}
+// What stays a node is judged together with its neighbours.
+struct RespondArguments {
+  int status = Respond{}.status;
+  yaml::Node body, page, content_type, headers;
+};
+
+constexpr KeyRow<RespondArguments> kRespondRows[] = {
+    {"status", "integer 200..599", "200", "the answer's status", &Set<&RespondArguments::status>},
+    {"body", "value", "", "the text itself, at most 1 MiB", &Keep<&RespondArguments::body>},
+    {"page", "path", "", "or a file of at most 1 MiB, HTML unless content_type says otherwise",
+     &Keep<&RespondArguments::page>},
+    {"content_type", "text", "text/plain; charset=utf-8", "the media type",
+     &Keep<&RespondArguments::content_type>},
+    {"headers", "map of header names to values", "", "more header fields of the answer",
+     &Keep<&RespondArguments::headers>},
+};
 
 void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
   constexpr std::string_view kForbidden[] = {
       "connection", "keep-alive", "proxy-connection", "te",          "trailer", "transfer-encoding",
       "upgrade",    "host",       "content-length",   "content-type"};
-  if (!ExpectMap(argument, {"status", "body", "page", "content_type", "headers"},
-                 "{ status: 200, body: \"User-agent: *\" }")) {
-    return;
-  }
+  RespondArguments said;
+  constexpr std::string_view kExample = "{ status: 200, body: \"User-agent: *\" }";
+  if (!ReadArguments(reader, argument, kRespondRows, kExample, &said)) return;
   Respond respond;
-  ReadStatus(argument.Get("status"), 200, 599, &respond.status);
+  respond.status = said.status;
   SetFinal(reader, key, respond);
   FinalText& text = *reader.final_text;
-  const yaml::Node body = argument.Get("body"), page = argument.Get("page");
+  const yaml::Node &body = said.body, &page = said.page;
   text.content_type = page.missing() ? "text/plain; charset=utf-8" : "text/html; charset=utf-8";
-  if (const yaml::Node type = argument.Get("content_type"); !type.missing()) {
+  if (const yaml::Node& type = said.content_type; !type.missing()) {
     text.content_type = type.text();
     if (!type.is_scalar() || type.text().empty() || !LegalFieldValue(type.text())) {
       type.Fail("expected a media type such as text/html; charset=utf-8");
@@ -220,30 +233,42 @@ void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& 
       body.Fail("expected a text of at most 1 MiB");
     }
   } else if (!page.missing()) {
-    text.body = ReadPage(reader.scope, page);
+    text.body = reader.scope.loader->ReadNamed(page, kMaxBody).value_or("");
   }
   const bool none = respond.status == 204 || respond.status == 205 || respond.status == 304;
   if (none && !text.body.empty()) {
     (page.missing() ? body : page)
         .Fail("a response with status " + std::to_string(respond.status) + " has no body");
   }
-  if (const yaml::Node headers = argument.Get("headers"); !headers.missing()) {
-    ReadHeaders(headers, kForbidden, &text.header_texts);
-  }
+  if (!said.headers.missing()) ReadHeaders(said.headers, kForbidden, &text.header_texts);
 }
 
+struct LimitArguments {
+  yaml::Node names;
+  int status = OverLimit{}.status;
+};
+
+constexpr std::string_view kLimitNames = "the name of a limit, or a list of names";
+
+constexpr KeyRow<LimitArguments> kLimitRows[] = {
+    {"name", "name or list of names", "", "the limits", &Keep<&LimitArguments::names>, nullptr,
+     kLimitNames},
+    {"status", "integer 400..599", "429", "the status of a refusal", &Set<&LimitArguments::status>},
+};
+
 void ReadLimit(ActionReader& reader, const yaml::Node&, const yaml::Node& argument) {
-  yaml::Node names = argument;
+  LimitArguments said;
+  said.names = argument;
   if (argument.is_map()) {
-    ExpectMap(argument, {"name", "status"}, "{ name: per-client, status: 429 }");
-    ReadStatus(argument.Get("status"), 400, 599, &reader.action.limit_status);
-    names = argument.Get("name");
+    said.names = {};
+    ReadKeys(argument, kLimitRows, *reader.scope.loader, &said);
+    reader.action.limit_status = said.status;
+    if (said.names.missing()) return;
   }
   std::vector<std::string> known;
   for (const LimitInfo& limit : reader.scope.limits) known.push_back(limit.name);
-  const std::vector<yaml::Node> items = names.Items();
-  if (names.missing() || items.empty())
-    names.Fail("expected the name of a limit, or a list of names");
+  const std::vector<yaml::Node> items = said.names.Items();
+  if (items.empty()) said.names.Fail("expected " + std::string(kLimitNames));
   for (const yaml::Node& item : items) {
     const auto index = ReadName(item, "limit", known);
     std::vector<std::uint32_t>& limits = reader.action.limits;
@@ -278,22 +303,18 @@ void ReadPool(ActionReader& reader, const yaml::Node&, const yaml::Node& argumen
 
 constexpr KindRow<ActionFunction> kActions[] = {
     {"allow", "nothing", "forward, and skip the rest of the rules", &ReadAllow},
-    {"deny", "nothing, or { status: 400..599 }", "refuse the request", &ReadDeny,
-     "{ status: 403 }"},
-    {"challenge",
-     "nothing, a kind, or { kind: pow | refresh | cookie, bits: 1..24, pass: 1m..24h }",
-     "ask for a proof; a client that holds a pass goes on to the next rule", &ReadChallenge},
-    {"redirect",
-     "URL or path, or { to, status: 301 | 302 | 303 | 307 | 308, keep_path: true | false }",
-     "send the client elsewhere", &ReadRedirect, "{ status: 302, keep_path: false }"},
-    {"respond", "{ status: 200..599, body or page: FILE, content_type, headers }",
-     "answer with this; a page is a file of at most 1 MiB, HTML unless content_type says otherwise",
-     &ReadRespond, "{ status: 200, content_type: text/plain; charset=utf-8 }"},
+    {"deny", "nothing or map", "refuse the request", &ReadDeny, &ListArguments<kDenyRows>},
+    {"challenge", "nothing, kind, or map",
+     "ask for a proof; a client that holds a pass goes on to the next rule", &ReadChallenge,
+     &ListArguments<kChallengeRows>},
+    {"redirect", "URL or path of this site, or map", "send the client elsewhere", &ReadRedirect,
+     &ListArguments<kRedirectRows>},
+    {"respond", "map", "answer with this", &ReadRespond, &ListArguments<kRespondRows>},
     {"drop", "nothing", "close the connection without an answer", &ReadDrop},
-    {"limit", "name, list of names, or { name, status: 400..599 }",
-     "charge these limits; refuse when one is used up", &ReadLimit, "{ status: 429 }"},
-    {"set_header", "map of name: value", "set header fields on the request to the upstream",
-     &ReadSetHeader},
+    {"limit", "name, list of names, or map", "charge these limits; refuse when one is used up",
+     &ReadLimit, &ListArguments<kLimitRows>},
+    {"set_header", "map of header names to values",
+     "set header fields on the request to the upstream", &ReadSetHeader},
     {"tag", "word or list of words", "words for the access log", &ReadTag},
     {"pool", "name", "the pool to forward to", &ReadPool},
 };

@@ -39,7 +39,7 @@ struct RuleAction {
   std::unique_ptr<const FinalText> final_action;  // null: goes on to the next rule
 };
 
-// Reads an `action` node; everything that is wrong is reported.
+// Reads an `action` node; everything that is wrong is reported. REQUIRES: the scope has a loader.
 RuleAction ReadAction(const RuleScope& scope, const yaml::Node& node);
 
 void AppendActionKinds(std::vector<Kind>* kinds);

@@ -18,11 +18,9 @@ constexpr const char* kNoUpstream =
 
 void CheckVersion(const yaml::Node& root) {
   yaml::Node version = root.Get("version");
-  if (version.missing()) {
-    version.Fail("is missing; expected 'version: 1' at the top of the file");
-  } else if (ExpectScalar(version, "version: 1") && version.text() != "1") {
-    version.Fail("unknown version " + yaml::Quote(version.text()) + "; expected 1");
-  }
+  if (version.missing() || !ExpectScalar(version, "version: 1")) return;
+  if (version.text() == "1") return;
+  version.Fail("unknown version " + yaml::Quote(version.text()) + "; expected 1");
 }
 
 void CheckPools(const Draft& draft) {

@@ -24,20 +24,17 @@ std::vector<Expression> ReadEach(ConditionReader& reader, const yaml::Node& list
   return parts;
 }
 
-Expression ReadAll(ConditionReader& reader, const yaml::Node&, std::string_view,
-                   const yaml::Node& list) {
-  return Expression::All(ReadEach(reader, list));
+Expression ReadAll(ConditionReader& reader, const ConditionSlot& slot) {
+  return Expression::All(ReadEach(reader, slot.test));
 }
 
-Expression ReadAny(ConditionReader& reader, const yaml::Node&, std::string_view,
-                   const yaml::Node& list) {
-  return Expression::Any(ReadEach(reader, list));
+Expression ReadAny(ConditionReader& reader, const ConditionSlot& slot) {
+  return Expression::Any(ReadEach(reader, slot.test));
 }
 
-Expression ReadNot(ConditionReader& reader, const yaml::Node&, std::string_view,
-                   const yaml::Node& match) {
-  if (!EnterLevel(reader, match)) return {};
-  Expression inner = ReadMatch(reader, match);
+Expression ReadNot(ConditionReader& reader, const ConditionSlot& slot) {
+  if (!EnterLevel(reader, slot.test)) return {};
+  Expression inner = ReadMatch(reader, slot.test);
   --reader.depth;
   return Expression::Not(std::move(inner));
 }
@@ -75,7 +72,7 @@ Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
   for (const auto& [key, test] : entries) {
     std::string_view name;
     if (const Condition* row = FindCondition(key.text(), &name)) {
-      parts.push_back(row->parse(reader, key, name, test));
+      parts.push_back(row->parse(reader, {key, name, test, row->asks}));
       continue;
     }
     std::vector<std::string> legal;
@@ -88,7 +85,11 @@ Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
 
 void AppendConditionKinds(std::vector<Kind>* kinds) {
   for (const std::span<const Condition> family : Families()) {
-    AppendKinds("condition", family, kinds);
+    for (const Condition& row : family) {
+      kinds->push_back(KindOf("condition", row));
+      kinds->back().operators = OperatorsFor(row.asks);
+      kinds->back().words.assign(row.asks.words.begin(), row.asks.words.end());
+    }
   }
 }
 

@@ -14,10 +14,24 @@
 
 namespace spillway {
 
-// `key` is the condition's node, `name` the user's part of it: "x" of "header.x".
-using ConditionFunction = Expression(ConditionReader& reader, const yaml::Node& key,
-                                     std::string_view name, const yaml::Node& test);
-using Condition = KindRow<ConditionFunction>;
+// A condition as it is written: `key` is its node, `name` the user's part of that ("x" of
+// "header.x"), `asks` its row's.
+struct ConditionSlot {
+  const yaml::Node& key;
+  std::string_view name;
+  const yaml::Node& test;
+  const Asks& asks;
+};
+using ConditionFunction = Expression(ConditionReader& reader, const ConditionSlot& slot);
+
+// As KindRow, with what can be asked.
+struct Condition {
+  std::string_view name;
+  std::string_view type;
+  std::string_view text;
+  ConditionFunction* parse;
+  Asks asks = {};
+};
 
 std::span<const Condition> RequestConditions();  // conditions_request.cc
 std::span<const Condition> HeaderConditions();   // conditions_header.cc

@@ -13,8 +13,7 @@ constexpr std::string_view kRangeHelp =
     "; expected an address or a range such as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32";
 
 // Ranges are not texts: of the operators only `not` makes sense.
-Expression ReadAddress(ConditionReader& reader, const yaml::Node& key, std::string_view name,
-                       const yaml::Node& test) {
+Expression ReadRanges(ConditionReader& reader, const yaml::Node& test) {
   if (test.is_map()) {
     const auto entries = test.Entries();
     if (entries.size() != 1 || entries[0].first.text() != "not") {
@@ -23,7 +22,7 @@ Expression ReadAddress(ConditionReader& reader, const yaml::Node& key, std::stri
       return {};
     }
     if (!EnterLevel(reader, test)) return {};
-    Expression inner = ReadAddress(reader, key, name, entries[0].second);
+    Expression inner = ReadRanges(reader, entries[0].second);
     --reader.depth;
     return Expression::Not(std::move(inner));
   }
@@ -41,25 +40,32 @@ Expression ReadAddress(ConditionReader& reader, const yaml::Node& key, std::stri
   return Expression::Test(number);
 }
 
-Expression ReadJa4(ConditionReader& reader, const yaml::Node&, std::string_view,
-                   const yaml::Node& test) {
-  return ReadTest(reader, {.field = {.source = Source::kJa4}, .may_be_missing = true}, test);
+Expression ReadAddress(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadRanges(reader, slot.test);
 }
 
-Expression ReadClientCertificate(ConditionReader& reader, const yaml::Node&, std::string_view,
-                                 const yaml::Node& test) {
-  return ReadTest(reader, {.field = {.source = Source::kClientCertificate}, .may_be_missing = true},
-                  test);
+Expression ReadJa4(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(reader, {.field = {.source = Source::kJa4}, .asks = slot.asks}, slot.test);
+}
+
+Expression ReadClientCertificate(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(reader, {.field = {.source = Source::kClientCertificate}, .asks = slot.asks},
+                  slot.test);
 }
 
 constexpr Condition kClientConditions[] = {
-    {"client.address", "address, range, list or $list",
+    {"client.address", "address range, list, $list or { not }",
      "the client's address is in one of these ranges", &ReadAddress},
-    {"tls.ja4", "value, list or map of operators",
-     "the JA4 fingerprint of the client's TLS is one of these; absent without TLS", &ReadJa4},
-    {"tls.client_certificate", "value, list or map of operators",
+    {"tls.ja4",
+     "value, list or map of operators",
+     "the JA4 fingerprint of the client's TLS is one of these; absent without TLS",
+     &ReadJa4,
+     {.text = true, .presence = true}},
+    {"tls.client_certificate",
+     "value, list or map of operators",
      "the subject of the client's certificate, as in CN=alice,O=Example, is one of these",
-     &ReadClientCertificate},
+     &ReadClientCertificate,
+     {.text = true, .presence = true}},
 };
 
 }  // namespace

@@ -9,55 +9,64 @@
 namespace spillway {
 namespace {
 
-Expression ReadHeader(ConditionReader& reader, const yaml::Node& key, std::string_view name,
-                      const yaml::Node& test) {
-  if (!IsToken(name))
-    key.Fail("expected the name of a header field after 'header.', found " + yaml::Quote(name));
-  return ReadTest(reader,
-                  {.field = {.source = Source::kHeader, .name = LowerAscii(name)},
-                   .may_be_missing = true,
-                   .has_host = true},
-                  test);
-}
-
-Expression ReadCookie(ConditionReader& reader, const yaml::Node& key, std::string_view name,
-                      const yaml::Node& test) {
-  if (!IsToken(name))
-    key.Fail("expected the name of a cookie after 'cookie.', found " + yaml::Quote(name));
+Expression ReadHeader(ConditionReader& reader, const ConditionSlot& slot) {
+  if (!IsToken(slot.name)) {
+    slot.key.Fail("expected the name of a header field after 'header.', found " +
+                  yaml::Quote(slot.name));
+  }
   return ReadTest(
       reader,
-      {.field = {.source = Source::kCookie, .name = std::string(name)}, .may_be_missing = true},
-      test);
+      {.field = {.source = Source::kHeader, .name = LowerAscii(slot.name)}, .asks = slot.asks},
+      slot.test);
 }
 
-Expression ReadUserAgent(ConditionReader& reader, const yaml::Node&, std::string_view,
-                         const yaml::Node& test) {
+Expression ReadCookie(ConditionReader& reader, const ConditionSlot& slot) {
+  if (!IsToken(slot.name)) {
+    slot.key.Fail("expected the name of a cookie after 'cookie.', found " + yaml::Quote(slot.name));
+  }
+  return ReadTest(
+      reader,
+      {.field = {.source = Source::kCookie, .name = std::string(slot.name)}, .asks = slot.asks},
+      slot.test);
+}
+
+Expression ReadUserAgent(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(
       reader,
       {.field = {.source = Source::kHeader, .name = "user-agent", .letter_case = Case::kFold},
-       .may_be_missing = true},
-      test);
+       .asks = slot.asks},
+      slot.test);
 }
 
-Expression ReadReferer(ConditionReader& reader, const yaml::Node&, std::string_view,
-                       const yaml::Node& test) {
+Expression ReadReferer(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(
       reader,
       {.field = {.source = Source::kHeader, .name = "referer", .letter_case = Case::kFold},
-       .may_be_missing = true,
-       .has_host = true},
-      test);
+       .asks = slot.asks},
+      slot.test);
 }
 
 constexpr Condition kHeaderConditions[] = {
-    {"header.NAME", "value, list or map of operators",
-     "any line of this header field is one of these, with case", &ReadHeader},
-    {"cookie.NAME", "value, list or map of operators",
-     "any cookie of this name is one of these, as sent, with case", &ReadCookie},
-    {"user_agent", "value, list or map of operators",
-     "the User-Agent is one of these, without case", &ReadUserAgent},
-    {"referer", "value, list or map of operators", "the Referer is one of these, without case",
-     &ReadReferer},
+    {"header.NAME",
+     "value, list or map of operators",
+     "any line of this header field is one of these, with case",
+     &ReadHeader,
+     {.text = true, .presence = true, .host = true}},
+    {"cookie.NAME",
+     "value, list or map of operators",
+     "any cookie of this name is one of these, as sent, with case",
+     &ReadCookie,
+     {.text = true, .presence = true}},
+    {"user_agent",
+     "value, list or map of operators",
+     "the User-Agent is one of these, without case",
+     &ReadUserAgent,
+     {.text = true, .presence = true}},
+    {"referer",
+     "value, list or map of operators",
+     "the Referer is one of these, without case",
+     &ReadReferer,
+     {.text = true, .presence = true, .host = true}},
 };
 
 }  // namespace

@@ -19,6 +19,8 @@ constexpr std::string_view kMethods[] = {
     "UNBIND", "REBIND",     "ACL",      "PURGE",     "LINK",        "UNLINK",    "NOTIFY",
     "SOURCE", "MKACTIVITY", "M-SEARCH", "SUBSCRIBE", "UNSUBSCRIBE", "MKCALENDAR"};
 constexpr std::size_t kCommonMethods = 9;
+constexpr std::string_view kSchemes[] = {"http", "https"};
+constexpr std::string_view kProtocols[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"};
 
 // The value when it is one of `legal`; otherwise the lesson.
 Result<std::string> OneOf(std::string_view value, std::string_view what,
@@ -35,12 +37,10 @@ Result<std::string> CheckMethod(std::string_view value, bool) {
 }
 
 Result<std::string> CheckScheme(std::string_view value, bool) {
-  constexpr std::string_view kSchemes[] = {"http", "https"};
   return OneOf(value, "scheme", kSchemes, std::size(kSchemes));
 }
 
 Result<std::string> CheckProtocol(std::string_view value, bool) {
-  constexpr std::string_view kProtocols[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"};
   return OneOf(value, "protocol", kProtocols, std::size(kProtocols));
 }
 
@@ -60,57 +60,75 @@ Result<std::string> CheckPath(std::string_view value, bool and_more) {
               "; write " + yaml::Quote(normal));
 }
 
-Expression ReadMethod(ConditionReader& reader, const yaml::Node&, std::string_view,
-                      const yaml::Node& test) {
-  return ReadTest(reader, {.field = {.source = Source::kMethod}, .check = &CheckMethod}, test);
-}
-
-Expression ReadHost(ConditionReader& reader, const yaml::Node&, std::string_view,
-                    const yaml::Node& test) {
+Expression ReadMethod(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(reader,
-                  {.field = {.source = Source::kHost, .letter_case = Case::kFold},
-                   .may_be_missing = true,
-                   .has_host = true},
-                  test);
+                  {.field = {.source = Source::kMethod}, .asks = slot.asks, .check = &CheckMethod},
+                  slot.test);
 }
 
-Expression ReadPath(ConditionReader& reader, const yaml::Node&, std::string_view,
-                    const yaml::Node& test) {
-  return ReadTest(reader, {.field = {.source = Source::kPath}, .check = &CheckPath}, test);
+Expression ReadHost(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(
+      reader, {.field = {.source = Source::kHost, .letter_case = Case::kFold}, .asks = slot.asks},
+      slot.test);
 }
 
-Expression ReadQuery(ConditionReader& reader, const yaml::Node& key, std::string_view name,
-                     const yaml::Node& test) {
-  if (name.empty()) key.Fail("expected the name of a query parameter after 'query.'");
+Expression ReadPath(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(reader,
+                  {.field = {.source = Source::kPath}, .asks = slot.asks, .check = &CheckPath},
+                  slot.test);
+}
+
+Expression ReadQuery(ConditionReader& reader, const ConditionSlot& slot) {
+  if (slot.name.empty()) slot.key.Fail("expected the name of a query parameter after 'query.'");
   return ReadTest(
       reader,
-      {.field = {.source = Source::kQuery, .name = std::string(name)}, .may_be_missing = true},
-      test);
+      {.field = {.source = Source::kQuery, .name = std::string(slot.name)}, .asks = slot.asks},
+      slot.test);
 }
 
-Expression ReadScheme(ConditionReader& reader, const yaml::Node&, std::string_view,
-                      const yaml::Node& test) {
-  return ReadTest(reader, {.field = {.source = Source::kScheme}, .check = &CheckScheme}, test);
+Expression ReadScheme(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(reader,
+                  {.field = {.source = Source::kScheme}, .asks = slot.asks, .check = &CheckScheme},
+                  slot.test);
 }
 
-Expression ReadProtocol(ConditionReader& reader, const yaml::Node&, std::string_view,
-                        const yaml::Node& test) {
-  return ReadTest(reader, {.field = {.source = Source::kProtocol}, .check = &CheckProtocol}, test);
+Expression ReadProtocol(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(
+      reader, {.field = {.source = Source::kProtocol}, .asks = slot.asks, .check = &CheckProtocol},
+      slot.test);
 }
 
 constexpr Condition kRequestConditions[] = {
-    {"method", "value, list or map of operators", "the method is one of these, in exact case",
-     &ReadMethod},
-    {"host", "value, list or map of operators",
+    {"method",
+     "value, list or map of operators",
+     "the method is one of these, in exact case",
+     &ReadMethod,
+     {.text = true, .words = kMethods}},
+    {"host",
+     "value, list or map of operators",
      "the request's host is one of these; *.example.com is any sub-domain, not the apex",
-     &ReadHost},
-    {"path", "value, list or map of operators", "the normalised path is one of these, with case",
-     &ReadPath},
-    {"query.NAME", "value, list or map of operators",
-     "any value of this query parameter is one of these, decoded, with case", &ReadQuery},
-    {"scheme", "http | https", "the scheme as the client sees it", &ReadScheme},
-    {"protocol", "HTTP/1.0 | HTTP/1.1 | HTTP/2.0", "the version of HTTP the client speaks",
-     &ReadProtocol},
+     &ReadHost,
+     {.text = true, .presence = true, .host = true}},
+    {"path",
+     "request path, list or map of operators",
+     "the normalised path is one of these, with case",
+     &ReadPath,
+     {.text = true}},
+    {"query.NAME",
+     "value, list or map of operators",
+     "any value of this query parameter is one of these, decoded, with case",
+     &ReadQuery,
+     {.text = true, .presence = true}},
+    {"scheme",
+     "http | https",
+     "the scheme as the client sees it",
+     &ReadScheme,
+     {.text = true, .words = kSchemes}},
+    {"protocol",
+     "HTTP/1.0 | HTTP/1.1 | HTTP/2.0",
+     "the version of HTTP the client speaks",
+     &ReadProtocol,
+     {.text = true, .words = kProtocols}},
 };
 
 }  // namespace

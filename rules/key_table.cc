@@ -16,7 +16,7 @@ std::pair<std::string_view, std::string_view> Edges(std::string_view type) {
   std::size_t space = type.rfind(' ', dots);
   std::size_t begin = space == std::string_view::npos ? 0 : space + 1;
   std::string_view high = type.substr(dots + 2);
-  return {type.substr(begin, dots - begin), high.substr(0, high.find(' '))};
+  return {type.substr(begin, dots - begin), high.substr(0, high.find_first_of(" ,"))};
 }
 
 std::optional<std::uint64_t> ReadRanged(const Slot& slot) {
@@ -68,7 +68,8 @@ void ReadValue(const Slot& slot, Rate* out) {
   if (auto value = ReadRate(slot.node)) *out = *value;
 }
 
-std::optional<std::size_t> ReadChoice(const yaml::Node& node, std::string_view choices) {
+std::optional<std::size_t> ReadChoice(const yaml::Node& node, std::string_view choices,
+                                      std::string_view what) {
   std::vector<std::string> legal;
   for (std::string_view rest = choices;;) {
     std::size_t bar = rest.find(" | ");
@@ -80,7 +81,8 @@ std::optional<std::size_t> ReadChoice(const yaml::Node& node, std::string_view c
   for (std::size_t i = 0; i < legal.size(); ++i) {
     if (node.text() == legal[i]) return i;
   }
-  node.Fail("unknown value " + yaml::Quote(node.text()) + yaml::ExpectedOneOf(node.text(), legal));
+  node.Fail("unknown " + std::string(what) + " " + yaml::Quote(node.text()) +
+            yaml::ExpectedOneOf(node.text(), legal));
   return std::nullopt;
 }
 

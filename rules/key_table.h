@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A section of the configuration is a table of its keys. The one table reads the section, lists the
-// legal keys in errors, and feeds `spillway kinds` and the reference.
+// legal keys in errors, and feeds `spillway kinds`, `spillway schema` and the reference.
 //
 // A range stands in the `type` column, where a person reads it, and is parsed from there ("duration
 // 1ms..1h", "round_robin | least_requests | hash"), so it cannot differ from what is enforced.
@@ -38,6 +38,8 @@ struct KeyRow {
   void (*parse)(const Slot& slot, T* out);
   // For a section: the rows inside it, named with `prefix` before them.
   void (*list)(const std::string& prefix, std::vector<Kind>* kinds) = nullptr;
+  // For a key that must be there: what it would be, as the error says it; empty: it need not be.
+  std::string_view required = {};
 };
 
 void ReadValue(const Slot& slot, std::string* out);
@@ -50,7 +52,8 @@ void ReadValue(const Slot& slot, Bytes* out);
 void ReadValue(const Slot& slot, Rate* out);
 
 // The position of the node's text among the words of "a | b | c".
-std::optional<std::size_t> ReadChoice(const yaml::Node& node, std::string_view choices);
+std::optional<std::size_t> ReadChoice(const yaml::Node& node, std::string_view choices,
+                                      std::string_view what = "value");
 template <class E>
 requires std::is_enum_v<E>
 void ReadValue(const Slot& slot, E* out) {
@@ -82,14 +85,18 @@ void ReadKeys(const yaml::Node& map, const KeyRow<T> (&rows)[kSize], Loader& loa
     for (const KeyRow<T>& row : rows) legal.emplace_back(row.name);
     FailUnknownKey(key, legal);
   }
+  for (const KeyRow<T>& row : rows) {
+    if (!row.required.empty()) RequireKey(map, row.name, row.required);
+  }
 }
 
 template <class T, std::size_t kSize>
-void ListKeys(const KeyRow<T> (&rows)[kSize], const std::string& prefix, std::vector<Kind>* kinds) {
+void ListKeys(const KeyRow<T> (&rows)[kSize], const std::string& prefix, std::vector<Kind>* kinds,
+              const std::string& group = "key") {
   for (const KeyRow<T>& row : rows) {
     std::string name = prefix + std::string(row.name);
-    kinds->push_back(
-        {"key", name, std::string(row.type), std::string(row.fallback), std::string(row.text)});
+    kinds->push_back({group, name, std::string(row.type), std::string(row.fallback),
+                      std::string(row.text), !row.required.empty()});
     if (row.list != nullptr) row.list(name, kinds);
   }
 }
@@ -123,6 +130,12 @@ void SetPath(const Slot& slot, OwnerOf<kMember>* out) {
   if (auto path = ReadText(slot.node)) out->*kMember = slot.loader.Resolve(*path);
 }
 
+// Keeps the node itself, for what only its neighbours or the names of other sections can judge.
+template <auto kMember>
+void Keep(const Slot& slot, OwnerOf<kMember>* out) {
+  out->*kMember = slot.node;
+}
+
 // Reads a member that is a section with rows of its own.
 template <auto kMember, const auto& kRows>
 void Section(const Slot& slot, OwnerOf<kMember>* out) {
@@ -141,6 +154,12 @@ void ListNamed(const std::string& name, std::vector<Kind>* kinds) {
 template <const auto& kRows>
 void ListItems(const std::string& name, std::vector<Kind>* kinds) {
   ListKeys(kRows, name + "[].", kinds);
+}
+
+// A map that an action takes.
+template <const auto& kRows>
+void ListArguments(const std::string& name, std::vector<Kind>* kinds) {
+  ListKeys(kRows, name + ".", kinds, "action");
 }
 
 }  // namespace spillway

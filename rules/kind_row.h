@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A row of the table that ends each family file: a name, what it takes, a sentence, and the
-// function that reads it. The same rows feed error messages and `spillway kinds`, so that nothing
-// is listed twice.
+// function that reads it. The same rows feed error messages, `spillway kinds` and `spillway
+// schema`, so that nothing is listed twice. What is here takes any row with these members.
 #pragma once
 
 #include <span>
@@ -19,13 +19,14 @@ struct KindRow {
   std::string_view type;
   std::string_view text;
   Function* parse;
-  std::string_view fallback = {};  // the default as it would be written; empty: none
+  // When it takes a map: the rows inside it, named with `prefix` before them.
+  void (*list)(const std::string& prefix, std::vector<Kind>* kinds) = nullptr;
 };
 
 // The user's part of `name` when `row` covers it: "" for a name that is the row's, "x" for
 // "header.x".
-template <class Function>
-bool Covers(const KindRow<Function>& row, std::string_view name, std::string_view* users_part) {
+template <class Row>
+bool Covers(const Row& row, std::string_view name, std::string_view* users_part) {
   constexpr std::string_view kUsersPart = "NAME";
   *users_part = {};
   if (!row.name.ends_with(kUsersPart)) return row.name == name;
@@ -35,17 +36,24 @@ bool Covers(const KindRow<Function>& row, std::string_view name, std::string_vie
   return true;
 }
 
-template <class Function>
-void AppendNames(std::span<const KindRow<Function>> rows, std::vector<std::string>* names) {
-  for (const KindRow<Function>& row : rows) names->emplace_back(row.name);
+template <class Row>
+void AppendNames(std::span<const Row> rows, std::vector<std::string>* names) {
+  for (const Row& row : rows) names->emplace_back(row.name);
+}
+
+// What any row says of itself.
+template <class Row>
+Kind KindOf(std::string_view group, const Row& row) {
+  return {std::string(group), std::string(row.name), std::string(row.type), "",
+          std::string(row.text)};
 }
 
 template <class Function>
 void AppendKinds(std::string_view group, std::span<const KindRow<Function>> rows,
                  std::vector<Kind>* kinds) {
   for (const KindRow<Function>& row : rows) {
-    kinds->push_back({std::string(group), std::string(row.name), std::string(row.type),
-                      std::string(row.fallback), std::string(row.text)});
+    kinds->push_back(KindOf(group, row));
+    if (row.list != nullptr) row.list(std::string(row.name), kinds);
   }
 }
 

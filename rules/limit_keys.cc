@@ -4,6 +4,7 @@
 #include "rules/limit_keys.h"
 
 #include <algorithm>
+#include <iterator>
 #include <span>
 
 #include "rules/kind_row.h"
@@ -48,17 +49,27 @@ FieldId QueryPart(std::string_view name) {
   return {.source = Source::kQuery, .name = std::string(name)};
 }
 
+constexpr std::string_view kPart = "alone or in a list";
+constexpr std::string_view kWhole = "alone";
+
 constexpr KindRow<PartFunction> kParts[] = {
-    {"client.address", "", "the client's address", &AddressPart},
-    {"path", "", "the normalised path", &PathPart},
-    {"host", "", "the host", &HostPart},
-    {"method", "", "the method", &MethodPart},
-    {"user_agent", "", "the User-Agent header", &UserAgentPart},
-    {"tls.ja4", "", "the fingerprint of the client's TLS", &Ja4Part},
-    {"header.NAME", "", "a header", &HeaderPart},
-    {"cookie.NAME", "", "a cookie", &CookiePart},
-    {"query.NAME", "", "a query parameter", &QueryPart},
+    {"client.address", kPart, "the client's address", &AddressPart},
+    {"path", kPart, "the normalised path", &PathPart},
+    {"host", kPart, "the host", &HostPart},
+    {"method", kPart, "the method", &MethodPart},
+    {"user_agent", kPart, "the User-Agent header", &UserAgentPart},
+    {"tls.ja4", kPart, "the fingerprint of the client's TLS", &Ja4Part},
+    {"header.NAME", kPart, "a header", &HeaderPart},
+    {"cookie.NAME", kPart, "a cookie", &CookiePart},
+    {"query.NAME", kPart, "a query parameter", &QueryPart},
+    {"global", kWhole, "one bucket for everybody", nullptr},
 };
+
+bool IsGlobal(std::string_view text) {
+  return std::any_of(std::begin(kParts), std::end(kParts), [&](const KindRow<PartFunction>& row) {
+    return row.type == kWhole && row.name == text;
+  });
+}
 
 std::optional<FieldId> ReadPart(const yaml::Node& node) {
   if (!ExpectScalar(node, "the name of a condition, or global")) return std::nullopt;
@@ -74,7 +85,6 @@ std::optional<FieldId> ReadPart(const yaml::Node& node) {
   }
   std::vector<std::string> legal;
   AppendNames(std::span<const KindRow<PartFunction>>(kParts), &legal);
-  legal.emplace_back("global");
   node.Fail("unknown key " + yaml::Quote(node.text()) + yaml::ExpectedOneOf(node.text(), legal));
   return std::nullopt;
 }
@@ -89,7 +99,7 @@ std::uint64_t HashAddress(const IpAddress& address, std::uint64_t seed) {
 std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix) {
   LimitKeyPlan plan;
   plan.ipv6_prefix = ipv6_prefix;
-  if (node.is_scalar() && node.text() == "global") {
+  if (node.is_scalar() && IsGlobal(node.text())) {
     plan.text = "global";
     return plan;
   }
@@ -100,7 +110,7 @@ std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix
   }
   bool good = true;
   for (const yaml::Node& item : items) {
-    if (item.text() == "global") {
+    if (IsGlobal(item.text())) {
       item.Fail("global stands alone: it is one bucket for everybody");
       good = false;
       continue;
@@ -120,6 +130,10 @@ std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix
   }
   if (!good) return std::nullopt;
   return plan;
+}
+
+void AppendLimitKeyKinds(std::vector<Kind>* kinds) {
+  AppendKinds("limit_key", std::span<const KindRow<PartFunction>>(kParts), kinds);
 }
 
 LimitKey KeyFor(const LimitKeyPlan& plan, const Request& request, std::uint64_t seed,

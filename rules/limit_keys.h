@@ -8,6 +8,7 @@
 
 #include "rules/fields.h"
 #include "rules/yaml.h"
+#include "spillway/config.h"
 #include "spillway/limit_table.h"
 
 namespace spillway {
@@ -20,6 +21,7 @@ struct LimitKeyPlan {
 
 // Reads a limit's `key`; reports what is wrong with it.
 std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix);
+void AppendLimitKeyKinds(std::vector<Kind>* kinds);
 
 // The key of `request`. The parent is the same key with the client's address cut to /24 or /48; of
 // a key without an address it is one for all. A part that the request lacks is replaced by the

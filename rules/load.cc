@@ -29,7 +29,8 @@ void ReadTakeoverSocket(const Slot& slot, Draft* draft) {
 }
 
 constexpr KeyRow<Draft> kRows[] = {
-    {"version", "1", "", "the version of this language", &Nothing},
+    {"version", "1", "", "the version of this language", &Nothing, nullptr,
+     "'version: 1' at the top of the file"},
     {"workers", "auto | integer 1..256", "auto",
      "event loops; auto: the CPUs that the cgroup allows", &ReadWorkers},
     {"access_log", "map | off", "", "one line for each request", &ReadAccessLog,
@@ -46,21 +47,24 @@ constexpr KeyRow<Draft> kRows[] = {
      &ListClientKeys},
     {"pools", "map of names", "", "groups of upstream servers; the first is the default",
      &ReadPools, &ListPoolKeys},
-    {"toggles", "map of names", "", "switches that rules stand behind", &ReadToggles,
-     &ListToggleKeys},
+    {"toggles", "map of names to maps or nothing", "", "switches that rules stand behind",
+     &ReadToggles, &ListToggleKeys},
     {"challenge", "map", "", "what a plain `challenge` asks, and its secret", &ReadChallenge,
      &ListChallengeKeys},
     {"limits", "map of names", "", "token buckets that rules charge", &ReadLimits, &ListLimitKeys},
-    {"lists", "map of names to lists", "", "values that rules refer to as $NAME", &ReadLists,
-     &ListListKeys},
-    {"rules", "list of rules", "", "judged in order; the first final action ends it", &ReadRules},
-    {"include", "pattern or list of them", "", "more files with rules, limits and lists", &Nothing},
+    {"lists", "map of names to values, lists or maps", "", "values that rules refer to as $NAME",
+     &ReadLists, &ListListKeys},
+    {"rules", "list of maps, or nothing", "", "judged in order; the first final action ends it",
+     &ReadRules, &ListRuleKeys},
+    {"include", "pattern, list of these, or nothing", "", "more files with rules, limits and lists",
+     &Nothing},
 };
 
+// The rows above say what these are.
 constexpr KeyRow<Draft> kIncludedRows[] = {
-    {"limits", "map of names", "", "", &ReadLimits},
-    {"lists", "map of names to lists", "", "", &ReadLists},
-    {"rules", "list of rules", "", "", &ReadRules},
+    {"limits", "", "", "", &ReadLimits},
+    {"lists", "", "", "", &ReadLists},
+    {"rules", "", "", "", &ReadRules},
 };
 
 // Files live as long as the load: nodes of rules and limits borrow from them until the rules are
@@ -232,6 +236,9 @@ tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const File
 std::vector<Kind> ListKinds() {
   std::vector<Kind> kinds;
   ListKeys(kRows, "", &kinds);
+  for (Kind& kind : kinds) {
+    for (const KeyRow<Draft>& row : kIncludedRows) kind.included |= kind.name == row.name;
+  }
   ListEnvironment(&kinds);
   AppendRuleKinds(&kinds);
   return kinds;

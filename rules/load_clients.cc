@@ -76,7 +76,7 @@ void ReadAddressHeader(const Slot& slot, ClientConfig* out) {
 }
 
 constexpr KeyRow<ClientConfig> kClientRows[] = {
-    {"trusted_proxies", "address range or list of them", "[]",
+    {"trusted_proxies", "address range, list of these, or nothing", "[]",
      "proxies whose forwarding headers are believed", &ReadTrustedProxies},
     {"address_header", "header name", "x-forwarded-for",
      "the header field in which trusted proxies name the client", &ReadAddressHeader},

@@ -7,7 +7,7 @@ namespace {
 
 constexpr KeyRow<ClientCertificates> kClientCertificateRows[] = {
     {"ca", "path", "", "PEM file with the certificates that may vouch for clients",
-     &SetPath<&ClientCertificates::ca>},
+     &SetPath<&ClientCertificates::ca>, nullptr, "the path of a PEM file"},
     {"mode", "required | optional", "required",
      "whether a client may come without; one that is not good is refused in any case",
      &Set<&ClientCertificates::mode>},
@@ -55,15 +55,14 @@ void ReadTicketKeys(const Slot& slot, TlsItem* out) {
 void ReadClientCertificates(const Slot& slot, TlsItem* out) {
   ClientCertificates wanted;
   ReadKeys(slot.node, kClientCertificateRows, slot.loader, &wanted);
-  if (slot.node.is_map()) RequireKey(slot.node, "ca", "the path of a PEM file");
   out->client_certificates = std::move(wanted);
 }
 
 constexpr KeyRow<TlsItem> kTlsRows[] = {
     {"certificate", "path", "", "PEM file with the certificate and those that vouch for it",
-     &ReadPemPath<&TlsCertificate::certificate>},
+     &ReadPemPath<&TlsCertificate::certificate>, nullptr, "the path of a PEM file"},
     {"key", "path", "", "PEM file with the certificate's private key",
-     &ReadPemPath<&TlsCertificate::key>},
+     &ReadPemPath<&TlsCertificate::key>, nullptr, "the path of a PEM file"},
     {"ocsp", "path", "", "DER file with an OCSP response about the certificate, shown to clients",
      &ReadPemPath<&TlsCertificate::ocsp>},
     {"min_version", "1.2 | 1.3", "1.2", "the oldest version of TLS that is accepted",
@@ -113,8 +112,6 @@ void ReadTls(const Slot& slot, ListenerConfig* out) {
     TlsItem item;
     ReadKeys(node, kTlsRows, slot.loader, &item);
     if (!node.is_map()) continue;
-    RequireKey(node, "certificate", "the path of a PEM file");
-    RequireKey(node, "key", "the path of a PEM file");
     Join(node, "min_version", "oldest version", item.min_version, &said.min_version);
     Join(node, "session_tickets", "answer to this", item.session_tickets, &said.session_tickets);
     Join(node, "ticket_keys", "list of these", item.ticket_keys, &said.ticket_keys);
@@ -142,8 +139,9 @@ void ReadHttp2(const Slot& slot, ListenerConfig* out) {
 }
 
 constexpr KeyRow<ListenerConfig> kListenerRows[] = {
-    {"address", ":port | ip:port | [ip]:port | unix:/path", ":8080",
-     "where to accept clients; ':8080' is every address of both families", &ReadListenAddress},
+    {"address", "listen address", ":8080",
+     "where to accept clients; ':8080' is every address of both families", &ReadListenAddress,
+     nullptr, "an address such as :8080"},
     {"tls", "map or list of maps", "",
      "speak TLS with these certificates; the first answers unknown names", &ReadTls,
      &ListSection<kTlsRows>},
@@ -161,8 +159,8 @@ void ReadAdminAddress(const Slot& slot, AdminConfig* out) {
 }
 
 constexpr KeyRow<AdminConfig> kAdminRows[] = {
-    {"address", ":port | ip:port | [ip]:port | unix:/path", "127.0.0.1:9901",
-     "where the admin endpoints are served", &ReadAdminAddress},
+    {"address", "listen address", "127.0.0.1:9901", "where the admin endpoints are served",
+     &ReadAdminAddress},
     {"token_file", "path", "",
      "file with the bearer token; needed unless the address is loopback or a unix socket",
      &SetPath<&AdminConfig::token_file>},
@@ -186,7 +184,6 @@ void ReadListeners(const Slot& slot, Draft* draft) {
     std::size_t errors = node.diagnostics().size();
     ListenerConfig listener;
     ReadKeys(node, kListenerRows, slot.loader, &listener);
-    if (node.is_map()) RequireKey(node, "address", "an address such as :8080");
     if (node.diagnostics().size() > errors) continue;
     for (const ListenerConfig& other : listeners) {
       if (SameListener(listener.address, other.address)) {

@@ -17,8 +17,8 @@ void ReadServerAddress(const Slot& slot, ServerConfig* out) {
 }
 
 constexpr KeyRow<ServerConfig> kServerRows[] = {
-    {"address", "host:port | ip:port | [ip]:port | unix:/path", "", "where the server listens",
-     &ReadServerAddress},
+    {"address", "server address", "", "where the server listens", &ReadServerAddress, nullptr,
+     "an address such as 10.0.0.5:3000"},
     {"weight", "integer 1..1000", "1", "its share of the requests, relative to the other servers",
      &Set<&ServerConfig::weight>},
     {"backup", "true | false", "false", "used only when no other server can be",
@@ -32,7 +32,6 @@ void ReadServers(const Slot& slot, PoolConfig* out) {
     ServerConfig server;
     if (node.is_map()) {
       ReadKeys(node, kServerRows, slot.loader, &server);
-      RequireKey(node, "address", "an address such as 10.0.0.5:3000");
     } else {
       ReadServerAddress({node, slot.type, slot.loader}, &server);
     }
@@ -112,8 +111,8 @@ void ReadCheckPath(const Slot& slot, HealthCheckConfig* out) {
 
 using Check = HealthCheckConfig;
 constexpr KeyRow<Check> kHealthCheckRows[] = {
-    {"path", "path of a URL", "", "what to GET; an answer of 2xx or 3xx is healthy",
-     &ReadCheckPath},
+    {"path", "path of a URL", "", "what to GET; an answer of 2xx or 3xx is healthy", &ReadCheckPath,
+     nullptr, "a path such as /healthz"},
     {"host", "host", "", "the Host field to send; without it the server's own address",
      &ReadHost<&Check::host>},
     {"interval", "duration 100ms..1h", "2s", "from one check to the next", &Set<&Check::interval>},
@@ -127,7 +126,6 @@ constexpr KeyRow<Check> kHealthCheckRows[] = {
 void ReadHealthCheck(const Slot& slot, PoolConfig* out) {
   HealthCheckConfig check;
   ReadKeys(slot.node, kHealthCheckRows, slot.loader, &check);
-  if (slot.node.is_map()) RequireKey(slot.node, "path", "a path such as /healthz");
   out->health_check = std::move(check);
 }
 
@@ -150,7 +148,7 @@ constexpr KeyRow<UpstreamTls> kUpstreamTlsRows[] = {
     {"ca", "path", "",
      "PEM file with the certificates that may vouch for servers; without it the system's",
      &SetPath<&UpstreamTls::ca>},
-    {"server_name", "host name or address", "",
+    {"server_name", "host name or IP address", "",
      "asked for by SNI and compared with the certificate; without it the host in the server's "
      "address",
      &ReadServerName},
@@ -215,7 +213,9 @@ using Errors = PoolConfig::Errors;
 void ReadHide(const Slot& slot, Errors* out) {
   out->hide.clear();
   for (const yaml::Node& node : slot.node.Items()) {
-    if (auto status = ReadInteger(node, 400, 599)) out->hide.push_back(static_cast<int>(*status));
+    int status = 0;
+    ReadValue(Slot{node, slot.type, slot.loader}, &status);
+    if (status != 0) out->hide.push_back(status);
   }
   if (slot.node.kind() == yaml::NodeKind::kNull)
     slot.node.Fail("expected a list of statuses, found nothing");
@@ -226,14 +226,14 @@ void ReadPage(const Slot& slot, Errors* out) {
 }
 
 constexpr KeyRow<Errors> kErrorRows[] = {
-    {"hide", "list of statuses 400..599", "[]", "upstream errors whose body never reaches a client",
-     &ReadHide},
+    {"hide", "integer 400..599, or list of these", "[]",
+     "upstream errors whose body never reaches a client", &ReadHide},
     {"page", "path", "",
      "an HTML file to show in their place, at most 1 MiB; without it the built-in page", &ReadPage},
 };
 
 constexpr KeyRow<PoolConfig> kPoolRows[] = {
-    {"servers", "address, map, or list of these", "", "the servers that answer the requests",
+    {"servers", "server address, map, or list of these", "", "the servers that answer the requests",
      &ReadServers, &ListItems<kServerRows>},
     {"protocol", "http1 | h2", "http1",
      "what the servers are spoken to in; h2: HTTP/2, as gRPC needs it, by ALPN with tls and by "
@@ -244,7 +244,7 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
      "how the server of a request is picked", &Set<&PoolConfig::balance>},
     {"hash_key", "client.address | path | host | header.NAME | cookie.NAME", "client.address",
      "what the hash is taken of", &ReadHashKey},
-    {"tls", "map", "", "speak TLS to the servers", &ReadUpstreamTls,
+    {"tls", "map or nothing", "", "speak TLS to the servers", &ReadUpstreamTls,
      &ListSection<kUpstreamTlsRows>},
     {"health_check", "map", "", "ask each server regularly whether it is well", &ReadHealthCheck,
      &ListSection<kHealthCheckRows>},

@@ -21,10 +21,11 @@ bool TakeName(const std::string& kind, const yaml::Node& key, Draft* draft) {
 void LeaveLimitKey(const Slot&, LimitSpec*) {}
 
 constexpr KeyRow<LimitSpec> kLimitRows[] = {
-    {"key", "condition or list of them", "", "what has a bucket of its own, such as client.address",
-     &LeaveLimitKey},
+    {"key", "limit key, or list of these", "",
+     "what has a bucket of its own, such as client.address", &LeaveLimitKey, nullptr,
+     "what has a bucket of its own, such as client.address, or global"},
     {"rate", "rate", "", "how many requests pass over time, such as 10/s, 30/m or 5/10s",
-     &Set<&LimitSpec::rate>},
+     &Set<&LimitSpec::rate>, nullptr, "a rate such as 10/s"},
     {"burst", "integer 1..1000000000", "",
      "how many pass at once; without it the rate's own number", &Set<&LimitSpec::burst>},
     {"keys", "integer 1024..268435456", "1048576",
@@ -69,8 +70,8 @@ void ReadListFile(const Slot& slot, NamedList* out) {
 
 constexpr KeyRow<NamedList> kListRows[] = {
     {"file", "path", "",
-     "one item on each line; blank lines and those that begin with '#' are left out",
-     &ReadListFile},
+     "one item on each line; blank lines and those that begin with '#' are left out", &ReadListFile,
+     nullptr, "the path of a file"},
 };
 
 }  // namespace
@@ -82,8 +83,6 @@ void ReadLimits(const Slot& slot, Draft* draft) {
     LimitSpec spec;
     ReadKeys(value, kLimitRows, slot.loader, &spec);
     if (value.is_map()) {
-      RequireKey(value, "key", "what has a bucket of its own, such as client.address, or global");
-      RequireKey(value, "rate", "a rate such as 10/s");
       if (value.Get("burst").missing()) spec.burst = spec.rate.events;
       if (key.diagnostics().size() == errors) CheckRefill(value, spec);
     }
@@ -104,7 +103,6 @@ void ReadLists(const Slot& slot, Draft* draft) {
     NamedList& list = draft->scope.lists[std::string(key.text())];
     if (value.is_map()) {
       ReadKeys(value, kListRows, slot.loader, &list);
-      RequireKey(value, "file", "the path of a file");
       return;
     }
     if (value.kind() == yaml::NodeKind::kNull)

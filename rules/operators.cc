@@ -154,36 +154,36 @@ Expression ReadNot(ConditionReader& reader, const Subject& subject, const yaml::
   return Expression::Not(std::move(inner));
 }
 
-constexpr KindRow<OperatorFunction> kOperators[] = {
-    {"prefix", "value, list or $list", "it begins with one of these", &ReadPrefix},
-    {"suffix", "value, list or $list", "it ends with one of these", &ReadSuffix},
-    {"contains", "value, list or $list", "one of these stands somewhere in it", &ReadContains},
-    {"regex", "value, list or $list", "one of these RE2 expressions matches somewhere in it",
-     &ReadRegex},
-    {"glob", "value, list or $list",
-     "one of these shapes is the whole of it: * any text without /, ** any text, ? one byte but /",
-     &ReadGlob},
-    {"host", "value, list or $list",
-     "the host of the URL is one of these; *.example.com is any sub-domain, not the apex",
-     &ReadHost},
-    {"present", "true | false", "there is such a header, cookie or parameter, even an empty one",
-     &ReadPresent},
-    {"absent", "true | false", "there is none", &ReadAbsent},
-    {"not", "value, list, $list or map of operators", "that does not hold", &ReadNot},
+// As KindRow, with what must be asked for it to be offered; null: it always is.
+struct Operator {
+  std::string_view name;
+  std::string_view type;
+  std::string_view text;
+  OperatorFunction* parse;
+  bool Asks::*needs;
 };
 
-bool Allowed(const Subject& subject, OperatorFunction* parse) {
-  if (parse == &ReadHost) return subject.has_host;
-  if (parse == &ReadPresent || parse == &ReadAbsent) return subject.may_be_missing;
-  return true;
-}
+constexpr Operator kOperators[] = {
+    {"prefix", "value, list or $list", "it begins with one of these", &ReadPrefix, &Asks::text},
+    {"suffix", "value, list or $list", "it ends with one of these", &ReadSuffix, &Asks::text},
+    {"contains", "value, list or $list", "one of these stands somewhere in it", &ReadContains,
+     &Asks::text},
+    {"regex", "value, list or $list", "one of these RE2 expressions matches somewhere in it",
+     &ReadRegex, &Asks::text},
+    {"glob", "value, list or $list",
+     "one of these shapes is the whole of it: * any text without /, ** any text, ? one byte but /",
+     &ReadGlob, &Asks::text},
+    {"host", "value, list or $list",
+     "the host of the URL is one of these; *.example.com is any sub-domain, not the apex",
+     &ReadHost, &Asks::host},
+    {"present", "true | false", "there is such a header, cookie or parameter, even an empty one",
+     &ReadPresent, &Asks::presence},
+    {"absent", "true | false", "there is none", &ReadAbsent, &Asks::presence},
+    {"not", "value, list, $list or map of operators", "that does not hold", &ReadNot, nullptr},
+};
 
-void FailUnknown(const Subject& subject, const yaml::Node& key) {
-  std::vector<std::string> legal;
-  for (const KindRow<OperatorFunction>& row : kOperators) {
-    if (Allowed(subject, row.parse)) legal.emplace_back(row.name);
-  }
-  key.Fail("unknown operator " + yaml::Quote(key.text()) + yaml::ExpectedOneOf(key.text(), legal));
+bool Offered(const Operator& row, const Asks& asks) {
+  return row.needs == nullptr || asks.*row.needs;
 }
 
 }  // namespace
@@ -236,11 +236,12 @@ Expression ReadTest(ConditionReader& reader, const Subject& subject, const yaml:
   std::vector<Expression> parts;
   for (const auto& [key, argument] : node.Entries()) {
     OperatorFunction* parse = nullptr;
-    for (const KindRow<OperatorFunction>& row : kOperators) {
-      if (row.name == key.text() && Allowed(subject, row.parse)) parse = row.parse;
+    for (const Operator& row : kOperators) {
+      if (row.name == key.text() && Offered(row, subject.asks)) parse = row.parse;
     }
     if (parse == nullptr) {
-      FailUnknown(subject, key);
+      key.Fail("unknown operator " + yaml::Quote(key.text()) +
+               yaml::ExpectedOneOf(key.text(), OperatorsFor(subject.asks)));
     } else {
       parts.push_back(parse(reader, subject, argument));
     }
@@ -249,8 +250,16 @@ Expression ReadTest(ConditionReader& reader, const Subject& subject, const yaml:
   return Expression::All(std::move(parts));
 }
 
+std::vector<std::string> OperatorsFor(const Asks& asks) {
+  std::vector<std::string> names;
+  for (const Operator& row : kOperators) {
+    if (Offered(row, asks)) names.emplace_back(row.name);
+  }
+  return names;
+}
+
 void AppendOperatorKinds(std::vector<Kind>* kinds) {
-  AppendKinds("operator", std::span<const KindRow<OperatorFunction>>(kOperators), kinds);
+  for (const Operator& row : kOperators) kinds->push_back(KindOf("operator", row));
 }
 
 }  // namespace spillway

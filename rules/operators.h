@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,11 +37,19 @@ struct TestValue {
 // The value, the items of the list, and those of every $name among them.
 std::vector<TestValue> ReadValues(const ConditionReader& reader, const yaml::Node& node);
 
-// What a condition lets be asked of its field.
+// What a condition lets be asked: a column of its row, from which operators are offered, told in
+// errors and listed. `not` is for all of them.
+struct Asks {
+  bool text = false;                             // prefix, suffix, contains, regex, glob
+  bool presence = false;                         // present, absent
+  bool host = false;                             // the operator host
+  std::span<const std::string_view> words = {};  // all that a plain value may be; empty: anything
+};
+
+// The field that a condition asks about, and what it lets be asked.
 struct Subject {
   FieldId field;
-  bool may_be_missing = false;  // present, absent
-  bool has_host = false;        // the operator host
+  Asks asks;
   // Makes a plain value (and, with `and_more`, the beginning of one) what is compared, or says why
   // no request has it.
   Result<std::string> (*check)(std::string_view value, bool and_more) = nullptr;
@@ -51,6 +60,8 @@ Expression ReadTest(ConditionReader& reader, const Subject& subject, const yaml:
 // Counts one level of all, any or not; false, and reported, when there are too many.
 bool EnterLevel(ConditionReader& reader, const yaml::Node& node);
 
+// The names of the operators for what can be asked.
+std::vector<std::string> OperatorsFor(const Asks& asks);
 void AppendOperatorKinds(std::vector<Kind>* kinds);
 
 }  // namespace spillway

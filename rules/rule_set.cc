@@ -10,6 +10,8 @@
 #include "rules/bits.h"
 #include "rules/compiled_rules.h"
 #include "rules/conditions.h"
+#include "rules/key_table.h"
+#include "rules/limit_keys.h"
 #include "rules/scalars.h"
 
 namespace spillway {
@@ -139,13 +141,60 @@ void PlaceGates(CompiledRules* rules) {
 
 }  // namespace
 
+namespace {
+
+class NoFiles : public FileSource {
+ public:
+  Result<std::string> Read(const std::string&) const override {
+    return Fail("there are no files to be read here");
+  }
+  std::vector<std::string> Glob(const std::string&) const override { return {}; }
+};
+
+// A rule as its keys are read, in any order.
+struct RuleDraft {
+  const RuleScope& scope;
+  RuleInfo info = {};
+  yaml::Node name = {}, match = {}, action = {};
+};
+
+void CheckDescription(const Slot& slot, RuleDraft*) {
+  ReadText(slot.node);
+}
+
+void ReadToggle(const Slot& slot, RuleDraft* out) {
+  out->info.toggle = ReadName(slot.node, "toggle", out->scope.toggles).value_or(kNoRule);
+}
+
+void ReadMode(const Slot& slot, RuleDraft* out) {
+  if (const auto choice = ReadChoice(slot.node, slot.type, "mode")) {
+    out->info.mode = static_cast<RuleInfo::Mode>(*choice);
+  }
+}
+
+constexpr KeyRow<RuleDraft> kRuleRows[] = {
+    {"name", "name", "", "what logs and metrics call it; without it rule-1, rule-2, ...; unique",
+     &Keep<&RuleDraft::name>},
+    {"description", "text", "", "what it is for", &CheckDescription},
+    {"toggle", "name", "", "in force only while this toggle is on", &ReadToggle},
+    {"mode", "enforce | shadow | off", "enforce", "shadow: counted, but without effect", &ReadMode},
+    {"match", "map of conditions", "", "all of which must hold; without it every request",
+     &Keep<&RuleDraft::match>},
+    {"action", "action or map of actions", "", "what is done then", &Keep<&RuleDraft::action>,
+     nullptr, "an action such as deny, or a map of actions"},
+};
+
+}  // namespace
+
 struct RuleSetBuilder::Impl {
+  NoFiles no_files;
+  Loader no_loader{no_files};
   RuleScope scope;
   std::unique_ptr<CompiledRules> rules = std::make_unique<CompiledRules>();
   std::map<std::string, std::string> places;  // of the rules, by name
 
   void ReadLimits();
-  std::string ReadRuleName(const yaml::Node& rule);
+  std::string ReadRuleName(const yaml::Node& rule, const yaml::Node& node);
 };
 
 void RuleSetBuilder::Impl::ReadLimits() {
@@ -165,8 +214,7 @@ void RuleSetBuilder::Impl::ReadLimits() {
 
 // The name must be told apart in logs, metrics and tests; without one the place in the order is the
 // name.
-std::string RuleSetBuilder::Impl::ReadRuleName(const yaml::Node& rule) {
-  const yaml::Node node = rule.Get("name");
+std::string RuleSetBuilder::Impl::ReadRuleName(const yaml::Node& rule, const yaml::Node& node) {
   std::string name = "rule-" + std::to_string(rules->infos.size() + 1);
   if (!node.missing()) {
     name = node.text();
@@ -185,51 +233,32 @@ std::string RuleSetBuilder::Impl::ReadRuleName(const yaml::Node& rule) {
 
 RuleSetBuilder::RuleSetBuilder(RuleScope scope) : impl_(std::make_unique<Impl>()) {
   impl_->scope = std::move(scope);
+  if (impl_->scope.loader == nullptr) impl_->scope.loader = &impl_->no_loader;
   impl_->ReadLimits();
 }
 
 RuleSetBuilder::~RuleSetBuilder() = default;
 
 void RuleSetBuilder::Add(const yaml::Node& node) {
-  const std::vector<std::string> kKeys = {"name", "description", "toggle",
-                                          "mode", "match",       "action"};
-  const std::vector<std::string> kModes = {"enforce", "shadow", "off"};  // in the order of Mode
   CompiledRules& rules = *impl_->rules;
   if (!node.is_map()) {
     node.Fail("expected a rule: a map with match and action, found " +
               std::string(KindName(node.kind())));
     return;
   }
-  for (const auto& [key, unused] : node.Entries()) {
-    if (std::find(kKeys.begin(), kKeys.end(), key.text()) == kKeys.end()) {
-      key.Fail("unknown key " + yaml::Quote(key.text()) + yaml::ExpectedOneOf(key.text(), kKeys));
-    }
-  }
-
-  RuleInfo info;
+  RuleDraft draft{impl_->scope};
+  ReadKeys(node, kRuleRows, *impl_->scope.loader, &draft);
+  RuleInfo& info = draft.info;
   CompiledRule rule;
-  info.name = impl_->ReadRuleName(node);
+  info.name = impl_->ReadRuleName(node, draft.name);
   info.place = node.place();
-  if (const yaml::Node text = node.Get("description"); !text.missing()) ReadText(text);
-  if (const yaml::Node toggle = node.Get("toggle"); !toggle.missing()) {
-    info.toggle = ReadName(toggle, "toggle", impl_->scope.toggles).value_or(kNoRule);
-  }
-  if (const yaml::Node mode = node.Get("mode"); !mode.missing()) {
-    if (const auto choice = ReadName(mode, "mode", kModes)) {
-      info.mode = static_cast<RuleInfo::Mode>(*choice);
-    }
-  }
 
   Expression condition;
-  if (const yaml::Node match = node.Get("match"); !match.missing()) {
+  if (!draft.match.missing()) {
     ConditionReader reader{impl_->scope, rules.fields};
-    condition = Simplify(ReadMatch(reader, match));
+    condition = Simplify(ReadMatch(reader, draft.match));
   }
-  if (const yaml::Node action = node.Get("action"); action.missing()) {
-    node.Fail("the rule has no action");
-  } else {
-    rule.action = ReadAction(impl_->scope, action);
-  }
+  if (!draft.action.missing()) rule.action = ReadAction(impl_->scope, draft.action);
   info.action = rule.action.name;
   info.limits = !rule.action.limits.empty();
   rule.toggle = info.toggle;
@@ -251,7 +280,12 @@ std::shared_ptr<const Policy> RuleSetBuilder::Build(std::string* error) {
   return std::make_shared<const Policy>(std::move(built));
 }
 
+void ListRuleKeys(const std::string& name, std::vector<Kind>* kinds) {
+  ListItems<kRuleRows>(name, kinds);
+}
+
 void AppendRuleKinds(std::vector<Kind>* kinds) {
+  AppendLimitKeyKinds(kinds);
   AppendConditionKinds(kinds);
   AppendOperatorKinds(kinds);
   AppendActionKinds(kinds);

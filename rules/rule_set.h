@@ -34,7 +34,8 @@ struct RuleScope {
   std::vector<yaml::Node> limit_keys;
   ChallengeDemand challenge_defaults;
   int ipv6_prefix = 64;
-  // Reads the files that actions name; borrowed until the last rule is added. Null: there are none.
+  // Reads the files that actions name; borrowed until the last rule is added. Null: the builder has
+  // one that finds none.
   Loader* loader = nullptr;
 };
 
@@ -52,7 +53,8 @@ class RuleSetBuilder {
   std::unique_ptr<Impl> impl_;
 };
 
-// Rows for ListKinds: conditions, operators, actions.
+// Rows for ListKinds: the keys of a rule; keys of limits, conditions, operators, actions.
+void ListRuleKeys(const std::string& name, std::vector<Kind>* kinds);
 void AppendRuleKinds(std::vector<Kind>* kinds);
 
 }  // namespace spillway

@@ -42,9 +42,6 @@ constexpr Unit kByteUnits[] = {
 };
 
 constexpr std::uint64_t kMaxNanoseconds = std::numeric_limits<std::int64_t>::max();
-constexpr std::string_view kDurationHelp = "a duration such as 250ms, 10s, 5m, 2h or 1d";
-constexpr std::string_view kBytesHelp = "a size such as 512B, 4KiB or 1MB";
-constexpr std::string_view kRateHelp = "a rate such as 100/s, 30/m, 1000/h or 5/10s";
 
 bool IsDigit(char c) {
   return c >= '0' && c <= '9';
@@ -150,6 +147,18 @@ std::string MeantRange(std::string_view text, std::string_view otherwise) {
   const auto cut = IpRange::ParseCut(text);
   if (!cut) return std::string(otherwise);
   return ", since bits are set beyond its prefix; did you mean '" + cut->ToString() + "'?";
+}
+
+std::vector<std::string_view> DurationUnits() {
+  std::vector<std::string_view> names;
+  for (const Unit& unit : kDurationUnits) names.push_back(unit.name);
+  return names;
+}
+
+std::vector<std::string_view> SizeUnits() {
+  std::vector<std::string_view> names;
+  for (const Unit& unit : kByteUnits) names.push_back(unit.name);
+  return names;
 }
 
 Result<std::uint64_t> ParseInteger(std::string_view text) {

@@ -17,6 +17,11 @@
 
 namespace spillway {
 
+// What is expected, in errors and in the schema.
+inline constexpr std::string_view kDurationHelp = "a duration such as 250ms, 10s, 5m, 2h or 1d";
+inline constexpr std::string_view kBytesHelp = "a size such as 512B, 4KiB or 1MB";
+inline constexpr std::string_view kRateHelp = "a rate such as 100/s, 30/m, 1000/h or 5/10s";
+
 std::optional<std::string> ReadText(const yaml::Node& node);  // a scalar, not empty
 std::optional<bool> ReadBool(const yaml::Node& node);         // true/false/on/off/yes/no
 std::optional<std::uint64_t> ReadInteger(const yaml::Node& node, std::uint64_t low,
@@ -39,6 +44,9 @@ Result<std::uint64_t> ParseInteger(std::string_view text);
 Result<Rate> ParseRate(std::string_view text);
 Result<Bytes> ParseBytes(std::string_view text);
 std::string FormatBytes(Bytes bytes);  // "64KiB"
+// The units that a number may have; "" among those of sizes: none.
+std::vector<std::string_view> DurationUnits();
+std::vector<std::string_view> SizeUnits();
 // A name that the file gives (a pool's, a rule's): [A-Za-z0-9][A-Za-z0-9_-]{0,63}.
 bool IsName(std::string_view text);
 // A DNS name: labels of letters, digits, '-' and '_', at most 253 bytes.

@@ -239,15 +239,31 @@ using Environment = std::map<std::string, std::string>;
 tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const FileSource& files,
                                              const Environment& environment);
 
-// One row of what a configuration may hold: for `spillway kinds`, the reference and its test.
+// One row of what a configuration may hold: for `spillway kinds` and `spillway schema`, the
+// reference and its test.
 struct Kind {
-  std::string group;     // "key", "condition", "operator", "action", "environment"
-  std::string name;      // "pools.NAME.balance", "client.address", "prefix", "deny"
-  std::string type;      // "round_robin | least_requests | hash"
-  std::string fallback;  // the default as it would be written; empty: none
-  std::string text;      // one sentence
+  std::string group;      // "key", "limit_key", "condition", "operator", "action", "environment"
+  std::string name;       // "pools.NAME.balance", "client.address", "prefix", "deny", "deny.status"
+  std::string type;       // "round_robin | least_requests | hash"
+  std::string fallback;   // the default as it would be written; empty: none
+  std::string text;       // one sentence
+  bool required = false;  // the map that may hold it must do so
+  bool included = false;  // a key that included files may hold too
+  std::vector<std::string> operators = {};  // of a condition: those that it takes
+  std::vector<std::string> words = {};      // of a condition: all that a plain value may be
 };
 std::vector<Kind> ListKinds();
+
+// What a word of the type column looks like: "duration" is a text such as "250ms". Whatever the
+// loader takes looks so; not all that looks so is taken.
+struct Shape {
+  std::string word;
+  std::string pattern;  // a regular expression; empty: any text
+  std::string text;     // "a duration such as 250ms, 10s, 5m, 2h or 1d"
+  // What a reader of YAML who knows numbers may make of it.
+  enum class Scalar : std::uint8_t { kText, kTextOrInteger, kAny } scalar = Scalar::kText;
+};
+std::vector<Shape> ListShapes();
 
 // The same language outside of files (command line, admin API); implemented in rules/scalars.cc.
 Result<SocketAddress> ParseSocketAddress(std::string_view text, bool listening);

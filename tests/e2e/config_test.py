@@ -105,7 +105,7 @@ class CommandLine(Case):
 
     def test_help_names_the_commands(self):
         out = run("--help").stdout
-        for command in ("run", "check", "ctl", "healthcheck", "kinds"):
+        for command in ("run", "check", "ctl", "healthcheck", "kinds", "schema"):
             self.assertIn(command, out)
 
     def test_nonsense_is_an_error(self):

@@ -221,7 +221,7 @@ TEST(Actions, TeachWhatIsLegal) {
 TEST(Rules, TeachWhatIsLegal) {
   const std::pair<const char*, const char*> kTable[] = {
       {"[deny]", "expected a rule: a map with match and action, found a single value"},
-      {"[{ match: { path: / } }]", "the rule has no action"},
+      {"[{ match: { path: / } }]", "is missing; expected an action such as deny"},
       {"[{ acton: deny }]",
        "unknown key 'acton'; expected one of name, description, toggle, mode, match, action (did "
        "you mean 'action'?)"},

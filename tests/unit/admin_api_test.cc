@@ -225,6 +225,7 @@ std::string PlaceInView(const std::string& key) {
   for (const auto& [name, place] : kElsewhere) {
     if (key == name) return place;
   }
+  if (key.starts_with("rules[].")) return "";  // rules have a view of their own
   return key;
 }
 

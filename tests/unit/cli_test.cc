@@ -66,8 +66,8 @@ TEST_F(CliTest, WhatIsTypedWronglyIsUsage) {
 TEST_F(CliTest, AWrongCommandIsNamedWithTheLegalOnesAndTheOneThatWasMeant) {
   const std::pair<std::vector<std::string>, const char*> kCases[] = {
       {{"chek"},
-       "there is no command 'chek'; expected one of run, check, ctl, healthcheck, kinds (did you "
-       "mean 'check'?)\n"},
+       "there is no command 'chek'; expected one of run, check, ctl, healthcheck, kinds, "
+       "schema (did you mean 'check'?)\n"},
       {{"ctl", "--json", "relaod"},
        "there is no command 'ctl relaod'; expected one of status, config, rules, limits, pools, "
        "toggles, toggle, reload, check, drain (did you mean 'reload'?)\n"},
@@ -132,6 +132,13 @@ TEST_F(CliTest, CheckWithoutAFileTakesTheOneThatRunWould) {
   environment_["SPILLWAY_CONFIG"] =
       File("other.yaml", "version: 1\npools: { app: { servers: [\"127.0.0.1:3000\"] } }\n");
   EXPECT_EQ(Run({"check"}), 0) << err_.str();
+}
+
+TEST_F(CliTest, SchemaIsJsonOfAFileOrOfAnIncludedOne) {
+  EXPECT_EQ(Run({"schema"}), 0);
+  EXPECT_TRUE(ParseJson(out_.str()).value()["properties"].contains("pools"));
+  EXPECT_EQ(Run({"schema", "--included"}), 0);
+  EXPECT_FALSE(ParseJson(out_.str()).value()["properties"].contains("pools"));
 }
 
 TEST_F(CliTest, KindsListsKeysInThreeForms) {
