@@ -7,6 +7,7 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include <cstring>
 #include <new>
 #include <stdexcept>
 
@@ -58,6 +59,14 @@ Result<std::string> LoadKey(const FileSource& files, const std::string& path) {
                 std::to_string(kMostKey));
   }
   return key;
+}
+
+std::uint64_t SeedFor(std::uint64_t seed, std::string_view use) {
+  const OpenSslMac mac(std::string(reinterpret_cast<const char*>(&seed), sizeof seed));
+  const Digest digest = mac.HmacSha256(use);
+  std::uint64_t derived = 0;
+  std::memcpy(&derived, digest.data(), sizeof derived);
+  return derived;
 }
 
 }  // namespace spillway

@@ -2,6 +2,7 @@
 // Keyed hashes, random bytes and key files: the door of OpenSSL's cryptography (TLS has its own).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -34,5 +35,8 @@ inline constexpr std::size_t kMostKey = 4096;
 
 // A key as it stands in its file, every byte of it; too short or too long is refused.
 Result<std::string> LoadKey(const FileSource& files, const std::string& path);
+
+// A seed that tells nothing of those for other uses: request ids show strangers what theirs yields.
+std::uint64_t SeedFor(std::uint64_t seed, std::string_view use);
 
 }  // namespace spillway

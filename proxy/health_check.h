@@ -22,8 +22,8 @@
 
 namespace spillway {
 
-// The first check comes within one interval, at a moment that depends
-// on the endpoint, so that many servers are not asked at the same instant.
+// The first check comes within one interval, at a moment that depends on the endpoint, so that many
+// servers are not asked at the same instant.
 class HealthCheck {
  public:
   HealthCheck(Loop& loop, std::string pool, std::shared_ptr<Endpoint> endpoint,

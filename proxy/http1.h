@@ -193,10 +193,9 @@ struct ForwardRequest {
   bool expect_continue = false;  // pass Expect on
   std::span<const HeaderToSet> set_headers{};
 };
-// Replaces *out with the head to send to the upstream, with its empty line. REQUIRES:
-// head.max_forwards is not 0. Hop-by-hop fields and
+// Replaces *out with the head to send to the upstream, with its empty line. Hop-by-hop fields and
 // those that Connection lists are dropped (RFC 9110 7.6.1); the connection is kept (no Connection
-// field is sent).
+// field is sent). REQUIRES: head.max_forwards is not 0.
 void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, std::string* out);
 
 // The same head as fields for HTTP/2: pseudo fields first (but for :scheme, which is the

@@ -13,21 +13,23 @@ std::string_view PreparedAnswers::Digits::Set(std::uint64_t value) {
 PreparedAnswers::PreparedAnswers(std::size_t rules, std::vector<LimitWords> words)
     : words_(std::move(words)), by_rule_(rules) {}
 
-const PreparedAnswers::Prepared& PreparedAnswers::Prepare(std::uint32_t rule,
-                                                          const OverLimit& action,
-                                                          const LimitOutcome& outcome,
-                                                          const AnswerContext& context) {
+// Made when it is first asked for.
+const PreparedAnswers::Prepared& PreparedAnswers::Of(std::uint32_t rule, const OverLimit& action,
+                                                     const LimitOutcome& outcome,
+                                                     const AnswerContext& context) {
+  for (const auto& prepared : by_rule_[rule]) {
+    if (prepared->limit == outcome.limit && prepared->status == action.status) return *prepared;
+  }
   auto fresh = std::make_unique<Prepared>();
   Answer answer;
   spillway::SayOverLimit(action, {&outcome, 1}, words_, context, &answer, &fresh->mould);
-  fresh->status = action.status;
   fresh->limit = outcome.limit;
+  fresh->status = action.status;
   fresh->content_type = answer.content_type;
   fresh->mould.fields.SetText(answer.fields);
   fresh->mould.body.SetText(answer.body);
   MakeMessage(answer, &fresh->mould);
-  by_rule_[rule] = std::move(fresh);
-  return *by_rule_[rule];
+  return *by_rule_[rule].emplace_back(std::move(fresh));
 }
 
 void PreparedAnswers::SayOverLimit(std::uint32_t rule, const OverLimit& action,
@@ -39,15 +41,11 @@ void PreparedAnswers::SayOverLimit(std::uint32_t rule, const OverLimit& action,
                      limits[0].limit < words_.size() && !context.request_id.empty();
   if (!usual) return spillway::SayOverLimit(action, limits, words_, context, answer);
   const LimitOutcome& outcome = limits[0];
-  const Prepared* prepared = by_rule_[rule].get();
-  if (prepared == nullptr || prepared->status != action.status ||
-      prepared->limit != outcome.limit) {
-    prepared = &Prepare(rule, action, outcome, context);
-  }
+  const Prepared& prepared = Of(rule, action, outcome, context);
   const Duration wait = outcome.state.retry_after;
-  answer->status = prepared->status;
-  answer->content_type = prepared->content_type;
-  answer->mould = &prepared->mould;
+  answer->status = prepared.status;
+  answer->content_type = prepared.content_type;
+  answer->mould = &prepared.mould;
   answer->values = {context.request_id, retry_.Set(RetrySeconds(wait, context.chance)),
                     wait_.Set(SfInteger(CeilSeconds(wait)))};
 }

@@ -2,7 +2,7 @@
 // The answers of limits, made ready: a flood is mostly the same answer over and over, of which only
 // the request's id and the time to wait change.
 //
-// Thread rule: one thread. Memory: less than 4 KiB for each rule that has refused.
+// Thread rule: one thread. Memory: less than 4 KiB for each limit of a rule that has refused.
 #pragma once
 
 #include <array>
@@ -29,10 +29,10 @@ class PreparedAnswers {
                     Answer* answer);
 
  private:
-  // Of one rule, as its last refusal was.
+  // Of one limit of a rule.
   struct Prepared {
-    int status = 0;
     std::uint32_t limit = 0;
+    int status = 0;
     std::string_view content_type;
     AnswerMould mould;
   };
@@ -41,12 +41,12 @@ class PreparedAnswers {
     std::array<char, 20> text;
   };
 
-  const Prepared& Prepare(std::uint32_t rule, const OverLimit& action, const LimitOutcome& outcome,
-                          const AnswerContext& context);
+  const Prepared& Of(std::uint32_t rule, const OverLimit& action, const LimitOutcome& outcome,
+                     const AnswerContext& context);
 
   std::vector<LimitWords> words_;
-  std::vector<std::unique_ptr<Prepared>> by_rule_;
-  Digits retry_, wait_;  // of the last answer
+  std::vector<std::vector<std::unique_ptr<Prepared>>> by_rule_;  // most have one limit
+  Digits retry_, wait_;                                          // of the last answer
 };
 
 }  // namespace spillway

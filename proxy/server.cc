@@ -10,6 +10,7 @@
 #include "proxy/admin.h"
 #include "proxy/check.h"
 #include "proxy/cpus.h"
+#include "proxy/crypto.h"
 #include "proxy/generation_builder.h"
 #include "proxy/listeners.h"
 #include "proxy/log.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/workers.h"
 
-#include <cstring>
 #include <semaphore>
 #include <string>
 #include <utility>
@@ -9,14 +8,6 @@
 #include "proxy/crypto.h"
 
 namespace spillway {
-
-std::uint64_t SeedFor(std::uint64_t seed, std::string_view use) {
-  const OpenSslMac mac(std::string(reinterpret_cast<const char*>(&seed), sizeof seed));
-  const Digest digest = mac.HmacSha256(use);
-  std::uint64_t derived = 0;
-  std::memcpy(&derived, digest.data(), sizeof derived);
-  return derived;
-}
 
 Workers::~Workers() {
   Stop();

@@ -46,7 +46,4 @@ class Workers {
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
-// A seed that tells nothing of those for other uses: request ids show strangers what theirs yields.
-std::uint64_t SeedFor(std::uint64_t seed, std::string_view use);
-
 }  // namespace spillway

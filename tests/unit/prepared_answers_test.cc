@@ -91,5 +91,21 @@ TEST(PreparedAnswers, SayWhatIsSaidWithoutThem) {
   EXPECT_EQ(asked, 2 * 3 * 2 * 3 * 3 * 3 * 3);
 }
 
+TEST(PreparedAnswers, MakesThemOnceForEachLimitOfARule) {
+  PreparedAnswers prepared(1, {WordsFor(Named("a", 5)), WordsFor(Named("b", 5))});
+  const auto mould = [&](std::uint32_t limit) {
+    const LimitOutcome outcome{limit, {.allowed = false, .retry_after = 1s}};
+    Answer answer;
+    prepared.SayOverLimit(0, {429}, {&outcome, 1}, {.request_id = "id"}, &answer);
+    return answer.mould;
+  };
+  const AnswerMould* const first = mould(0);
+  const AnswerMould* const second = mould(1);
+  ASSERT_NE(first, nullptr);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(mould(0), first);
+  EXPECT_EQ(mould(1), second);
+}
+
 }  // namespace
 }  // namespace spillway

@@ -79,7 +79,7 @@ TEST(KernelAddress, AUnixPathHasOneTo107Bytes) {
   EXPECT_FALSE(KernelAddress::FromUnixPath(std::string("a\0b", 3)));
 }
 
-TEST(Listen, AcceptsNonBlockingConnectionsWithoutDelay) {
+TEST(Listen, AcceptsNonBlockingConnectionsWithoutDelayThatHoldLittle) {
   const Fd listener = Listen(KernelAddress::FromIp(kLoopback, 0), false).value();
   EXPECT_EQ(Accept(listener.get()), std::nullopt);
   EXPECT_EQ(errno, EAGAIN);
@@ -99,6 +99,8 @@ TEST(Listen, AcceptsNonBlockingConnectionsWithoutDelay) {
     EXPECT_TRUE(fcntl(fd, F_GETFL) & O_NONBLOCK);
     EXPECT_TRUE(fcntl(fd, F_GETFD) & FD_CLOEXEC);
   }
+  // What the kernel keeps for a client that takes nothing.
+  EXPECT_EQ(Option(accepted->fd.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT), 128 * 1024);
 }
 
 TEST(Listen, WildcardHearsIpv4) {
