@@ -3,13 +3,12 @@
 // field are compiled together (rules/fields.h), so that running one stage answers them for all
 // rules at once.
 //
-// Most rules can't match without one certain test holding: their gate. Only rules without a gate,
-// and those whose gate is known to hold, are looked at; so the cost of a request hardly grows with
-// rules that have nothing to do with it.
+// Most rules can't match without one of a few certain tests holding: their gates. Only rules without
+// gates, and those with one that is known to hold, are looked at; so the cost of a request hardly
+// grows with rules that have nothing to do with it.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,8 +20,6 @@
 
 namespace spillway {
 
-inline constexpr std::uint32_t kNoGate = std::numeric_limits<std::uint32_t>::max();
-
 // A node of a condition in preorder: its parts follow it, and `end` is the step after the last of
 // them.
 struct ConditionStep {
@@ -32,8 +29,10 @@ struct ConditionStep {
 };
 
 struct CompiledRule {
-  std::uint32_t condition = 0;   // index of its first step
-  std::uint32_t gate = kNoGate;  // a test without which it can't match
+  std::uint32_t condition = 0;  // index of its first step
+  // Stages that must have run before it is known whether it is to be looked at: those of its gates,
+  // where no rule before it has made them run.
+  std::vector<std::uint32_t> starts;
   std::uint32_t toggle = kNoRule;
   bool shadow = false;
   RuleAction action;
@@ -48,9 +47,9 @@ struct CompiledRules {
   std::vector<std::string> pools;
   Fields fields;
   std::vector<ConditionStep> steps;
-  std::vector<std::vector<std::uint32_t>> gated_by;  // test -> rules whose gate it is
-  // Bit: a rule without a gate, or the first whose gate a stage decides (which then makes the stage
-  // run).
+  std::vector<std::vector<std::uint32_t>> gated_by;  // test -> rules of whose gates it is one
+  // Bit: a rule without gates, or the first with one that a stage decides (which then makes the
+  // stage run).
   std::vector<std::uint64_t> first_candidates;
 };
 

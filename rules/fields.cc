@@ -80,6 +80,7 @@ std::uint32_t Fields::NewTest(const FieldId& id, Stage stage) {
 
 bool Fields::Build(std::string* error) {
   for (FieldMatcher& matcher : matchers_) {
+    matcher.asked = {};
     matcher.prefixes.Build();
     matcher.suffixes.Build();
     matcher.addresses.Build();

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "rules/address_set.h"
@@ -50,8 +51,7 @@ struct FieldId {
 struct MatchScratch {
   std::string text;  // a decoded value
   std::string name;  // a decoded name
-  std::vector<std::uint64_t> seen;
-  std::vector<int> found;
+  PatternScratch patterns;
   // The text that was hashed last, which its field's other half asks for next. The request's own
   // bytes stay as they are while it is judged; `text` does not.
   std::optional<std::string_view> hashed;
@@ -76,6 +76,9 @@ inline constexpr std::uint32_t kStages = 3;  // of each field
 struct FieldMatcher {
   explicit FieldMatcher(FieldId field);
   FieldId id;
+  // What was asked already (an operator and its values), and the test that answers; empty once
+  // built. Rules that ask the same share a test.
+  std::unordered_map<std::string, std::uint32_t> asked;
   std::vector<std::uint32_t> present;  // tests that hold when there is a value at all
   ExactIndex exact;
   AffixIndex prefixes;
@@ -150,10 +153,10 @@ void Fields::Search(const FieldMatcher& matcher, Stage stage, std::string_view v
       if (!matcher.suffixes.empty()) matcher.suffixes.Find(value, hit);
       break;
     case Stage::kWords:
-      matcher.words.Find(value, &scratch->seen, hit);
+      matcher.words.Find(value, &scratch->patterns.seen, hit);
       break;
     case Stage::kExpressions:
-      matcher.expressions.Find(value, &scratch->found, hit);
+      matcher.expressions.Find(value, &scratch->patterns, hit);
       break;
   }
 }

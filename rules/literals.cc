@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "rules/literals.h"
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace spillway {
@@ -81,9 +83,37 @@ bool LiteralSet::Build() {
   for (std::uint32_t& state : next_) {
     state = state * classes_ | (ends_[state] == kNone ? 0 : kEnds);
   }
+  BuildFilter();
   texts_ = {};
   numbers_ = {};
   return true;
+}
+
+// 16 bits for each text, within 512 bytes and 128 KiB. What stands behind a short text may be
+// anything; where texts are so short, or so many, that the filter would let a good part of all
+// pass, there is none.
+void LiteralSet::BuildFilter() {
+  constexpr std::size_t kLeastBits = 12, kMostBits = 20;
+  const std::size_t bits = std::clamp<std::size_t>(
+      static_cast<std::size_t>(std::bit_width(texts_.size() * 16)), kLeastBits, kMostBits);
+  key_shift_ = static_cast<int>(32 - bits);
+  begins_.assign((std::size_t{1} << bits) / 64, 0);
+  std::size_t set = 0;
+  for (const std::string& text : texts_) {
+    char first[4] = {};
+    const std::size_t known = text.copy(first, 4);
+    has_short_ = has_short_ || known < 4;
+    for (std::uint32_t rest = 0; rest < 1U << (5 * (4 - known)); ++rest) {
+      for (std::size_t i = known; i < 4; ++i) {
+        first[i] = static_cast<char>(rest >> (5 * (i - known)) & 31);
+      }
+      const std::uint32_t key = Key(Four(first));
+      std::uint64_t& word = begins_[key / 64];
+      set += (word >> (key % 64) & 1) == 0;
+      word |= std::uint64_t{1} << (key % 64);
+    }
+    if (set > (std::size_t{1} << bits) / 4) return begins_.clear();
+  }
 }
 
 }  // namespace spillway

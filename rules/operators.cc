@@ -14,26 +14,38 @@ namespace {
 
 using OperatorFunction = Expression(ConditionReader&, const Subject&, const yaml::Node&);
 
-// Reads the values, gives each to `add`, which may refuse it; the test that they share.
+// Reads the values, gives each to `add`, which may refuse it; the test that they share, or that of
+// another rule that asks the same.
 template <class Add>
 Expression ReadAnyOf(ConditionReader& reader, const FieldId& field, Stage stage,
-                     const yaml::Node& node, Add add) {
-  const std::uint32_t test = reader.fields.NewTest(field, stage);
+                     std::string_view op, const yaml::Node& node, Add add) {
+  const std::vector<TestValue> values = ReadValues(reader, node);
+  std::string asked(op);
+  for (const TestValue& value : values) {
+    asked.append(" ").append(std::to_string(value.text.size())).append(":").append(value.text);
+  }
   FieldMatcher& matcher = reader.fields.field(field);
-  for (const TestValue& value : ReadValues(reader, node)) {
+  if (const auto same = matcher.asked.find(asked); same != matcher.asked.end()) {
+    return Expression::Test(same->second);
+  }
+  const std::uint32_t test = reader.fields.NewTest(field, stage);
+  bool right = true;  // what is wrong is reported wherever it stands
+  for (const TestValue& value : values) {
     if (const Result<void> added = add(matcher, value.text, test); !added) {
       value.Fail(added.error().message);
+      right = false;
     }
   }
+  if (right) matcher.asked.emplace(std::move(asked), test);
   return Expression::Test(test);
 }
 
 // The same for operators that look for a text inside another.
 template <class Add>
 Expression ReadAnyTextOf(ConditionReader& reader, const FieldId& field, Stage stage,
-                         const yaml::Node& node, Add add) {
+                         std::string_view op, const yaml::Node& node, Add add) {
   return ReadAnyOf(
-      reader, field, stage, node,
+      reader, field, stage, op, node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
         if (!value.empty()) return add(matcher, value, test);
         return Fail("an empty text is found in everything; to ask for any value use present");
@@ -66,7 +78,7 @@ Result<void> AddHost(FieldMatcher& matcher, std::string_view value, std::uint32_
 
 Expression ReadEquals(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyOf(
-      reader, subject.field, Stage::kLookup, node,
+      reader, subject.field, Stage::kLookup, "equals", node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
         if (subject.field.source == Source::kHost) return AddHost(matcher, value, test);
         if (subject.check != nullptr) {
@@ -82,7 +94,7 @@ Expression ReadEquals(ConditionReader& reader, const Subject& subject, const yam
 
 Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyTextOf(
-      reader, subject.field, Stage::kLookup, node,
+      reader, subject.field, Stage::kLookup, "prefix", node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
         if (subject.field.source == Source::kPath && subject.check != nullptr) {
           const Result<std::string> checked = subject.check(value, true);
@@ -95,7 +107,7 @@ Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yam
 
 Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyTextOf(
-      reader, subject.field, Stage::kLookup, node,
+      reader, subject.field, Stage::kLookup, "suffix", node,
       [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
         matcher.suffixes.Add(value, test);
         return {};
@@ -104,7 +116,7 @@ Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yam
 
 Expression ReadContains(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyTextOf(
-      reader, subject.field, Stage::kWords, node,
+      reader, subject.field, Stage::kWords, "contains", node,
       [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
         matcher.words.Add(value, test);
         return {};
@@ -113,7 +125,7 @@ Expression ReadContains(ConditionReader& reader, const Subject& subject, const y
 
 Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyTextOf(
-      reader, subject.field, Stage::kExpressions, node,
+      reader, subject.field, Stage::kExpressions, "regex", node,
       [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
         const Result<void> added = matcher.expressions.Add(value, test);
         if (added) return {};
@@ -122,7 +134,7 @@ Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml
 }
 
 Expression ReadGlob(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyTextOf(reader, subject.field, Stage::kExpressions, node,
+  return ReadAnyTextOf(reader, subject.field, Stage::kExpressions, "glob", node,
                        [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
                          return matcher.expressions.Add(GlobExpression(value), test);
                        });
@@ -133,13 +145,15 @@ Expression ReadHost(ConditionReader& reader, const Subject& subject, const yaml:
   // The request's host is one already, in lower case.
   field.host_of = field.source != Source::kHost;
   if (field.host_of) field.letter_case = Case::kExact;
-  return ReadAnyOf(reader, field, Stage::kLookup, node, &AddHost);
+  return ReadAnyOf(reader, field, Stage::kLookup, "host", node, &AddHost);
 }
 
 Expression ReadPresent(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  const std::uint32_t test = reader.fields.NewTest(subject.field, Stage::kLookup);
-  reader.fields.field(subject.field).present.push_back(test);
-  const Expression present = Expression::Test(test);
+  FieldMatcher& matcher = reader.fields.field(subject.field);
+  if (matcher.present.empty()) {  // one test is enough for all who ask this
+    matcher.present.push_back(reader.fields.NewTest(subject.field, Stage::kLookup));
+  }
+  const Expression present = Expression::Test(matcher.present.front());
   return ReadBool(node).value_or(true) ? present : Expression::Not(present);
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "rules/patterns.h"
 
+#include <re2/filtered_re2.h>
 #include <re2/re2.h>
 #include <re2/set.h>
 
+#include <numeric>
 #include <utility>
 
 namespace spillway {
@@ -30,13 +32,14 @@ struct PatternSet::Impl {
       : one(OptionsFor(letter_case, kMaxMemoryOfOne)),
         set(OptionsFor(letter_case, kMaxMemory), RE2::UNANCHORED) {}
 
-  struct Pattern {
-    std::unique_ptr<RE2> expression;
-    std::uint32_t test;
-  };
   RE2::Options one;
-  RE2::Set set;
-  std::vector<Pattern> patterns;
+  // Each expression by itself, and what texts it needs ("atoms", in small letters); shorter texts
+  // would be found all the time.
+  re2::FilteredRE2 each{3};
+  RE2::Set set;                      // all of them together
+  std::vector<std::uint32_t> tests;  // by expression
+  LiteralSet atoms{Case::kFold};
+  std::vector<int> unfiltered;  // expressions that need no text
 };
 
 PatternSet::PatternSet(Case letter_case) : impl_(std::make_unique<Impl>(letter_case)) {}
@@ -45,45 +48,67 @@ PatternSet::PatternSet(PatternSet&&) noexcept = default;
 PatternSet& PatternSet::operator=(PatternSet&&) noexcept = default;
 
 Result<void> PatternSet::Add(std::string_view expression, std::uint32_t test) {
-  auto compiled = std::make_unique<RE2>(Piece(expression), impl_->one);
-  if (!compiled->ok()) return Fail(compiled->error());
+  int number = 0;
+  if (impl_->each.Add(Piece(expression), impl_->one, &number) != RE2::NoError) {
+    return Fail(RE2(Piece(expression), impl_->one).error());
+  }
+  impl_->tests.push_back(test);
   std::string error;
   if (impl_->set.Add(Piece(expression), &error) < 0) return Fail(std::move(error));
-  impl_->patterns.push_back({std::move(compiled), test});
   return {};
 }
 
 bool PatternSet::Build() {
-  return impl_->set.Compile();
+  std::vector<std::string> atoms;
+  impl_->each.Compile(&atoms);
+  for (std::uint32_t i = 0; i < atoms.size(); ++i) impl_->atoms.Add(atoms[i], i);
+  impl_->each.AllPotentials({}, &impl_->unfiltered);
+  return impl_->atoms.Build() && impl_->set.Compile();
 }
 
 bool PatternSet::empty() const {
-  return impl_->patterns.empty();
+  return impl_->tests.empty();
 }
 
 std::uint32_t PatternSet::test(int i) const {
-  return impl_->patterns[static_cast<std::size_t>(i)].test;
+  return impl_->tests[static_cast<std::size_t>(i)];
+}
+
+// Leaves of the candidates those that match.
+void PatternSet::KeepMatching(std::string_view value, std::vector<int>* candidates) const {
+  std::erase_if(*candidates,
+                [&](int i) { return !RE2::PartialMatch(Piece(value), impl_->each.GetRE2(i)); });
 }
 
 void PatternSet::MatchEach(std::string_view value, std::vector<int>* found) const {
-  found->clear();
-  for (std::size_t i = 0; i < impl_->patterns.size(); ++i) {
-    if (RE2::PartialMatch(Piece(value), *impl_->patterns[i].expression)) {
-      found->push_back(static_cast<int>(i));
-    }
-  }
+  found->resize(impl_->tests.size());
+  std::iota(found->begin(), found->end(), 0);
+  KeepMatching(value, found);
 }
 
-void PatternSet::Match(std::string_view value, std::vector<int>* found) const {
+void PatternSet::Match(std::string_view value, PatternScratch* scratch) const {
+  if (impl_->unfiltered.size() > kFew) return MatchTogether(value, &scratch->found);
+  scratch->atoms.clear();
+  impl_->atoms.Find(value, &scratch->seen,
+                    [&](std::uint32_t atom) { scratch->atoms.push_back(static_cast<int>(atom)); });
+  if (scratch->atoms.empty()) {
+    scratch->found.assign(impl_->unfiltered.begin(), impl_->unfiltered.end());
+    return KeepMatching(value, &scratch->found);
+  }
+  if (impl_->tests.size() <= kFew) return MatchEach(value, &scratch->found);
+  impl_->each.AllPotentials(scratch->atoms, &scratch->found);
+  if (scratch->found.size() <= kFew) return KeepMatching(value, &scratch->found);
+  MatchTogether(value, &scratch->found);
+}
+
+void PatternSet::MatchTogether(std::string_view value, std::vector<int>* found) const {
   found->clear();
-  if (impl_->patterns.size() == 1) return MatchEach(value, found);
   // Whether any matches is asked first: mostly none does, and that answer needs no memory.
   RE2::Set::ErrorInfo why{RE2::Set::kNoError};
   if (!impl_->set.Match(Piece(value), nullptr, &why)) {
     if (why.kind != RE2::Set::kNoError) MatchEach(value, found);
     return;
   }
-  if (impl_->patterns.size() <= kFew) return MatchEach(value, found);
   why.kind = RE2::Set::kNoError;
   // It said that some match: none now can only be the engine's trouble.
   if (!impl_->set.Match(Piece(value), found, &why)) MatchEach(value, found);

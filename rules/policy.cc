@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Judging one request:
 //
-//   next candidate rule -> its gate's stage has run? -> switched on? -> condition holds? -> act -.
+//   next candidate rule -> its stages have run? -> switched on? -> condition holds? -> act ------.
 //        ^                                                                                       |
 //        +---------------------------------- not final ------------------------------------------+
 //                                              final: settle the limits, done <------------------'
@@ -47,13 +47,15 @@ class Findings {
            static_cast<std::uint32_t>(std::countr_zero(rest));
   }
 
+  void Run(std::uint32_t stage) {
+    if (Bit(scratch_->ran, stage)) return;
+    SetBit(&scratch_->ran, stage);
+    rules_.fields.Run(stage, request_, &scratch_->match, memo_,
+                      [&](std::uint32_t hit) { Holds(hit); });
+  }
+
   bool Test(std::uint32_t test) {
-    const std::uint32_t stage = rules_.fields.stage_of(test);
-    if (!Bit(scratch_->ran, stage)) {
-      SetBit(&scratch_->ran, stage);
-      rules_.fields.Run(stage, request_, &scratch_->match, memo_,
-                        [&](std::uint32_t hit) { Holds(hit); });
-    }
+    Run(rules_.fields.stage_of(test));
     return Bit(scratch_->holds, test);
   }
 
@@ -113,7 +115,7 @@ class Judgement {
     for (std::uint32_t i = findings.Candidate(0); i < end; i = findings.Candidate(i + 1)) {
       const CompiledRule& rule = rules_.rules[i];
       // Before the toggle is looked at: later rules wait for this rule to make the stage run.
-      if (rule.gate != kNoGate && !findings.Test(rule.gate)) continue;
+      for (const std::uint32_t stage : rule.starts) findings.Run(stage);
       if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) continue;
       if (!findings.Condition(rule.condition)) continue;
       verdict_->matches.push_back({i, rule.shadow, false});

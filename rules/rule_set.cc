@@ -50,6 +50,8 @@ int Cost(const Fields& fields, const Expression& expression) {
   return most;
 }
 
+constexpr int kWorstRank = 10;  // above all that GateRank gives
+
 // How few requests a test lets through, as a rule of thumb; the lowest makes the best gate. One
 // that searches is taken only for want of others, since it must run before its rule is looked at.
 int GateRank(const Fields& fields, std::uint32_t test) {
@@ -97,15 +99,40 @@ Expression Simplify(Expression expression) {
   return expression;
 }
 
-std::uint32_t GateOf(const Fields& fields, const Expression& condition) {
-  if (condition.kind == Expression::Kind::kTest) return condition.test;
-  std::uint32_t gate = kNoGate;
-  if (condition.kind != Expression::Kind::kAll) return gate;
-  for (const Expression& part : condition.parts) {
-    if (part.kind != Expression::Kind::kTest) continue;
-    if (gate == kNoGate || GateRank(fields, part.test) < GateRank(fields, gate)) gate = part.test;
+// What stands between a rule and being looked at: it can't match unless one of `tests` holds.
+struct Gates {
+  std::vector<std::uint32_t> tests;  // empty: nothing does
+  int rank = 0;                      // of the worst of them
+};
+
+// A gate that many rules share holds for many of them at once; another is then worth its search.
+// And of very many, one is likely to hold.
+constexpr std::uint32_t kShared = 16;
+constexpr std::size_t kMostGates = 64;
+
+// `uses`: test -> in how many places of conditions it stands.
+Gates GatesOf(const CompiledRules& rules, std::uint32_t step,
+              const std::vector<std::uint32_t>& uses) {
+  const ConditionStep& node = rules.steps[step];
+  if (node.kind == Expression::Kind::kNot) return {};
+  if (node.kind == Expression::Kind::kTest) {
+    return {{node.test},
+            GateRank(rules.fields, node.test) + (uses[node.test] > kShared ? kWorstRank : 0)};
   }
-  return gate;
+  Gates gates;
+  for (std::uint32_t i = step + 1; i < node.end; i = rules.steps[i].end) {
+    Gates part = GatesOf(rules, i, uses);
+    if (node.kind == Expression::Kind::kAll) {  // the best part's
+      if (part.tests.empty()) continue;
+      if (gates.tests.empty() || part.rank < gates.rank) gates = std::move(part);
+    } else {  // those of all parts, or there is a way around them
+      if (part.tests.empty()) return {};
+      gates.tests.insert(gates.tests.end(), part.tests.begin(), part.tests.end());
+      gates.rank = std::max(gates.rank, part.rank);
+      if (gates.tests.size() > kMostGates) return {};
+    }
+  }
+  return gates;
 }
 
 void LayOut(const Fields& fields, const Expression& expression, std::vector<ConditionStep>* steps) {
@@ -120,22 +147,27 @@ void LayOut(const Fields& fields, const Expression& expression, std::vector<Cond
   (*steps)[at].end = static_cast<std::uint32_t>(steps->size());
 }
 
-// Which rules are looked at in any case, and which once their gate is known to hold.
+// Which rules are looked at in any case, and which once a gate is known to hold.
 void PlaceGates(CompiledRules* rules) {
   rules->gated_by.resize(rules->fields.tests());
   rules->first_candidates.resize((rules->rules.size() + 63) / 64);
-  std::vector<bool> stage_starts(rules->fields.stages(), false);
+  std::vector<std::uint32_t> uses(rules->fields.tests(), 0);
+  for (const ConditionStep& step : rules->steps) {
+    if (step.kind == Expression::Kind::kTest) ++uses[step.test];
+  }
+  std::vector<bool> started(rules->fields.stages(), false);
   for (std::uint32_t i = 0; i < rules->rules.size(); ++i) {
     if (rules->infos[i].mode == RuleInfo::Mode::kOff) continue;
-    const std::uint32_t gate = rules->rules[i].gate;
-    if (gate == kNoGate) {
-      SetBit(&rules->first_candidates, i);
-      continue;
+    CompiledRule& rule = rules->rules[i];
+    const Gates gates = GatesOf(*rules, rule.condition, uses);
+    for (const std::uint32_t gate : gates.tests) {
+      std::vector<std::uint32_t>& gated = rules->gated_by[gate];
+      if (gated.empty() || gated.back() != i) gated.push_back(i);
+      const std::uint32_t stage = rules->fields.stage_of(gate);
+      if (!started[stage]) rule.starts.push_back(stage);
+      started[stage] = true;
     }
-    rules->gated_by[gate].push_back(i);
-    const std::uint32_t stage = rules->fields.stage_of(gate);
-    if (!stage_starts[stage]) SetBit(&rules->first_candidates, i);
-    stage_starts[stage] = true;
+    if (gates.tests.empty() || !rule.starts.empty()) SetBit(&rules->first_candidates, i);
   }
 }
 
@@ -266,7 +298,6 @@ void RuleSetBuilder::Add(const yaml::Node& node) {
   for (const std::uint32_t limit : rule.action.limits) {
     rules.limits[limit].in_shadow_use = rules.limits[limit].in_shadow_use || rule.shadow;
   }
-  rule.gate = GateOf(rules.fields, condition);
   rule.condition = static_cast<std::uint32_t>(rules.steps.size());
   LayOut(rules.fields, condition, &rules.steps);
   rules.infos.push_back(std::move(info));

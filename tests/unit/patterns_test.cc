@@ -20,8 +20,8 @@ using Tests = std::set<std::uint32_t>;
 
 Tests Found(const PatternSet& set, std::string_view value) {
   Tests tests;
-  std::vector<int> found;
-  set.Find(value, &found, [&](std::uint32_t test) { tests.insert(test); });
+  PatternScratch scratch;
+  set.Find(value, &scratch, [&](std::uint32_t test) { tests.insert(test); });
   return tests;
 }
 
