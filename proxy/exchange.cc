@@ -60,7 +60,7 @@ void Exchange::Begin() {
 void Exchange::Proceed() {
   step_ = Step::kIdentify;
   if (!Identify()) return;
-  if (path_.starts_with(kOwnPaths)) {
+  if (target_.path.starts_with(kOwnPaths)) {
     state_.internal = true;
     return AnswerInternally();
   }
@@ -90,8 +90,9 @@ void Exchange::Start() {
 void Exchange::ForgetAll() {
   state_ = {};
   verdict_.Clear();  // its views borrow from the policy
-  for (std::string* text : {&path_, &host_, &target_, &request_id_, &client_text_, &internal_body_,
-                            &head_, &answer_.fields, &answer_.body}) {
+  for (std::string* text :
+       {&target_.path, &target_.host, &target_.target, &request_id_, &client_text_, &internal_body_,
+        &head_, &answer_.fields, &answer_.body}) {
     ClearForReuse(text);
   }
   answer_.mould = nullptr;
@@ -215,7 +216,7 @@ void Exchange::AnswerInternally() {
   const ChallengeGate gate(*state_.generation->shared->challenge, state_.began_wall);
   bool passed = false;
   const Answer answer = gate.Solve(state_.request, internal_body_, answer_context(), &passed);
-  if (path_ == kChallengePath) {
+  if (target_.path == kChallengePath) {
     (passed ? worker_.counters.challenges_passed : worker_.counters.challenges_failed).Add();
   }
   Reply(answer, Decision::kInternal);
@@ -304,9 +305,9 @@ void Exchange::Account() {
     record.client = client_text_;
     record.peer = client_.peer_text();
     record.method = state_.request.method;
-    record.host = host_;
-    record.path = path_;
-    record.query = state_.query;
+    record.host = target_.host;
+    record.path = target_.path;
+    record.query = state_.request.query;
     record.protocol = state_.request.protocol;
     record.scheme = state_.request.scheme;
     record.ja4 = client_.tls_facts().ja4;

@@ -23,6 +23,7 @@
 #include "proxy/reply.h"
 #include "proxy/upstream_side.h"
 #include "proxy/worker_context.h"
+#include "spillway/identify_target.h"
 #include "spillway/policy.h"
 #include "spillway/request.h"
 
@@ -151,7 +152,7 @@ class Exchange final : public UpstreamUser {
     // Of the request.
     std::shared_ptr<LocalGeneration> generation;
     Request request;
-    std::string_view upstream_target, upstream_host, query;
+    TargetToSend to_send;
     bool peer_trusted = false;
     bool has_body = false;
     bool request_done = false;  // its last byte has been read
@@ -196,7 +197,8 @@ class Exchange final : public UpstreamUser {
   std::unique_ptr<UpstreamSide> upstream_;
 
   // Of one request too, but kept beside, as their room is used again by the next.
-  std::string path_, host_, target_, request_id_, client_text_;
+  TargetTexts target_;
+  std::string request_id_, client_text_;
   std::string internal_body_;  // of a challenge solution
   Answer answer_;              // of our own
   Verdict verdict_;

@@ -186,18 +186,18 @@ void Exchange::BeginSend() {
   const PoolConfig& config = pool().config();
   const RequestHead& head = client_.head();
   ForwardRequest forward;
-  forward.target = state_.upstream_target;
+  forward.target = state_.to_send.target;
   // A client of HTTP/1.0 may have named no host; the upstream is spoken to in 1.1, which wants one.
-  forward.host = !config.host.empty()            ? std::string_view(config.host)
-                 : !state_.upstream_host.empty() ? state_.upstream_host
-                                                 : std::string_view(lease_->text);
+  forward.host = !config.host.empty()           ? std::string_view(config.host)
+                 : !state_.to_send.host.empty() ? state_.to_send.host
+                                                : std::string_view(lease_->text);
   forward.framing = {head.body, head.content_length};
   forward.client_address = client_text_;
   forward.peer_address = client_.peer_text();
   forward.peer_trusted = state_.peer_trusted;
   forward.address_header = state_.generation->shared->config.clients.address_header;
   forward.scheme = state_.request.scheme;
-  forward.client_host = state_.upstream_host;
+  forward.client_host = state_.to_send.host;
   forward.request_id = request_id_;
   forward.upgrade = !head.upgrade.empty();
   forward.expect_continue = head.expect_continue;

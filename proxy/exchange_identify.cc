@@ -72,37 +72,13 @@ void Exchange::IdentifyAsker(const RequestHead& head) {
 // The path and the host, so that no rule can be walked around by spelling. False when the request
 // was refused instead.
 bool Exchange::IdentifyTarget(const RequestHead& head) {
-  const Result<Target> target = ParseTarget(head.target);
-  if (!target) return RefuseRequest(400, target.error().message);
-  state_.query = target->query;
-  state_.request.query = target->query;
-  // In the absolute form the target's own authority counts, whatever Host says (RFC 9112 3.2.2).
-  const bool absolute = !target->authority.empty();
-  state_.upstream_host = absolute ? target->authority : head.Get(Field::kHost);
-  state_.upstream_target = head.target;
-  std::string_view path = target->raw_path;
-  if (absolute) {
-    target_.assign(path.empty() ? "/" : path);
-    const std::size_t size = target_.size();
-    if (head.target.find('?') != std::string_view::npos)
-      target_.append(1, '?').append(target->query);
-    state_.upstream_target = target_;
-    path = std::string_view(target_).substr(0, size);
-  }
-  if (target->raw_path == "*") {
-    path_.assign(1, '*');
-  } else if (const auto normalised = NormalisePath(path, &path_); !normalised) {
-    return RefuseRequest(400, normalised.error().message);
-  }
-  state_.request.path = path_;
-  if (!state_.upstream_host.empty()) {
-    if (const auto normalised = NormaliseHost(state_.upstream_host, &host_); !normalised) {
-      return RefuseRequest(400, normalised.error().message);
-    }
-  }
-  state_.request.host = host_;
+  const Result<TargetToSend> to_send =
+      spillway::IdentifyTarget(head.Get(Field::kHost), &state_.request, &target_);
+  if (!to_send) return RefuseRequest(400, to_send.error().message);
+  state_.to_send = *to_send;
   if (state_.generation->shared->config.clients.ambiguous_paths == AmbiguousPaths::kRefuse) {
-    if (const auto plain = RequireOneReading(target->raw_path); !plain) {
+    const std::string_view raw_path = to_send->target.substr(0, to_send->target.find('?'));
+    if (const auto plain = RequireOneReading(raw_path); !plain) {
       return RefuseRequest(400, plain.error().message);
     }
   }
