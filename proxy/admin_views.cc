@@ -132,6 +132,7 @@ Json ViewClients(const ClientConfig& clients) {
   json["sizes"] = {{"head", s.head.count},
                    {"headers", s.headers},
                    {"target", s.target.count},
+                   {"user_agent", s.user_agent.count},
                    {"body", s.body.count}};
   json["min_rate"] = {{"body", clients.min_rate.body.count},
                       {"answer", clients.min_rate.answer.count}};

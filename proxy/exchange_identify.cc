@@ -31,7 +31,13 @@ bool Exchange::Identify() {
   state_.request.protocol = client_.protocol();
   IdentifyAsker(head);
   if (!IdentifyTarget(head)) return false;
-  const std::uint64_t most = state_.generation->shared->config.clients.sizes.body.count;
+  const ClientConfig::Sizes& sizes = state_.generation->shared->config.clients.sizes;
+  for (std::size_t i = 0; i < head.fields.size(); ++i) {
+    if (head.fields[i] != Field::kUserAgent) continue;
+    if (head.headers[i].value.size() > sizes.user_agent.count)
+      return RefuseRequest(431, "the User-Agent is too long");
+  }
+  const std::uint64_t most = sizes.body.count;
   if (most > 0 && head.body == BodyKind::kLength && head.content_length > most) {
     return RefuseRequest(413, "the body is too large");
   }

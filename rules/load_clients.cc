@@ -34,6 +34,9 @@ constexpr KeyRow<Sizes> kSizeRows[] = {
     {"headers", "integer 1..1000", "100", "how many header fields", &Set<&Sizes::headers>},
     {"target", "size 64B..64KiB", "8KiB", "the request target: path and query",
      &Set<&Sizes::target>},
+    {"user_agent", "size 64B..64KiB", "1KiB",
+     "a User-Agent, which rules look at with all their words and expressions",
+     &Set<&Sizes::user_agent>},
     {"body", "size 0B..1TiB", "0B", "a request's body; 0B: any size", &Set<&Sizes::body>},
 };
 

@@ -3,9 +3,8 @@
 
 #include <re2/filtered_re2.h>
 #include <re2/re2.h>
-#include <re2/set.h>
 
-#include <numeric>
+#include <algorithm>
 #include <utility>
 
 namespace spillway {
@@ -28,16 +27,14 @@ re2::StringPiece Piece(std::string_view text) {
 }  // namespace
 
 struct PatternSet::Impl {
-  explicit Impl(Case letter_case)
-      : one(OptionsFor(letter_case, kMaxMemoryOfOne)),
-        set(OptionsFor(letter_case, kMaxMemory), RE2::UNANCHORED) {}
+  explicit Impl(Case folding) : letter_case(folding) {}
 
-  RE2::Options one;
+  Case letter_case;
+  std::vector<std::string> expressions;  // empty once built
+  std::int64_t instructions = 0;         // of all their programs
   // Each expression by itself, and what texts it needs ("atoms", in small letters); shorter texts
   // would be found all the time.
   re2::FilteredRE2 each{3};
-  RE2::Set set;                      // all of them together
-  std::vector<std::uint32_t> tests;  // by expression
   LiteralSet atoms{Case::kFold};
   std::vector<int> unfiltered;  // expressions that need no text
 };
@@ -48,70 +45,57 @@ PatternSet::PatternSet(PatternSet&&) noexcept = default;
 PatternSet& PatternSet::operator=(PatternSet&&) noexcept = default;
 
 Result<void> PatternSet::Add(std::string_view expression, std::uint32_t test) {
-  int number = 0;
-  if (impl_->each.Add(Piece(expression), impl_->one, &number) != RE2::NoError) {
-    return Fail(RE2(Piece(expression), impl_->one).error());
-  }
-  impl_->tests.push_back(test);
-  std::string error;
-  if (impl_->set.Add(Piece(expression), &error) < 0) return Fail(std::move(error));
+  const RE2 one(Piece(expression), OptionsFor(impl_->letter_case, kMaxMemoryOfOne));
+  if (!one.ok()) return Fail(one.error());
+  impl_->instructions += one.ProgramSize();
+  impl_->expressions.emplace_back(expression);
+  // The expressions of a test come one behind the other, as a rule lists them.
+  if (tests_.empty() || tests_.back() != test) ++test_count_;
+  tests_.push_back(test);
+  local_.push_back(test_count_ - 1);
   return {};
 }
 
 bool PatternSet::Build() {
+  constexpr std::int64_t kInstructionBytes = 2 * 16;  // there is a program for each direction
+  const auto count = static_cast<std::int64_t>(impl_->expressions.size());
+  if (impl_->instructions * kInstructionBytes > kMaxMemory) return false;
+  const std::int64_t share =
+      std::clamp(kMaxMemory / std::max<std::int64_t>(count, 1), kLeastMemoryOfOne, kMaxMemoryOfOne);
+  for (const std::string& expression : impl_->expressions) {
+    int number = 0;
+    for (const std::int64_t memory : {share, kMaxMemoryOfOne}) {
+      if (impl_->each.Add(expression, OptionsFor(impl_->letter_case, memory), &number) ==
+          RE2::NoError)
+        break;
+    }
+  }
+  impl_->expressions = {};
   std::vector<std::string> atoms;
   impl_->each.Compile(&atoms);
   for (std::uint32_t i = 0; i < atoms.size(); ++i) impl_->atoms.Add(atoms[i], i);
   impl_->each.AllPotentials({}, &impl_->unfiltered);
-  return impl_->atoms.Build() && impl_->set.Compile();
+  return impl_->atoms.Build();
 }
 
 bool PatternSet::empty() const {
-  return impl_->tests.empty();
+  return tests_.empty();
 }
 
-std::uint32_t PatternSet::test(int i) const {
-  return impl_->tests[static_cast<std::size_t>(i)];
+bool PatternSet::Matches(int expression, std::string_view value) const {
+  return RE2::PartialMatch(Piece(value), impl_->each.GetRE2(expression));
 }
 
-// Leaves of the candidates those that match.
-void PatternSet::KeepMatching(std::string_view value, std::vector<int>* candidates) const {
-  std::erase_if(*candidates,
-                [&](int i) { return !RE2::PartialMatch(Piece(value), impl_->each.GetRE2(i)); });
-}
-
-void PatternSet::MatchEach(std::string_view value, std::vector<int>* found) const {
-  found->resize(impl_->tests.size());
-  std::iota(found->begin(), found->end(), 0);
-  KeepMatching(value, found);
-}
-
-void PatternSet::Match(std::string_view value, PatternScratch* scratch) const {
-  if (impl_->unfiltered.size() > kFew) return MatchTogether(value, &scratch->found);
+void PatternSet::FindCandidates(std::string_view value, PatternScratch* scratch) const {
   scratch->atoms.clear();
   impl_->atoms.Find(value, &scratch->seen,
                     [&](std::uint32_t atom) { scratch->atoms.push_back(static_cast<int>(atom)); });
   if (scratch->atoms.empty()) {
-    scratch->found.assign(impl_->unfiltered.begin(), impl_->unfiltered.end());
-    return KeepMatching(value, &scratch->found);
+    scratch->candidates.assign(impl_->unfiltered.begin(), impl_->unfiltered.end());
+  } else {
+    impl_->each.AllPotentials(scratch->atoms, &scratch->candidates);
   }
-  if (impl_->tests.size() <= kFew) return MatchEach(value, &scratch->found);
-  impl_->each.AllPotentials(scratch->atoms, &scratch->found);
-  if (scratch->found.size() <= kFew) return KeepMatching(value, &scratch->found);
-  MatchTogether(value, &scratch->found);
-}
-
-void PatternSet::MatchTogether(std::string_view value, std::vector<int>* found) const {
-  found->clear();
-  // Whether any matches is asked first: mostly none does, and that answer needs no memory.
-  RE2::Set::ErrorInfo why{RE2::Set::kNoError};
-  if (!impl_->set.Match(Piece(value), nullptr, &why)) {
-    if (why.kind != RE2::Set::kNoError) MatchEach(value, found);
-    return;
-  }
-  why.kind = RE2::Set::kNoError;
-  // It said that some match: none now can only be the engine's trouble.
-  if (!impl_->set.Match(Piece(value), found, &why)) MatchEach(value, found);
+  if (!scratch->candidates.empty()) scratch->known.assign((test_count_ + 63) / 64, 0);
 }
 
 std::string GlobExpression(std::string_view glob) {

@@ -7,11 +7,15 @@
 //
 // Most expressions cannot match without some plain text: "bot[0-9]+" not without "bot". Those texts
 // are sought first (rules/literals.h), and only expressions whose texts are there are tried: mostly
-// none, so that the engine, its locks and its automaton are left alone.
+// none, so that the engine, its locks and its automata are left alone. Of those that stand for one
+// test, none is tried after one that matches.
 //
-// Memory: kMaxMemory for the automaton of one set, made as it is needed; when that is used up the
-// engine begins anew. If it reports that it could not go on, the expressions are tried one by one:
-// never "no match".
+// Expressions are tried one by one. Why not all of them by one automaton (RE2::Set): it is made as
+// texts need it, and one text made of the beginnings of 500 expressions took it 100 ms; one by one
+// their cost is that of reading the text as often as it has beginnings of expressions.
+//
+// Memory of the automata, which the engine makes as texts need them and begins anew when it is used
+// up: kMaxMemory together, but for each at least kLeastMemoryOfOne.
 #pragma once
 
 #include <cstdint>
@@ -28,15 +32,17 @@ namespace spillway {
 
 // Buffers of a search, kept from one to the next by the caller.
 struct PatternScratch {
-  std::vector<int> found;           // expressions that match
-  std::vector<int> atoms;           // texts that are there
-  std::vector<std::uint64_t> seen;  // of LiteralSet
+  std::vector<int> candidates;       // expressions that may match
+  std::vector<int> atoms;            // texts that are there
+  std::vector<std::uint64_t> seen;   // of LiteralSet
+  std::vector<std::uint64_t> known;  // bit: the test holds
 };
 
 class PatternSet {
  public:
-  static constexpr std::int64_t kMaxMemory = 64 << 20;
+  static constexpr std::int64_t kMaxMemory = 256 << 20;
   static constexpr std::int64_t kMaxMemoryOfOne = 2 << 20;
+  static constexpr std::int64_t kLeastMemoryOfOne = 64 << 10;
 
   explicit PatternSet(Case letter_case);
   ~PatternSet();
@@ -45,30 +51,33 @@ class PatternSet {
 
   // Adds an expression, or says why it is none: "missing ): (a".
   Result<void> Add(std::string_view expression, std::uint32_t test);
-  // False: together they do not fit into kMaxMemory.
+  // False: as programs they do not fit into kMaxMemory.
   bool Build();
   bool empty() const;
 
-  // Calls hit(test) for each test with a matching expression, at least once. Allocates only when
-  // there are more than kFew expressions and a text of one is there: the engine offers no other way
-  // to say which.
+  // Calls hit(test) for each test with a matching expression, at least once. Allocates only when a text of an
+  // expression is there: the engine offers no other way to say which expressions need it.
   template <class OnHit>
   void Find(std::string_view value, PatternScratch* scratch, OnHit&& hit) const {
-    Match(value, scratch);
-    for (const int i : scratch->found) hit(test(i));
+    FindCandidates(value, scratch);
+    for (const int candidate : scratch->candidates) {
+      const auto i = static_cast<std::size_t>(candidate);
+      const std::uint32_t number = local_[i];
+      if ((scratch->known[number / 64] >> (number % 64) & 1) != 0 || !Matches(candidate, value))
+        continue;
+      scratch->known[number / 64] |= std::uint64_t{1} << (number % 64);
+      hit(tests_[i]);
+    }
   }
-  // The same by trying one after another: what Find falls back to.
-  void MatchEach(std::string_view value, std::vector<int>* found) const;
-
-  // As many are rather tried one by one than together.
-  static constexpr std::size_t kFew = 8;
 
  private:
-  void Match(std::string_view value, PatternScratch* scratch) const;
-  void MatchTogether(std::string_view value, std::vector<int>* found) const;
-  void KeepMatching(std::string_view value, std::vector<int>* candidates) const;
-  std::uint32_t test(int i) const;
+  // Into scratch->candidates; scratch->known is made ready when there are any.
+  void FindCandidates(std::string_view value, PatternScratch* scratch) const;
+  bool Matches(int expression, std::string_view value) const;
 
+  std::vector<std::uint32_t> tests_;  // by expression
+  std::vector<std::uint32_t> local_;  // by expression: its test's number among those of this set
+  std::uint32_t test_count_ = 0;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -95,6 +95,7 @@ struct ClientConfig {
     Bytes head{32 * 1024};  // request line and header fields together
     std::uint32_t headers = 100;
     Bytes target{8 * 1024};
+    Bytes user_agent{1024};
     Bytes body{0};  // 0: any size (bodies are streamed)
   } sizes;
   struct MinRate {  // bytes a second, on average, beyond what the timeouts forgive; 0: any

@@ -54,6 +54,11 @@ class Sizes(Case):
     def test_many_fields_are_431(self):
         self.assertEqual(self.status(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 30 + b"\r\n"), 431)
 
+    def test_a_long_user_agent_is_431_however_many_there_are(self):
+        fits, long = b"User-Agent: " + b"a" * 1024 + b"\r\n", b"User-Agent: " + b"a" * 1025 + b"\r\n"
+        for agents, status in ((fits, 200), (long, 431), (fits + long, 431)):
+            self.assertEqual(self.status(b"GET / HTTP/1.1\r\nHost: a\r\n" + agents + b"\r\n"), status)
+
     def test_a_large_body_is_413(self):
         self.assertEqual(self.status(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n"), 413)
         self.assertEqual(self.server.requests, [])

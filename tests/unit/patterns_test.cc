@@ -99,16 +99,22 @@ TEST(PatternSet, RefusesToBuildBeyondItsMemory) {
 TEST(PatternSet, FindsTheSameTogetherAndOneByOne) {
   std::mt19937_64 chance(3);
   for (const int size : {1, 2, 8, 9, 40}) {
-    PatternSet set(Case::kFold);
+    PatternSet all(Case::kFold);
+    std::vector<PatternSet> each;
     for (int i = 0; i < size; ++i) {
-      ASSERT_TRUE(set.Add("a" + RandomText(chance, 3, "abAB."), static_cast<std::uint32_t>(i)));
+      const auto test = static_cast<std::uint32_t>(i / 3);
+      const std::string expression =
+          RandomText(chance, 1, "a") + RandomText(chance, 4, "abAB.") + "b?";
+      ASSERT_TRUE(all.Add(expression, test));
+      ASSERT_TRUE(each.emplace_back(Case::kFold).Add(expression, test));
+      ASSERT_TRUE(each.back().Build());
     }
-    ASSERT_TRUE(set.Build());
+    ASSERT_TRUE(all.Build());
     for (int i = 0; i < 200; ++i) {
       const std::string value = RandomText(chance, 12, "abcABC");
-      std::vector<int> each;
-      set.MatchEach(value, &each);
-      ASSERT_EQ(Found(set, value), Tests(each.begin(), each.end())) << value;
+      Tests expected;
+      for (const PatternSet& one : each) expected.merge(Found(one, value));
+      ASSERT_EQ(Found(all, value), expected) << value;
     }
   }
 }
