@@ -10,6 +10,8 @@
 namespace spillway {
 namespace {
 
+constexpr std::string_view kCookie = "cookie";
+
 // As in a submitted form: "+" is a space, "%41" is "A", a lone "%" is itself. Copies only when it
 // must.
 std::string_view DecodeForm(std::string_view text, std::string* out) {
@@ -103,6 +105,9 @@ bool Fields::Build(std::string* error) {
 FieldValues::FieldValues(const FieldId& field, const Request& request, MatchScratch* scratch)
     : field_(field), request_(request), scratch_(scratch) {
   if (field.source == Source::kQuery) rest_ = request.query;
+  if (field.source == Source::kHeader)
+    headers_ = scratch->headers.Find(request.headers, field.name);
+  if (field.source == Source::kCookie) headers_ = scratch->headers.Find(request.headers, kCookie);
 }
 
 std::optional<std::string_view> FieldValues::Next() {
@@ -149,8 +154,8 @@ std::optional<std::string_view> FieldValues::NextRaw() {
 }
 
 std::optional<std::string_view> FieldValues::NextHeader(std::string_view name) {
-  while (header_ < request_.headers.size()) {
-    const HeaderField& header = request_.headers[header_++];
+  while (headers_.first < headers_.end) {
+    const HeaderField& header = request_.headers[headers_.first++];
     if (EqualsIgnoreCase(header.name, name)) return header.value;
   }
   return std::nullopt;
@@ -160,7 +165,7 @@ std::optional<std::string_view> FieldValues::NextHeader(std::string_view name) {
 std::optional<std::string_view> FieldValues::NextCookie() {
   while (true) {
     if (const auto value = TakeCookie(&rest_, field_.name)) return value;
-    const std::optional<std::string_view> line = NextHeader("cookie");
+    const std::optional<std::string_view> line = NextHeader(kCookie);
     if (!line) return std::nullopt;
     rest_ = *line;
   }

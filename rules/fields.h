@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "rules/address_set.h"
+#include "rules/header_index.h"
 #include "rules/literals.h"
 #include "rules/patterns.h"
 #include "rules/text_index.h"
@@ -52,10 +53,17 @@ struct MatchScratch {
   std::string text;  // a decoded value
   std::string name;  // a decoded name
   PatternScratch patterns;
+  HeaderIndex headers;
   // The text that was hashed last, which its field's other half asks for next. The request's own
   // bytes stay as they are while it is judged; `text` does not.
   std::optional<std::string_view> hashed;
   WideHash hash;
+
+  // REQUIRED before the first value of the next request is asked for.
+  void Reset() {
+    headers.Reset();
+    hashed.reset();
+  }
 };
 
 inline const WideHash& HashOf(std::string_view text, const MatchMemo& memo, MatchScratch* scratch) {
@@ -137,8 +145,8 @@ class FieldValues {
   const FieldId& field_;
   const Request& request_;
   MatchScratch* scratch_;
-  std::size_t header_ = 0;  // the next one to look at
-  std::string_view rest_;   // of the query, or of a Cookie header
+  HeaderIndex::Places headers_;  // the fields left to look at
+  std::string_view rest_;        // of the query, or of a Cookie header
   bool done_ = false;
 };
 

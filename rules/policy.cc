@@ -32,7 +32,7 @@ class Findings {
     scratch->holds.assign((rules.fields.tests() + 63) / 64, 0);
     scratch->ran.assign((rules.fields.stages() + 63) / 64, 0);
     scratch->candidates = rules.first_candidates;
-    scratch->match.hashed.reset();
+    scratch->match.Reset();
   }
 
   // The first rule from `rule` on that may match; rules_.rules.size() when there is none.

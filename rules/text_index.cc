@@ -15,6 +15,8 @@ std::string LowerAscii(std::string_view text) {
 ExactIndex::ExactIndex(Case letter_case) : tests_(0, Hash{letter_case}, Equal{letter_case}) {}
 
 void ExactIndex::Add(std::string_view text, std::uint32_t test) {
+  sizes_ |= std::uint64_t{1} << SizeBit(text);
+  lasts_ |= std::uint64_t{1} << LastBit(text);
   std::vector<std::uint32_t>& tests = tests_[std::string(text)];
   if (tests.empty() || tests.back() != test) tests.push_back(test);
 }
@@ -37,14 +39,14 @@ bool ExactIndex::Equal::operator()(std::string_view a, std::string_view b) const
          });
 }
 
-char AffixIndex::At(std::string_view value, std::size_t i) const {
-  const char c = end_ == End::kFront ? value[i] : value[value.size() - 1 - i];
-  return case_ == Case::kFold ? LowerAscii(c) : c;
-}
-
 void AffixIndex::Add(std::string_view text, std::uint32_t test, std::uint32_t least) {
   Text added;
   for (std::size_t i = 0; i < text.size(); ++i) added.text += At(text, i);
+  if (text.size() < 2) {
+    any_second_ = true;
+  } else {
+    seconds_ |= std::uint64_t{1} << SecondBit(text);
+  }
   added.uses.push_back({test, least});
   texts_.push_back(std::move(added));
 }

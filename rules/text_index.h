@@ -30,6 +30,7 @@ class ExactIndex {
 
   template <class OnHit>
   void Find(std::string_view value, OnHit&& hit) const {
+    if ((sizes_ >> SizeBit(value) & 1) == 0 || (lasts_ >> LastBit(value) & 1) == 0) return;
     if (const auto found = tests_.find(value); found != tests_.end()) {
       for (const std::uint32_t test : found->second) hit(test);
     }
@@ -46,7 +47,15 @@ class ExactIndex {
     Case letter_case;
     bool operator()(std::string_view a, std::string_view b) const;
   };
+  static std::size_t SizeBit(std::string_view text) { return text.size() < 63 ? text.size() : 63; }
+  static std::size_t LastBit(std::string_view text) {
+    return text.empty() ? 0 : static_cast<unsigned char>(LowerAscii(text.back())) & 63;
+  }
+
   std::unordered_map<std::string, std::vector<std::uint32_t>, Hash, Equal> tests_;
+  // What most values fail by, before anything is hashed: bit, some text has that size; some text
+  // ends so.
+  std::uint64_t sizes_ = 0, lasts_ = 0;
 };
 
 enum class End : std::uint8_t { kFront, kBack };
@@ -65,6 +74,7 @@ class AffixIndex {
 
   template <class OnHit>
   void Find(std::string_view value, OnHit&& hit) const {
+    if (!MayFit(value)) return;
     for (std::uint32_t i = Below(value); i != kNone; i = texts_[i].parent) {
       if (!Affixes(texts_[i].text, value)) continue;
       for (const Use& use : texts_[i].uses) {
@@ -84,14 +94,26 @@ class AffixIndex {
     std::vector<Use> uses;
     std::uint32_t parent = kNone;
   };
-  char At(std::string_view value, std::size_t i) const;
+  char At(std::string_view value, std::size_t i) const {
+    const char c = end_ == End::kFront ? value[i] : value[value.size() - 1 - i];
+    return case_ == Case::kFold ? LowerAscii(c) : c;
+  }
   bool Affixes(std::string_view text, std::string_view value) const;
   bool Above(std::string_view text, std::string_view value) const;  // text > value
   std::uint32_t Below(std::string_view value) const;                // the greatest text <= value
+  // False for most values that no text fits, by their second byte.
+  bool MayFit(std::string_view value) const {
+    return any_second_ || (value.size() > 1 && (seconds_ >> SecondBit(value) & 1) != 0);
+  }
+  std::size_t SecondBit(std::string_view value) const {
+    return static_cast<unsigned char>(At(value, 1)) & 63;
+  }
 
   End end_;
   Case case_;
   std::vector<Text> texts_;
+  std::uint64_t seconds_ = 0;  // bit: some text has this second byte
+  bool any_second_ = false;    // some text has none
 };
 
 }  // namespace spillway

@@ -37,9 +37,9 @@ class Dump {
     Put("clients", clients.address_header, clients.ipv6_prefix, clients.timeouts.handshake,
         clients.timeouts.head, clients.timeouts.body, clients.timeouts.write, clients.timeouts.idle,
         clients.timeouts.tunnel, clients.sizes.head, clients.sizes.headers, clients.sizes.target,
-        clients.sizes.body, clients.min_rate.body, clients.min_rate.answer, clients.http2.streams,
-        static_cast<int>(clients.ambiguous_paths), clients.connections_per_client,
-        clients.max_connections, clients.max_requests);
+        clients.sizes.user_agent, clients.sizes.body, clients.min_rate.body,
+        clients.min_rate.answer, clients.http2.streams, static_cast<int>(clients.ambiguous_paths),
+        clients.connections_per_client, clients.max_connections, clients.max_requests);
     for (const PoolConfig& pool : c.pools) PutPool(pool);
     for (const ToggleConfig& toggle : c.toggles) {
       Put("toggle", toggle.name, toggle.description, toggle.initial, toggle.signal, toggle.file,

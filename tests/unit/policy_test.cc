@@ -381,7 +381,7 @@ TEST_F(Policies, StopAtTheMemoryForPatterns) {
   RuleBook book(rules);
   EXPECT_TRUE(book.diagnostics.empty());
   EXPECT_EQ(book.policy, nullptr);
-  EXPECT_THAT(book.error, ::testing::HasSubstr("more than 64 MiB"));
+  EXPECT_THAT(book.error, ::testing::HasSubstr("more than 256 MiB"));
 }
 
 TEST_F(Policies, JudgeTheSameAfterAVerdictWasMovedFrom) {
