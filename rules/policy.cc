@@ -18,6 +18,7 @@
 #include "rules/bits.h"
 #include "rules/compiled_rules.h"
 #include "rules/scratch.h"
+#include "spillway/mix.h"
 #include "spillway/target.h"
 
 namespace spillway {
@@ -107,6 +108,7 @@ class Judgement {
         scratch_(scratch) {
     scratch->pending.clear();
     scratch->shadow_pending.clear();
+    scratch->foreseen_pending.clear();
   }
 
   void Run() {
@@ -116,7 +118,10 @@ class Judgement {
       const CompiledRule& rule = rules_.rules[i];
       // Before the toggle is looked at: later rules wait for this rule to make the stage run.
       for (const std::uint32_t stage : rule.starts) findings.Run(stage);
-      if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) continue;
+      if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) {
+        if (facts_.foresee && !rule.shadow) Foresee(i, &findings);
+        continue;
+      }
       if (!findings.Condition(rule.condition)) continue;
       verdict_->matches.push_back({i, rule.shadow, false});
       if (rule.shadow) {
@@ -185,6 +190,66 @@ class Judgement {
     }
   }
 
+  // What the rule would do if its toggle were on.
+  void Foresee(std::uint32_t index, Findings* findings) {
+    const CompiledRule& rule = rules_.rules[index];
+    auto at = std::find_if(verdict_->foreseen.begin(), verdict_->foreseen.end(),
+                           [&](const Foreseen& one) { return one.toggle == rule.toggle; });
+    if (at != verdict_->foreseen.end() && at->final) return;
+    if (!findings->Condition(rule.condition)) return;
+    if (at == verdict_->foreseen.end()) {
+      verdict_->foreseen.push_back({rule.toggle, index});
+      at = verdict_->foreseen.end() - 1;
+    }
+    for (const std::uint32_t limit : rule.action.limits) {
+      if (!ForeseeLimit(rule.toggle, limit)) return End(&*at, index, Foreseen::Effect::kLimit);
+    }
+    if (rule.action.final_action == nullptr) return;
+    const FinalAction& action = rule.action.final_action->action;
+    if (std::holds_alternative<Forward>(action)) {
+      End(&*at, index, Foreseen::Effect::kPass);
+    } else if (const auto* challenge = std::get_if<Challenge>(&action)) {
+      if (!facts_.passes->HasPass(request_, challenge->demand))
+        End(&*at, index, Foreseen::Effect::kChallenge);
+    } else if (std::holds_alternative<Deny>(action) || std::holds_alternative<Drop>(action)) {
+      End(&*at, index, Foreseen::Effect::kDeny);
+    } else {
+      End(&*at, index, Foreseen::Effect::kAnswer);
+    }
+  }
+
+  static void End(Foreseen* foreseen, std::uint32_t rule, Foreseen::Effect effect) {
+    foreseen->rule = rule;
+    foreseen->effect = effect;
+    foreseen->final = true;
+  }
+
+  // False: the toggle's own bucket is empty.
+  bool ForeseeLimit(std::uint32_t toggle, std::uint32_t limit) {
+    for (const ForeseenCharge& charge : scratch_->foreseen_pending) {
+      if (charge.toggle == toggle && charge.limit == limit) return true;
+    }
+    // Buckets of its own: the seed is another for each toggle, and for rules in shadow mode.
+    const std::uint64_t seed = facts_.seed ^ Mix(std::uint64_t{toggle} + 1);
+    const LimitKey key = KeyFor(rules_.limit_keys[limit], request_, seed, &scratch_->match);
+    if (!facts_.shadow_limits[limit]->Test(key, now_).allowed) return false;
+    scratch_->foreseen_pending.push_back({toggle, limit, key});
+    return true;
+  }
+
+  // As Settle, for what the toggles' rules would have charged.
+  void SettleForeseen(bool refused) {
+    for (const ForeseenCharge& charge : scratch_->foreseen_pending) {
+      for (const Foreseen& foreseen : verdict_->foreseen) {
+        if (foreseen.toggle != charge.toggle) continue;
+        const bool costs = foreseen.final ? foreseen.effect != Foreseen::Effect::kDeny &&
+                                                foreseen.effect != Foreseen::Effect::kLimit
+                                          : !refused;
+        if (costs) facts_.shadow_limits[charge.limit]->Charge(charge.key, now_);
+      }
+    }
+  }
+
   void Refuse(const PendingCharge& charge, const LimitState& state) {
     verdict_->action = OverLimit{charge.status};
     verdict_->rule = charge.rule;
@@ -199,10 +264,11 @@ class Judgement {
   // passed.
   void Settle() {
     const FinalAction& action = verdict_->action;
-    if (std::holds_alternative<Deny>(action) || std::holds_alternative<Drop>(action) ||
-        std::holds_alternative<OverLimit>(action)) {
-      return;
-    }
+    const bool refused = std::holds_alternative<Deny>(action) ||
+                         std::holds_alternative<Drop>(action) ||
+                         std::holds_alternative<OverLimit>(action);
+    SettleForeseen(refused);
+    if (refused) return;
     const std::vector<PendingCharge>& pending = scratch_->pending;
     for (std::size_t i = 0; i < pending.size(); ++i) {
       const LimitState state = facts_.limits[pending[i].limit]->Charge(pending[i].key, now_);

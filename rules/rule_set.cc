@@ -296,7 +296,8 @@ void RuleSetBuilder::Add(const yaml::Node& node) {
   rule.toggle = info.toggle;
   rule.shadow = info.mode == RuleInfo::Mode::kShadow;
   for (const std::uint32_t limit : rule.action.limits) {
-    rules.limits[limit].in_shadow_use = rules.limits[limit].in_shadow_use || rule.shadow;
+    rules.limits[limit].in_shadow_use =
+        rules.limits[limit].in_shadow_use || rule.shadow || rule.toggle != kNoRule;
   }
   rule.condition = static_cast<std::uint32_t>(rules.steps.size());
   LayOut(rules.fields, condition, &rules.steps);

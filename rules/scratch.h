@@ -21,12 +21,20 @@ struct PendingCharge {
   int status = 429;
 };
 
+// The same for a toggle that is off.
+struct ForeseenCharge {
+  std::uint32_t toggle = 0;
+  std::uint32_t limit = 0;
+  LimitKey key;
+};
+
 struct DecideScratch {
   std::vector<std::uint64_t> holds;       // bit: the test is known to hold
   std::vector<std::uint64_t> ran;         // bit: the stage has run, its other tests do not hold
   std::vector<std::uint64_t> candidates;  // bit: the rule is worth a look
   std::vector<PendingCharge> pending;
   std::vector<PendingCharge> shadow_pending;
+  std::vector<ForeseenCharge> foreseen_pending;
   MatchScratch match;
   std::string location;  // of a redirect that keeps the path
 };

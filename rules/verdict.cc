@@ -18,6 +18,7 @@ void Verdict::Clear() {
   tags.clear();
   limits.clear();
   matches.clear();
+  foreseen.clear();
 }
 
 std::string_view ActionName(const FinalAction& action) {

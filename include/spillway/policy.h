@@ -36,8 +36,10 @@ struct Facts {
   std::span<const bool> toggles;        // on or off, by index into Policy::toggles()
   const PassChecker* passes = nullptr;  // REQUIRES: not null
   std::span<LimitTable* const> limits;  // by index into Policy::limits(); none null
-  // The same, for rules in shadow mode; null where not in use
+  // The same, for rules in shadow mode and for what is foreseen, each toggle with buckets of its own
+  // in them; null where not in use
   std::span<LimitTable* const> shadow_limits;
+  bool foresee = false;       // rules behind toggles that are off fill Verdict::foreseen
   std::uint64_t seed = 0;     // of the limits' key hashes; random, the same for the process's life
   MatchMemo* memo = nullptr;  // of this policy and the calling thread; null: nothing is remembered
 };
@@ -55,7 +57,8 @@ struct LimitInfo {
   std::string name;
   std::string key;  // as written, normalised: "client.address,path"
   LimitSpec spec;
-  bool in_shadow_use = false;  // some rule in shadow mode uses it: it needs a shadow table
+  // Some rule in shadow mode or behind a toggle uses it: it needs a shadow table.
+  bool in_shadow_use = false;
 };
 
 class Policy {

@@ -73,6 +73,17 @@ struct RuleMatch {
   bool over_limit = false;  // one of its limits refuses the request (in shadow: would refuse it)
 };
 
+// What a toggle that is off would have done with the request, were it on and the others as they are:
+// some rule behind it matched.
+struct Foreseen {
+  // kPass: nothing ends the request by it; kAnswer: a redirect, or a page of our own.
+  enum class Effect : std::uint8_t { kPass, kDeny, kLimit, kChallenge, kAnswer };
+  std::uint32_t toggle = 0;  // index into Policy::toggles()
+  std::uint32_t rule = 0;    // the one that would end it; none: the first that matched
+  Effect effect = Effect::kPass;
+  bool final = false;  // no later rule would have been reached
+};
+
 struct DecideScratch;  // rules/scratch.h
 
 // Reused by the caller from request to request, so that its vectors keep their capacity.
@@ -89,6 +100,7 @@ struct Verdict {
   std::vector<std::string_view> tags;    // for the access log
   std::vector<LimitOutcome> limits;      // charged, or (last, not allowed) refusing
   std::vector<RuleMatch> matches;        // every rule that matched, for the counters
+  std::vector<Foreseen> foreseen;        // of each toggle at most one
 
   void Clear();
 

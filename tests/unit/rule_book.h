@@ -92,6 +92,7 @@ class RuleBook {
     facts.passes = &passes;
     facts.limits = limits;
     facts.shadow_limits = shadow_limits;
+    facts.foresee = foresee;
     facts.seed = 42;
     facts.memo = memo;
     policy->Decide(request, facts, now, &verdict);
@@ -117,6 +118,7 @@ class RuleBook {
   std::vector<LimitTable*> limits;
   std::vector<LimitTable*> shadow_limits;
   MatchMemo* memo = &own_memo_;
+  bool foresee = false;
 
  private:
   MatchMemo own_memo_{{42, 43}};
