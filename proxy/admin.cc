@@ -108,8 +108,8 @@ void SendReply(evhttp_request* request, const AdminReply& reply) {
 }  // namespace
 
 struct AdminServer::Impl {
-  Impl(AdminControls& controls, AdminGuard guard)
-      : place(guard.place), api(controls, std::move(guard)) {}
+  Impl(Loop& its_loop, AdminControls& controls, AdminGuard guard)
+      : loop(its_loop), place(guard.place), api(controls, std::move(guard)) {}
   ~Impl() {
     StopListening();
     if (http != nullptr) evhttp_free(http);
@@ -120,9 +120,11 @@ struct AdminServer::Impl {
   }
   static void OnRequest(evhttp_request* request, void* self) {
     Impl& impl = *static_cast<Impl*>(self);
+    impl.loop.Tick();  // libevent's callbacks come past our watches
     SendReply(request, impl.api.Handle(ReadRequest(request, impl.place)));
   }
 
+  Loop& loop;
   const AdminPlace place;
   AdminApi api;
   evhttp* http = nullptr;
@@ -187,7 +189,7 @@ Result<std::unique_ptr<AdminServer>> AdminServer::Open(Loop& loop, AdminControls
       given ? Result<Fd>(std::move(listening)) : Listen(place->address, false, 128);
   if (!listener) return Fail("admin: " + listener.error().message);
 
-  auto impl = std::make_unique<Impl>(controls, std::move(guard));
+  auto impl = std::make_unique<Impl>(loop, controls, std::move(guard));
   if (place->kind == AdminPlace::kUnix) (given ? impl->given_path : impl->unix_path) = address.name;
   impl->address = LocalAddress(listener->get()).ToString();
   impl->http = evhttp_new(loop.base());

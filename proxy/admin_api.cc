@@ -250,7 +250,7 @@ AdminReply AdminApi::Route(const AdminRequest& request) {
     const auto found = std::find_if(toggles.begin(), toggles.end(),
                                     [&](const auto& toggle) { return toggle.name == name; });
     if (found == toggles.end()) return AdminError(404, "there is no toggle '" + name + "'");
-    if (reads) return JsonReply(ViewToggle(*found));
+    if (reads) return JsonReply(ViewToggle(server_, *found));
     return request.method == "POST" ? FlipToggle(request, name) : WrongMethod("GET, HEAD, POST");
   }
   return AdminError(404, "there is nothing at this path");
@@ -264,7 +264,7 @@ AdminReply AdminApi::FlipToggle(const AdminRequest& request, const std::string& 
   if (!done) return AdminError(400, done.error().message);
   for (const ToggleStatus& toggle : server_.toggles()) {
     if (toggle.name != name) continue;
-    Json json = ViewToggle(toggle);
+    Json json = ViewToggle(server_, toggle);
     const std::string note = order->hold ? NoteOnTime(server_, name, *order->hold) : "";
     if (!note.empty()) json["note"] = note;
     return JsonReply(json);

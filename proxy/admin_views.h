@@ -13,7 +13,7 @@ Json ViewStatus(const AdminControls& server);
 Json ViewReload(const ReloadStatus& reload);
 Json ViewConfig(const AdminControls& server);
 Json ViewRules(const AdminControls& server);
-Json ViewToggle(const ToggleStatus& toggle);
+Json ViewToggle(const AdminControls& server, const ToggleStatus& toggle);
 Json ViewToggles(const AdminControls& server);
 Json ViewLimits(const AdminControls& server);  // walks the limits' tables
 Json ViewPools(const AdminControls& server);

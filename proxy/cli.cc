@@ -138,6 +138,10 @@ int Ctl(const Options& options, const CliWorld& world) {
     return kCtlUsage;
   }
   CtlOrder order = options.order;
+  if (order.verb == "toggle" && !order.forecast && options.wanted_state.empty()) {
+    world.err << "spillway: STATE is missing: on or off (or --forecast, to see what on would do)\n";
+    return kCtlUsage;
+  }
   order.on = options.wanted_state == "on";
   return RunCtl(order, admin->address, admin->token, world.out, world.err);
 }
@@ -230,9 +234,12 @@ void AddCtl(CLI::App* app, Options* options) {
   add("toggles", "toggles with their states");
   CLI::App* toggle = add("toggle", "switch a toggle");
   toggle->add_option("NAME", options->order.toggle, "the toggle")->required();
-  toggle->add_option("STATE", options->wanted_state, "on or off")
-      ->required()
-      ->check(CLI::IsMember({"on", "off"}));
+  CLI::Option* state = toggle->add_option("STATE", options->wanted_state, "on or off")
+                           ->check(CLI::IsMember({"on", "off"}));
+  toggle
+      ->add_flag("--forecast", options->order.forecast,
+                 "switch nothing; say what switching it on would do")
+      ->excludes(state);
   toggle->add_option("--for", options->order.hold, "switch it off again after this time: 30m");
   toggle->add_option("--reason", options->order.reason, "why, for the log and the status");
   add("reload", "load the configuration anew; refused as a whole when it has an error");

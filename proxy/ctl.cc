@@ -100,14 +100,55 @@ std::string FormatList(const Json& list, const std::vector<Column>& columns) {
   return FormatTable(rows);
 }
 
+// "12.5 %", of a number from 0 to 1.
+std::string ShowPercent(const Json& share) {
+  return share.is_number() ? fmt::format("{:.1f} %", share.get<double>() * 100) : "";
+}
+
+// What it would refuse if it were on, in a word for a table.
+std::string ShowForecast(const Json& forecast) {
+  return At(forecast, "refused").is_number() ? "refuses " + ShowPercent(At(forecast, "share")) : "";
+}
+
 std::string FormatToggles(const Json& list) {
-  Rows rows = {{"TOGGLE", "STATE", "SINCE", "UNTIL", "CAUSE", "REASON"}};
+  Rows rows = {{"TOGGLE", "STATE", "SINCE", "UNTIL", "CAUSE", "REASON", "IF ON"}};
   for (const Json& toggle : list) {
     rows.push_back({Show(toggle, "name"), At(toggle, "on") == true ? "on" : "off",
                     Show(toggle, "since"), Show(toggle, "until"), Show(toggle, "cause"),
-                    Show(toggle, "reason")});
+                    Show(toggle, "reason"), ShowForecast(At(toggle, "forecast"))});
   }
   return FormatTable(rows);
+}
+
+std::string FormatShares(const Json& shares) {
+  std::string text;
+  for (const Json& share : shares) {
+    text +=
+        (text.empty() ? "" : ", ") + Show(share, "name") + " " + ShowPercent(At(share, "share"));
+  }
+  return text;
+}
+
+std::string FormatForecast(const Json& toggle) {
+  const std::string name = Show(toggle, "name");
+  if (At(toggle, "on") == true)
+    return "the toggle " + name + " is on: `ctl rules` tells what its rules do\n";
+  const Json& forecast = At(toggle, "forecast");
+  const std::string span = Show(forecast, "seconds");
+  std::string text =
+      fmt::format("if {} were on: {} of the {} requests of the last {} s refused ({})\n", name,
+                  Show(forecast, "refused"), Show(forecast, "requests"), span,
+                  ShowPercent(At(forecast, "share")));
+  text += FormatTable(
+      {{"denied", Show(forecast, "denied_per_second") + " a second"},
+       {"limited", Show(forecast, "limited_per_second") + " a second"},
+       {"challenged", Show(forecast, "challenged_per_second") + " a second"},
+       {"answered otherwise", Show(forecast, "answered_per_second") + " a second"},
+       {"clients", "about " + Show(forecast, "clients")},
+       {"with a cookie", ShowPercent(At(forecast, "with_cookie")) + " of what is refused"},
+       {"user agents", FormatShares(At(forecast, "agents"))},
+       {"paths", FormatShares(At(forecast, "paths"))}});
+  return text;
 }
 
 std::string FormatPools(const Json& pools) {
@@ -128,7 +169,7 @@ std::string FormatPools(const Json& pools) {
 }
 
 std::string BodyOf(const CtlOrder& order) {
-  if (order.verb != "toggle") return "";
+  if (order.verb != "toggle" || order.forecast) return "";
   Json body;
   body["on"] = order.on;
   if (!order.hold.empty()) body["for"] = order.hold;
@@ -153,6 +194,7 @@ struct Call {
 
 Call CallFor(const CtlOrder& order) {
   const std::string base = "/api/v1/";
+  if (order.forecast) return {"GET", base + "toggles/" + EncodeSegment(order.toggle)};
   if (order.verb == "toggle") return {"POST", base + "toggles/" + EncodeSegment(order.toggle)};
   if (order.verb == "check") return {"POST", base + "config/check"};
   if (order.verb == "reload" || order.verb == "drain") return {"POST", base + order.verb};
@@ -168,6 +210,7 @@ std::string FormatForPeople(const std::string& verb, const Json& answer) {
     const std::string note = Show(answer, "note");
     return FormatToggles(Json::array({answer})) + (note.empty() ? "" : note + "\n");
   }
+  if (verb == "forecast") return FormatForecast(answer);
   if (verb == "pools") return FormatPools(At(answer, "pools"));
   if (verb == "rules") {
     return FormatList(At(answer, "rules"), {{"RULE", "name"},
@@ -214,7 +257,8 @@ int RunCtl(const CtlOrder& order, const SocketAddress& admin, const std::string&
     err << why << (why.ends_with('\n') ? "" : "\n");
     return kCtlRefused;
   }
-  out << (order.json ? answer->body : FormatForPeople(order.verb, *json));
+  out << (order.json ? answer->body
+                     : FormatForPeople(order.forecast ? "forecast" : order.verb, *json));
   return kCtlDone;
 }
 

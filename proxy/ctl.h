@@ -19,7 +19,8 @@ struct CtlOrder {
                        // "reload", "drain", "check", "toggle": orders
   std::string toggle;  // for "toggle": its name, and what it shall be
   bool on = false;
-  std::string hold;  // as typed: "30m"; empty: none
+  bool forecast = false;  // ask what switching it on would do instead
+  std::string hold;       // as typed: "30m"; empty: none
   std::string reason;
   bool json = false;  // print the answer as it came
 };

@@ -116,7 +116,13 @@ void Exchange::Decide() {
   facts.shadow_limits = state_.generation->shadow_limits;
   facts.seed = shared.hash_seed;
   facts.memo = &state_.generation->memo;
+  Forecast* const forecast = state_.generation->forecast;
+  facts.foresee = forecast != nullptr;
   policy.Decide(state_.request, facts, state_.began, &verdict_);
+  if (forecast != nullptr) {
+    forecast->Count(state_.began);
+    for (const Foreseen& one : verdict_.foreseen) forecast->Note(state_.request, one, state_.began);
+  }
   for (const RuleMatch& match : verdict_.matches) {
     RuleCounters& counters = *state_.generation->rule_counters[match.rule];
     (match.shadow ? counters.shadow : counters.enforced).Add();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/counters.h"
+#include "proxy/forecast.h"
 #include "proxy/stream.h"
 #include "proxy/upstream.h"
 #include "spillway/config.h"
@@ -30,6 +31,7 @@ struct Generation {
   std::uint64_t most_connections = 1;  // over all workers; then accepting waits until one is gone
   std::uint64_t hash_seed = 0;         // of limit and balance keys; the same for the whole process
   HashSecret memo_secret = {};         // of texts whose matches are remembered; the same
+  std::vector<std::shared_ptr<Forecast>> forecasts;  // by worker; empty: there are no toggles
   // Numbers, [worker][index]; shared with earlier generations by name.
   std::vector<std::vector<std::shared_ptr<PoolCounters>>> pool_counters;
   std::vector<std::vector<std::shared_ptr<RuleCounters>>> rule_counters;

@@ -154,6 +154,12 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.memo_secret = constants.memo_secret;
   next.most_connections = MostConnections(next.config, constants);
   next.pools = keeper.Build(next.config.pools, *upstream_tls);
+  if (const std::size_t toggles = next.config.policy->toggles().size(); toggles > 0) {
+    for (std::size_t worker = 0; worker < constants.workers; ++worker) {
+      next.forecasts.push_back(std::make_shared<Forecast>(toggles, next.config.challenge.cookie,
+                                                          next.config.clients.ipv6_prefix));
+    }
+  }
   if (Result<void> carried = CarryLimits(previous, &blueprint); !carried) {
     return Fail(carried.error().message);
   }

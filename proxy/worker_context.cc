@@ -34,6 +34,7 @@ LocalGeneration::LocalGeneration(std::shared_ptr<const Generation> generation,
     pool_counters.push_back(counters.get());
   for (const auto& counters : shared->rule_counters[worker])
     rule_counters.push_back(counters.get());
+  if (!shared->forecasts.empty()) forecast = shared->forecasts[worker].get();
 }
 
 WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlaces& all,

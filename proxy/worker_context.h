@@ -46,6 +46,7 @@ struct LocalGeneration {
   PreparedAnswers answers;
   std::vector<PoolCounters*> pool_counters;
   std::vector<RuleCounters*> rule_counters;
+  Forecast* forecast = nullptr;  // of the shared one; null: there are no toggles
   MatchMemo memo;
 };
 

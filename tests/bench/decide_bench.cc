@@ -24,6 +24,7 @@ std::shared_ptr<const Policy> Compile(const std::string& rules) {
   yaml::Document document("bench.yaml", rules, &diagnostics);
   RuleScope scope;
   scope.pools = {"app"};
+  scope.toggles = {"surge"};
   RuleSetBuilder builder(std::move(scope));
   for (const yaml::Node& rule : document.root().Items()) builder.Add(rule);
   std::string error;
@@ -70,7 +71,8 @@ struct Visitor {
 
 enum Memory : std::int64_t { kWithout, kWith };  // of what holds for texts seen before
 
-void Judge(benchmark::State& state, const std::string& rules, std::int64_t memory) {
+void Judge(benchmark::State& state, const std::string& rules, std::int64_t memory,
+           bool foresee = false) {
   const std::shared_ptr<const Policy> policy = Compile(rules);
   if (policy == nullptr) return state.SkipWithError("the rules do not compile");
   std::vector<std::unique_ptr<Visitor>> visitors;
@@ -80,6 +82,9 @@ void Judge(benchmark::State& state, const std::string& rules, std::int64_t memor
   Facts facts;
   facts.passes = &passes;
   if (memory == kWith) facts.memo = &memo;
+  const bool off[] = {false};
+  facts.toggles = off;
+  facts.foresee = foresee;
   Verdict verdict;
   std::size_t next = 0;
   for (auto _ : state) {
@@ -90,9 +95,9 @@ void Judge(benchmark::State& state, const std::string& rules, std::int64_t memor
 }
 
 // Conditions of all sorts, none of which holds.
-void MixedRules(benchmark::State& state) {
+std::string Mixed(std::int64_t count) {
   std::string rules;
-  for (std::int64_t i = 0; i < state.range(0); ++i) {
+  for (std::int64_t i = 0; i < count; ++i) {
     const std::string n = std::to_string(i);
     const std::string net = std::to_string(i / 256 % 256) + "." + std::to_string(i % 256);
     const std::string matches[] = {
@@ -111,7 +116,11 @@ void MixedRules(benchmark::State& state) {
     };
     rules += "- { match: { " + matches[i % 10] + " }, action: deny }\n";
   }
-  Judge(state, rules, state.range(1));
+  return rules;
+}
+
+void MixedRules(benchmark::State& state) {
+  Judge(state, Mixed(state.range(0)), state.range(1));
 }
 BENCHMARK(MixedRules)
     ->ArgNames({"rules", "memo"})
@@ -155,6 +164,18 @@ void OneMobileExpression(benchmark::State& state) {
         kWithout);
 }
 BENCHMARK(OneMobileExpression);
+
+// Ten rules in force; then the same with rules in shadow mode and behind a toggle that is off, some
+// of which match.
+void Foresight(benchmark::State& state) {
+  const bool foresee = state.range(0) != 0;
+  const std::string more =
+      "- { toggle: surge, match: { user_agent: { contains: Mobile } }, action: challenge }\n"
+      "- { toggle: surge, match: { path: { prefix: /search } }, action: deny }\n"
+      "- { mode: shadow, match: { header.accept-language: { absent: true } }, action: deny }\n";
+  Judge(state, Mixed(10) + (foresee ? more : ""), kWith, foresee);
+}
+BENCHMARK(Foresight)->ArgName("on")->Arg(0)->Arg(1);
 
 }  // namespace
 }  // namespace spillway

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import time
 
 from harness import Case, Conversation, ask, config, connect, eventually, main, run
 
@@ -26,6 +27,12 @@ class Shows(Case):
                            ("limits", "client.address"), ("pools", str(self.server.port))):
             with self.subTest(path):
                 self.assertIn(word, json.dumps(self.proxy.api(f"/api/v1/{path}")))
+
+    def test_each_question_is_answered_by_a_clock_read_for_it(self):
+        began = time.monotonic()
+        first = self.proxy.api("/api/v1/status")["uptime_seconds"]
+        eventually(lambda: self.proxy.api("/api/v1/status")["uptime_seconds"] >= first + 0.1, "the uptime to grow")
+        self.assertLess(self.proxy.api("/api/v1/status")["uptime_seconds"], first + time.monotonic() - began + 0.1)
 
     def test_an_unknown_path_is_404(self):
         self.assertEqual(self.proxy.admin("GET", "/api/v1/nothing")[0], 404)

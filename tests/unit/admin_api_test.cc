@@ -72,7 +72,7 @@ TEST_F(AdminApiTest, GetOfAToggleShowsItAndFlipsNothing) {
   for (const char* path : {"/api/v1/toggles/surge", "/api/v1/toggles/surge?on=true"}) {
     const AdminReply reply = Get(path);
     EXPECT_EQ(reply.status, 200) << path;
-    EXPECT_EQ(*ParseJson(reply.body), ViewToggle(server_.toggles_[0])) << path;
+    EXPECT_EQ(*ParseJson(reply.body), ViewToggle(server_, server_.toggles_[0])) << path;
   }
   EXPECT_EQ(Get("/api/v1/toggles/none").status, 404);
   EXPECT_THAT(server_.done_, IsEmpty());

@@ -74,7 +74,7 @@ TEST_F(CliTest, AWrongCommandIsNamedWithTheLegalOnesAndTheOneThatWasMeant) {
       {{"ctl", "bogus"}, "there is no command 'ctl bogus'; expected one of status, "},
       {{"ctl"}, "the command is missing: spillway ctl ...; expected one of status, "},
       {{}, "the command is missing: spillway ...; expected one of run, "},
-      {{"ctl", "toggle", "surge"}, "STATE is required"},
+      {{"ctl", "toggle", "surge"}, "STATE is missing: on or off"},
   };
   for (const auto& [arguments, words] : kCases) {
     EXPECT_EQ(Run(arguments), 2);
