@@ -13,13 +13,37 @@ Result<Checked> CheckConfig(const std::string& path, const Environment& environm
   return Checked{Summarise(*config), Format(config->warnings)};
 }
 
+tl::expected<Config, Diagnostics> LoadTested(const std::string& path,
+                                             const Environment& environment) {
+  auto config = LoadConfig(path, TrialFiles(), environment);
+  if (!config) return config;
+  if (Diagnostics failures = RunRuleTests(*config); !failures.empty()) {
+    return tl::unexpected<Diagnostics>(std::move(failures));
+  }
+  return config;
+}
+
+Result<Checked> CheckReload(const std::string& path, const Environment& environment) {
+  const auto config = LoadTested(path, environment);
+  if (!config) return Fail(Format(config.error()));
+  return Checked{Summarise(*config), Format(config->warnings)};
+}
+
+Result<Tested> TestConfig(const std::string& path, const Environment& environment) {
+  const auto config = LoadConfig(path, SystemFiles(), environment);
+  if (!config) return Fail(Format(config.error()));
+  return Tested{config->tests.size(), RunRuleTests(*config)};
+}
+
 std::string Summarise(const Config& config) {
   const auto count = [](std::size_t n, const char* what) {
     return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
   };
   return count(config.policy->rules().size(), "rule") + ", " + count(config.pools.size(), "pool") +
          ", " + count(config.policy->limits().size(), "limit") + ", " +
-         count(config.toggles.size(), "toggle") + ", " + count(config.listeners.size(), "listener");
+         count(config.toggles.size(), "toggle") + ", " +
+         count(config.listeners.size(), "listener") +
+         (config.tests.empty() ? "" : ", " + count(config.tests.size(), "test"));
 }
 
 }  // namespace spillway

@@ -5,11 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <ostream>
+#include <sstream>
 
 #include "proxy/admin.h"
 #include "proxy/check.h"
 #include "proxy/ctl.h"
 #include "proxy/ctl_client.h"
+#include "proxy/explain.h"
 #include "proxy/files.h"
 #include "proxy/json.h"
 #include "proxy/log.h"
@@ -27,7 +29,8 @@ constexpr int kDone = 0, kFailed = 1, kUsage = 2;
 constexpr char kExamples[] = R"(Examples:
   SPILLWAY_LISTEN=:8080 SPILLWAY_UPSTREAM=127.0.0.1:3000 spillway run
   spillway run -c /etc/spillway/spillway.yaml
-  spillway check site.yaml
+  spillway check site.yaml && spillway test site.yaml
+  spillway explain -c site.yaml -A curl/8.0 https://example.com/admin
   spillway ctl toggle surge on --for 30m --reason "launch"
   spillway ctl --admin unix:/run/spillway/admin.sock status
 
@@ -36,9 +39,10 @@ Signals to `run`: HUP reload, TERM drain and exit, INT exit at once; USR1, USR2 
 // What was typed, and what the environment says where nothing was.
 struct Options {
   std::string config, run_file;
-  std::vector<std::string> check_files;
+  std::vector<std::string> check_files, test_files;
   std::string admin, token_file;
   CtlOrder order;
+  ExplainOrder explain;
   std::string wanted_state;
   bool readiness = false;
   bool kinds_json = false, kinds_tsv = false;
@@ -88,6 +92,47 @@ int Check(const Options& options, const CliWorld& world) {
     code = kFailed;
   }
   return code;
+}
+
+int Test(const Options& options, const CliWorld& world) {
+  std::vector<std::string> files = options.test_files;
+  if (files.empty()) files.push_back(ConfigPath(options, world));
+  int code = kDone;
+  for (const std::string& file : files) {
+    const Result<Tested> tested = TestConfig(file, world.environment);
+    if (!tested) {
+      const std::string& why = tested.error().message;
+      world.err << why << (why.ends_with('\n') ? "" : "\n");
+      code = kFailed;
+      continue;
+    }
+    const std::size_t failed = tested->failures.size();
+    world.err << Format(tested->failures);
+    if (failed > 0) code = kFailed;
+    std::ostream& out = failed > 0 ? world.err : world.out;
+    out << (file.empty() ? "environment" : file) << ": " << tested->tests
+        << (tested->tests == 1 ? " test, " : " tests, ");
+    if (failed > 0) {
+      out << failed << " failed\n";
+    } else {
+      out << (tested->tests > 0 ? "all pass\n" : "nothing to do\n");
+    }
+  }
+  return code;
+}
+
+int ExplainRequest(const Options& options, const CliWorld& world) {
+  const auto config = LoadConfig(ConfigPath(options, world), SystemFiles(), world.environment);
+  if (!config) {
+    world.err << Format(config.error());
+    return kFailed;
+  }
+  std::istringstream nothing;
+  std::istream& in = world.in != nullptr ? *world.in : nothing;
+  const Result<void> told = Explain(options.explain, *config, world.seed, in, world.out);
+  if (told) return kDone;
+  world.err << "spillway: " << told.error().message << "\n";
+  return kUsage;
 }
 
 // Where the admin side is, and the token for it: as typed, else as the configuration says. A
@@ -247,6 +292,40 @@ void AddCtl(CLI::App* app, Options* options) {
   add("drain", "finish what is under way, then exit");
 }
 
+CLI::App* AddExplain(CLI::App* app, Options* options) {
+  CLI::App* explain =
+      app->add_subcommand("explain", "say what would become of a request, and which rule decides");
+  ExplainOrder& order = options->explain;
+  explain->footer(
+      "Without a URL and --request, the request is read from the standard input as it would come\n"
+      "over a connection. Nothing is sent, and no running spillway is asked: toggles stand by "
+      "their\n"
+      "default, and every limit has all its room.");
+  explain->add_option("URL", order.target, "a URL, or a path of this site");
+  explain->add_option("--request", order.request, "the request's first line: 'GET /path?x=1'");
+  explain->add_option("-X,--method", order.method, "the method");
+  // Each takes one, or the URL behind it would be taken for another.
+  explain->add_option("-H,--header", order.headers, "a header field: 'Accept: text/html'")
+      ->allow_extra_args(false);
+  explain->add_option("-A,--user-agent", order.user_agent, "the User-Agent");
+  explain->add_option("-e,--referer", order.referer, "the Referer");
+  explain->add_option("-b,--cookie", order.cookie, "the Cookie field: 'a=1; b=2'");
+  explain->add_option("--client-address", order.client_address,
+                      "who asks (default: 198.51.100.1); a trusted proxy is asked for whom");
+  explain->add_option("--scheme", order.scheme, "http or https")
+      ->check(CLI::IsMember({"http", "https"}));
+  explain->add_option("--protocol", order.protocol, "HTTP/1.0, HTTP/1.1 or HTTP/2.0")
+      ->check(CLI::IsMember({"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}));
+  explain->add_option("--toggle", order.toggles, "how a toggle stands: surge=on")
+      ->allow_extra_args(false);
+  explain->add_flag("--pass", order.pass, "the client has passed every challenge");
+  explain->add_flag("--jsonl", order.jsonl,
+                    "judge many: a JSON object a line in (id, method, path, host, client_ip, "
+                    "headers), one out (id, action, rule)");
+  AddConfigOption(explain, options);
+  return explain;
+}
+
 // What CLI11 does not say of a missing subcommand: which word stands in its place, and which could.
 std::string MissingCommand(const CLI::App& app) {
   const auto parsed = app.get_subcommands();
@@ -276,6 +355,9 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
       ->excludes(AddConfigOption(run, &options));
   CLI::App* check = app.add_subcommand("check", "say all that is wrong with configuration files");
   check->add_option("FILE", options.check_files, "files (default: the one `run` would take)");
+  CLI::App* test = app.add_subcommand("test", "run the tests that stand beside the rules");
+  test->add_option("FILE", options.test_files, "files (default: the one `run` would take)");
+  CLI::App* explain = AddExplain(&app, &options);
   AddCtl(&app, &options);
   CLI::App* health = app.add_subcommand("healthcheck", "exit 0 when a running spillway is alive");
   AddAdminOptions(health, &options);
@@ -302,6 +384,8 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   }
   if (*run) return Run(options, world);
   if (*check) return Check(options, world);
+  if (*test) return Test(options, world);
+  if (*explain) return ExplainRequest(options, world);
   if (*health) return HealthCheck(options, world);
   if (*kinds) return Kinds(options, world);
   if (*schema) return Schema(options, world);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The command line: the door of CLI11. Says what to do and hands it on.
 //
-// Exit codes: 0 done; 1 failed or refused (start, check, reload, healthcheck); 2 usage; 3 ctl
+// Exit codes: 0 done; 1 failed or refused (start, check, test, reload, healthcheck); 2 usage; 3 ctl
 // cannot reach.
 #pragma once
 
@@ -23,6 +23,7 @@ struct CliWorld {
   std::ostream& err;
   std::string default_config = "/etc/spillway/spillway.yaml";
   ServiceManager manager = {};
+  std::istream* in = nullptr;  // the standard input; null: there is none
 };
 
 // `arguments` without the program's name. `run` returns when the server has ended.

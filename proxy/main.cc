@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
   }
   try {
     spillway::CliWorld world{ReadEnvironment(), seed, std::cout, std::cerr};
+    std::ios::sync_with_stdio(false);  // `explain --jsonl` reads many lines
+    world.in = &std::cin;
     world.manager = {Variable("LISTEN_PID"), Variable("LISTEN_FDS"), Variable("NOTIFY_SOCKET")};
     return spillway::RunCli(arguments, world);
   } catch (const std::exception& error) {

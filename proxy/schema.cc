@@ -285,6 +285,8 @@ class Maker {
     if (part == "map of conditions") return Match();
     if (part == "action") return BareAction();
     if (part == "map of actions") return Actions();
+    if (part == "map of request parts") return Request();
+    if (part == "on/off") return Boolean();
     if (part == "map of header names to values") {
       return {{"type", "object"},
               {"propertyNames", Part(kind, "header name", {})},
@@ -330,6 +332,10 @@ class Maker {
       words.push_back(name);
     }
     return {{"enum", std::move(words)}};
+  }
+
+  Json Request() {
+    return Map(Select("request", [](const Kind&) { return true; }));
   }
 
   Json Actions() {

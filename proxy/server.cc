@@ -19,7 +19,6 @@
 #include "proxy/succession.h"
 #include "proxy/tls_tickets.h"
 #include "proxy/toggle_keeper.h"
-#include "proxy/trial_files.h"
 #include "proxy/version.h"
 #include "proxy/workers.h"
 
@@ -348,7 +347,7 @@ Result<void> Server::Start() {
                                 SeedFor(impl.options.seed, "memo, second half")};
   impl.constants.ticket_keys = impl.ticket_keys = std::make_shared<TicketKeys>();
   impl.ticket_timer.SetAfter(TicketKeys::kKeyLife);
-  auto config = LoadConfig(impl.options.config_path, TrialFiles(), impl.options.environment);
+  auto config = LoadTested(impl.options.config_path, impl.options.environment);
   if (!config) return Fail(Format(config.error()));
   log::SetLevel(config->log_level);
   impl.constants.workers = config->workers != 0 ? config->workers : AvailableCpus();
@@ -377,7 +376,7 @@ Result<void> Server::Reload(std::string_view who) {
   if (impl.phase != Impl::Phase::kServing) return Fail("not while draining");
   ReloadStatus& status = impl.reload_status;
   status.when = impl.loop.wall_now();
-  auto config = LoadConfig(impl.options.config_path, TrialFiles(), impl.options.environment);
+  auto config = LoadTested(impl.options.config_path, impl.options.environment);
   const std::uint32_t asked_workers = config ? config->workers : 0;
   Result<Impl::Prepared> prepared =
       config ? impl.Prepare(std::move(*config)) : Fail(Format(config.error()));
@@ -409,7 +408,7 @@ Result<void> Server::Reload(std::string_view who) {
 }
 
 Result<std::string> Server::Check() const {
-  Result<Checked> checked = CheckConfig(impl_->options.config_path, impl_->options.environment);
+  Result<Checked> checked = CheckReload(impl_->options.config_path, impl_->options.environment);
   if (!checked) return Fail(checked.error().message);
   return std::move(checked->summary);
 }

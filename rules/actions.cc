@@ -53,14 +53,6 @@ bool ReadArguments(const ActionReader& reader, const yaml::Node& node,
   return false;
 }
 
-bool LegalFieldValue(std::string_view value) {
-  const bool edges = value.empty() || (value.front() != ' ' && value.front() != '\t' &&
-                                       value.back() != ' ' && value.back() != '\t');
-  return edges && std::all_of(value.begin(), value.end(), [](char c) {
-           return c == '\t' || (static_cast<unsigned char>(c) >= ' ' && c != 0x7f);
-         });
-}
-
 using HeaderTexts = std::vector<std::pair<std::string, std::string>>;
 
 // Fields that belong to a connection or frame the message; who sets them cuts the proxy's own
@@ -349,6 +341,14 @@ void Borrow(FinalText* text) {
 }
 
 }  // namespace
+
+bool LegalFieldValue(std::string_view value) {
+  const bool edges = value.empty() || (value.front() != ' ' && value.front() != '\t' &&
+                                       value.back() != ' ' && value.back() != '\t');
+  return edges && std::all_of(value.begin(), value.end(), [](char c) {
+           return c == '\t' || (static_cast<unsigned char>(c) >= ' ' && c != 0x7f);
+         });
+}
 
 RuleAction ReadAction(const RuleScope& scope, const yaml::Node& node) {
   RuleAction action;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,9 @@ struct RuleAction {
 
 // Reads an `action` node; everything that is wrong is reported. REQUIRES: the scope has a loader.
 RuleAction ReadAction(const RuleScope& scope, const yaml::Node& node);
+
+// What may stand in a header field: no control characters, no white space at its ends.
+bool LegalFieldValue(std::string_view value);
 
 void AppendActionKinds(std::vector<Kind>* kinds);
 

@@ -47,6 +47,7 @@ struct CompiledRules {
   std::vector<std::string> pools;
   Fields fields;
   std::vector<ConditionStep> steps;
+  std::vector<std::string> step_texts;  // by step: what Expression::text was, for who asks why
   std::vector<std::vector<std::uint32_t>> gated_by;  // test -> rules of whose gates it is one
   // Bit: a rule without gates, or the first with one that a stage decides (which then makes the
   // stage run).

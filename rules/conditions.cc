@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "rules/clip.h"
 #include "rules/scalars.h"
 
 namespace spillway {
@@ -49,6 +50,45 @@ std::array<std::span<const Condition>, 4> Families() {
   return {RequestConditions(), HeaderConditions(), ClientConditions(), kJoins};
 }
 
+bool IsJoin(const Condition& row) {
+  return &row >= std::begin(kJoins) && &row < std::end(kJoins);
+}
+
+constexpr std::size_t kMostWritten = 160;  // bytes of a condition that are kept for who asks why
+
+void Write(const yaml::Node& node, std::string* out) {
+  if (out->size() > kMostWritten) return;
+  if (node.is_list()) {
+    *out += '[';
+    const auto items = node.Items();
+    for (std::size_t i = 0; i < items.size() && out->size() <= kMostWritten; ++i) {
+      if (i > 0) *out += ", ";
+      Write(items[i], out);
+    }
+    *out += ']';
+  } else if (node.is_map()) {
+    *out += "{ ";
+    const auto entries = node.Entries();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (i > 0) *out += ", ";
+      *out += std::string(Clip(entries[i].first.text(), kMostWritten)) + ": ";
+      Write(entries[i].second, out);
+    }
+    *out += " }";
+  } else {
+    *out += Clip(node.text(), kMostWritten);
+  }
+}
+
+// "path: { prefix: [/a, /b] }", in one line.
+std::string AsWritten(const yaml::Node& key, const yaml::Node& test) {
+  std::string text(Clip(key.text(), kMostWritten));
+  text += ": ";
+  Write(test, &text);
+  if (text.size() > kMostWritten) text = std::string(Clip(text, kMostWritten)) + "...";
+  return text;
+}
+
 const Condition* FindCondition(std::string_view key, std::string_view* name) {
   for (const std::span<const Condition> family : Families()) {
     for (const Condition& row : family) {
@@ -73,6 +113,7 @@ Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
     std::string_view name;
     if (const Condition* row = FindCondition(key.text(), &name)) {
       parts.push_back(row->parse(reader, {key, name, test, row->asks}));
+      if (!IsJoin(*row)) parts.back().text = AsWritten(key, test);
       continue;
     }
     std::vector<std::string> legal;

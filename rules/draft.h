@@ -18,6 +18,7 @@ struct Draft {
   Config config;
   RuleScope scope;                // lists, limits and their key nodes
   std::vector<yaml::Node> rules;  // in the order in which they are judged
+  std::vector<yaml::Node> tests;
   // "limit per-client" -> "shop.yaml:14", over all files
   std::map<std::string, std::string> places;
   yaml::Node root;  // the main file's; belongs to no document without one
@@ -67,6 +68,14 @@ void ListLimitKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadLists(const Slot& slot, Draft* draft);
 void ListListKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadRules(const Slot& slot, Draft* draft);
+// Tests wait until the rules are known; then they are read.
+void KeepTests(const Slot& slot, Draft* draft);
+void ReadTests(const std::vector<std::string>& rules, const std::vector<std::string>& limits,
+               Loader& loader, Draft* draft);
+void ListTestKeys(const std::string& name, std::vector<Kind>* kinds);
+void AppendRequestKinds(std::vector<Kind>* kinds);
+// True when nothing else of this kind has the name, in any file; otherwise reported.
+bool TakeName(const std::string& kind, const yaml::Node& name, Draft* draft);
 
 // rules/environment.cc: what SPILLWAY_* says, over what the file said.
 void ApplyEnvironment(const Environment& environment, Loader& loader, Draft* draft,

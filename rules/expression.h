@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct Expression {
   Kind kind = Kind::kAll;         // kAll without parts: always true
   std::uint32_t test = 0;         // kTest: number given by Fields::NewTest
   std::vector<Expression> parts;  // kNot: exactly one
+  std::string text = {};  // a condition's, as it is written: "path: /a"; empty: a part of one
 
   static Expression Test(std::uint32_t test) { return {Kind::kTest, test, {}}; }
   static Expression Not(Expression part) {

@@ -110,6 +110,9 @@ class Fields {
   Source source_of(std::uint32_t test) const {
     return matchers_[stage_of_[test] / kStages].id.source;
   }
+  const FieldId& field_of(std::uint32_t test) const {
+    return matchers_[stage_of_[test] / kStages].id;
+  }
   Stage kind_of(std::uint32_t test) const { return static_cast<Stage>(stage_of_[test] % kStages); }
 
   // Calls hit(test) for each test of the stage that holds, at least once. `memo` may be null.

@@ -56,8 +56,11 @@ constexpr KeyRow<Draft> kRows[] = {
      &ReadLists, &ListListKeys},
     {"rules", "list of maps, or nothing", "", "judged in order; the first final action ends it",
      &ReadRules, &ListRuleKeys},
-    {"include", "pattern, list of these, or nothing", "", "more files with rules, limits and lists",
-     &Nothing},
+    {"tests", "list of maps, or nothing", "",
+     "requests and what is to become of them; rules whose tests fail are not put in force",
+     &KeepTests, &ListTestKeys},
+    {"include", "pattern, list of these, or nothing", "",
+     "more files with rules, limits, lists and tests", &Nothing},
 };
 
 // The rows above say what these are.
@@ -65,6 +68,7 @@ constexpr KeyRow<Draft> kIncludedRows[] = {
     {"limits", "", "", "", &ReadLimits},
     {"lists", "", "", "", &ReadLists},
     {"rules", "", "", "", &ReadRules},
+    {"tests", "", "", "", &KeepTests},
 };
 
 // Files live as long as the load: nodes of rules and limits borrow from them until the rules are
@@ -109,8 +113,11 @@ class Load {
     scope.challenge_defaults = draft_.config.challenge.defaults;
     scope.ipv6_prefix = draft_.config.clients.ipv6_prefix;
     scope.loader = &loader_;
+    std::vector<std::string> limits;
+    for (const LimitInfo& limit : scope.limits) limits.push_back(limit.name);
     RuleSetBuilder builder(std::move(scope));
     for (const yaml::Node& rule : draft_.rules) builder.Add(rule);
+    ReadTests(builder.names(), limits, loader_, &draft_);
     if (!diagnostics_.empty()) return;
     std::string error;
     draft_.config.policy = builder.Build(&error);
@@ -241,6 +248,7 @@ std::vector<Kind> ListKinds() {
   }
   ListEnvironment(&kinds);
   AppendRuleKinds(&kinds);
+  AppendRequestKinds(&kinds);
   return kinds;
 }
 

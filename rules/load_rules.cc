@@ -9,14 +9,6 @@ namespace {
 constexpr std::size_t kMaxListFile = std::size_t{64} << 20;
 constexpr std::size_t kMaxListItems = 1'000'000;
 
-// True when no other file has this name; otherwise reported.
-bool TakeName(const std::string& kind, const yaml::Node& key, Draft* draft) {
-  std::string name(key.text());
-  auto [found, fresh] = draft->places.emplace(kind + " " + name, key.place());
-  if (!fresh) key.Fail(kind + " " + yaml::Quote(name) + " stands at " + found->second + " already");
-  return fresh;
-}
-
 // The builder of rules reads it (RuleScope::limit_keys): it knows what a key may be.
 void LeaveLimitKey(const Slot&, LimitSpec*) {}
 
@@ -75,6 +67,13 @@ constexpr KeyRow<NamedList> kListRows[] = {
 };
 
 }  // namespace
+
+bool TakeName(const std::string& kind, const yaml::Node& key, Draft* draft) {
+  std::string name(key.text());
+  auto [found, fresh] = draft->places.emplace(kind + " " + name, key.place());
+  if (!fresh) key.Fail(kind + " " + yaml::Quote(name) + " stands at " + found->second + " already");
+  return fresh;
+}
 
 void ReadLimits(const Slot& slot, Draft* draft) {
   ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {

@@ -84,6 +84,9 @@ Expression Simplify(Expression expression) {
   for (Expression& part : expression.parts) {
     Expression simple = Simplify(std::move(part));
     if (simple.kind == expression.kind && simple.kind == Expression::Kind::kAll) {
+      for (Expression& each : simple.parts) {
+        if (each.text.empty()) each.text = simple.text;
+      }
       std::move(simple.parts.begin(), simple.parts.end(), std::back_inserter(parts));
     } else {
       parts.push_back(std::move(simple));
@@ -94,6 +97,7 @@ Expression Simplify(Expression expression) {
       expression.kind == Expression::Kind::kAll || expression.kind == Expression::Kind::kAny;
   if (joins && expression.parts.size() == 1) {
     Expression only = std::move(expression.parts.front());
+    if (only.text.empty()) only.text = std::move(expression.text);
     return only;
   }
   return expression;
@@ -135,16 +139,18 @@ Gates GatesOf(const CompiledRules& rules, std::uint32_t step,
   return gates;
 }
 
-void LayOut(const Fields& fields, const Expression& expression, std::vector<ConditionStep>* steps) {
-  const std::size_t at = steps->size();
-  steps->push_back({expression.kind, expression.test, 0});
+void LayOut(const Expression& expression, CompiledRules* rules) {
+  const Fields& fields = rules->fields;
+  const std::size_t at = rules->steps.size();
+  rules->steps.push_back({expression.kind, expression.test, 0});
+  rules->step_texts.push_back(expression.text);
   std::vector<const Expression*> parts;
   for (const Expression& part : expression.parts) parts.push_back(&part);
   std::stable_sort(parts.begin(), parts.end(), [&](const Expression* a, const Expression* b) {
     return Cost(fields, *a) < Cost(fields, *b);
   });
-  for (const Expression* part : parts) LayOut(fields, *part, steps);
-  (*steps)[at].end = static_cast<std::uint32_t>(steps->size());
+  for (const Expression* part : parts) LayOut(*part, rules);
+  rules->steps[at].end = static_cast<std::uint32_t>(rules->steps.size());
 }
 
 // Which rules are looked at in any case, and which once a gate is known to hold.
@@ -300,9 +306,15 @@ void RuleSetBuilder::Add(const yaml::Node& node) {
         rules.limits[limit].in_shadow_use || rule.shadow || rule.toggle != kNoRule;
   }
   rule.condition = static_cast<std::uint32_t>(rules.steps.size());
-  LayOut(rules.fields, condition, &rules.steps);
+  LayOut(condition, &rules);
   rules.infos.push_back(std::move(info));
   rules.rules.push_back(std::move(rule));
+}
+
+std::vector<std::string> RuleSetBuilder::names() const {
+  std::vector<std::string> names;
+  for (const RuleInfo& info : impl_->rules->infos) names.push_back(info.name);
+  return names;
 }
 
 std::shared_ptr<const Policy> RuleSetBuilder::Build(std::string* error) {

@@ -43,7 +43,8 @@ class RuleSetBuilder {
  public:
   explicit RuleSetBuilder(RuleScope scope);
   ~RuleSetBuilder();
-  void Add(const yaml::Node& rule);  // one item of `rules`
+  void Add(const yaml::Node& rule);        // one item of `rules`
+  std::vector<std::string> names() const;  // of the rules so far
   // The policy; REQUIRES that no diagnostics were reported. Null with a reason in *error when
   // patterns do not compile together within the memory set for them.
   std::shared_ptr<const Policy> Build(std::string* error);

@@ -18,6 +18,7 @@
 #include "spillway/log_level.h"
 #include "spillway/policy.h"
 #include "spillway/result.h"
+#include "spillway/rule_test.h"
 #include "spillway/units.h"
 
 namespace spillway {
@@ -228,8 +229,9 @@ struct Config {
   std::vector<ToggleConfig> toggles;  // in file order, as Policy::toggles()
   // Rules, limits and lists, compiled. Never null when loaded
   std::shared_ptr<const Policy> policy;
-  std::uint64_t digest = 0;  // of every byte read: main file, includes, lists
-  Diagnostics warnings;      // what can be served, though not all of it as the file says
+  std::vector<RuleTest> tests;  // in file order
+  std::uint64_t digest = 0;     // of every byte read: main file, includes, lists
+  Diagnostics warnings;         // what can be served, though not all of it as the file says
 };
 
 // What the environment says (SPILLWAY_LISTEN and so on), by name. Overrides the file's scalars.
@@ -243,7 +245,8 @@ tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const File
 // One row of what a configuration may hold: for `spillway kinds` and `spillway schema`, the
 // reference and its test.
 struct Kind {
-  std::string group;      // "key", "limit_key", "condition", "operator", "action", "environment"
+  std::string group;      // "key", "limit_key", "condition", "operator", "action", "request",
+                          // "environment"
   std::string name;       // "pools.NAME.balance", "client.address", "prefix", "deny", "deny.status"
   std::string type;       // "round_robin | least_requests | hash"
   std::string fallback;   // the default as it would be written; empty: none

@@ -16,6 +16,7 @@
 #include "spillway/limit_table.h"
 #include "spillway/match_memo.h"
 #include "spillway/request.h"
+#include "spillway/trace.h"
 #include "spillway/units.h"
 #include "spillway/verdict.h"
 
@@ -68,6 +69,11 @@ class Policy {
 
   // Judges `request`, seen at `now`, into *verdict, which is cleared first.
   void Decide(const Request& request, const Facts& facts, TimePoint now, Verdict* verdict) const;
+
+  // Why `verdict` is what Decide made of this request: every rule in its order. Looks at all that
+  // rules ask, whether it mattered or not, and allocates: not for the path of every request.
+  std::vector<RuleTrace> Explain(const Request& request, const Facts& facts,
+                                 const Verdict& verdict) const;
 
   std::span<const RuleInfo> rules() const;
   std::span<const LimitInfo> limits() const;

@@ -33,8 +33,9 @@ class Examples(Case):
         self.assertGreaterEqual(len(ours), 3, paths)
         for path in ours:
             with self.subTest(os.path.relpath(path, ROOT)):
-                done = run("check", path)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                for command in ("check", "test"):
+                    done = run(command, path)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_each_rule_set_of_the_library_is_accepted_alone(self):
         paths = sorted(glob.glob(os.path.join(EXAMPLES, "rules.d", "*.yaml")))
@@ -46,8 +47,9 @@ class Examples(Case):
                 with open(name, "w") as out:
                     json.dump({"version": 1, "pools": {"app": {"servers": ["127.0.0.1:1"]}}, "include": path,
                                "toggles": {"challenge-phones": {}, "surge": {}}}, out)
-                done = run("check", name)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                for command in ("check", "test"):
+                    done = run(command, name)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_the_rule_library_does_what_it_says(self):
         server = self.origin()

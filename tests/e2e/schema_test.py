@@ -76,6 +76,16 @@ FAULTS = [
     ("rules: [{ action: { redirect: { to: /, status: 300 } } }]", "rules[0].action"),
     ("rules: [{ action: { respond: { headers: { 'a b': c } } } }]", "rules[0].action"),
     ("rules: [{ action: { allow: no } }]", "rules[0].action"),
+    ("tests: { name: a }", "tests"),
+    ("tests: [{ name: a }]", "tests[0]"),
+    ("tests: [{ name: a, expect: { action: refuse } }]", "tests[0].expect.action"),
+    ("tests: [{ name: a, expect: { action: deny, status: 100 } }]", "tests[0].expect.status"),
+    ("tests: [{ name: a, repeat: 0, expect: { action: deny } }]", "tests[0].repeat"),
+    ("tests: [{ name: a, toggles: [surge], expect: { action: deny } }]", "tests[0].toggles"),
+    ("tests: [{ name: a, request: { methd: GET }, expect: { action: deny } }]", "tests[0].request"),
+    ("tests: [{ name: a, request: { path: admin }, expect: { action: deny } }]", "tests[0].request.path"),
+    ("tests: [{ name: a, request: { scheme: ftp }, expect: { action: deny } }]", "tests[0].request.scheme"),
+    ("tests: [{ name: a, request: { header.x: { a: b } }, expect: { action: deny } }]", "tests[0].request.header.x"),
 ]
 
 # What looks odd, and is legal.
@@ -101,6 +111,9 @@ rules: [{ match: { client.address: { not: 192.0.2.1 }, path: { prefix: /a, not: 
 rules: [{ match: { all: [{ any: [{ not: { host: "*.a.example" } }] }], referer: { host: a, absent: off } }, action: drop }]
 rules: [{ action: { challenge: } }, { action: { challenge: refresh } }, { action: { challenge: { bits: 1 } } }, { action: challenge }]
 rules: [{ action: { redirect: /a } }, { action: { redirect: { to: "https://a", status: "301", keep_path: on } } }, { action: { allow: true } }]
+tests:
+tests: [{ name: 5, expect: { action: forward } }, { name: it is so, request: { }, toggles: { }, pass: yes, every: 1s, expect: { action: drop } }]
+tests: [{ name: a, repeat: "7", rate: 10/s, request: { path: "/a?b=c", host: "", header.x-a: [1, two], cookie.b: c, query.d: 1.5, client.address: "::1" }, expect: { action: limit, after: 5 } }]
 rules: [{ action: { respond: { status: 200, body: 5, headers: { a: b } } } }, { action: { respond: {} } }, { action: { pool: app, drop: true } }]
 """
 LISTS = 'lists: { m: [GET, POST], a: [10.0.0.0/8] }\n'

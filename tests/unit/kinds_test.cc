@@ -54,6 +54,11 @@ class Dump {
           limit.spec.burst, limit.spec.keys, limit.spec.parent_share);
     }
     for (const RuleInfo& rule : c.policy->rules()) Put("rule", rule.name, rule.place);
+    for (const RuleTest& test : c.tests) {
+      Put("test", test.name, test.repeat, test.spacing.events, test.spacing.period, test.pass,
+          static_cast<int>(test.expect.action), test.expect.rule, test.expect.limit,
+          test.expect.status.value_or(0), test.expect.after);
+    }
   }
   std::string text() const { return out_.str(); }
 
@@ -135,6 +140,10 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"challenge.", "challenge: { $ }"},
       {"limits.NAME.", "limits: { l: { key: path, rate: 1000000000/s, $ } }"},
       {"rules[].", "rules: [{ action: deny, $ }]"},
+      {"tests[].expect.action", "tests: [{ name: n, expect: { $ } }]"},
+      {"tests[].expect.status", "tests: [{ name: n, expect: { action: deny, $ } }]"},
+      {"tests[].expect.", "tests: [{ name: n, repeat: 100000, expect: { action: limit, $ } }]"},
+      {"tests[].", "tests: [{ name: n, expect: { action: forward }, $ }]"},
       {"", "$"},
   };
   for (const auto& [prefix, frame] : kFrames) {

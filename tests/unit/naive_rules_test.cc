@@ -353,6 +353,24 @@ RuleScope Scope() {
   return scope;
 }
 
+// That a rule which matched is told as such, and of each other one what kept it from doing so.
+void CheckTrace(const std::vector<RuleTrace>& traces, const std::vector<Rule>& rules,
+                const bool (&toggles)[2], const Question& question, const Verdict& verdict) {
+  using Fate = RuleTrace::Fate;
+  ASSERT_EQ(traces.size(), rules.size());
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const Rule& rule = rules[i];
+    const bool reached = verdict.rule == kNoRule || i <= verdict.rule;
+    const Fate fate = !reached                                    ? Fate::kNotReached
+                      : rule.mode == "off"                        ? Fate::kModeOff
+                      : rule.toggle >= 0 && !toggles[rule.toggle] ? Fate::kToggleOff
+                      : naive::Holds(rule.match, question)        ? Fate::kMatched
+                                                                  : Fate::kNotMatched;
+    ASSERT_EQ(traces[i].fate, fate) << "rule " << i << " " << naive::Write(rule);
+    ASSERT_EQ(traces[i].why.empty(), fate != Fate::kNotMatched) << naive::Write(rule);
+  }
+}
+
 struct Tally {
   int judged = 0;     // rules by which a request was judged
   int held = 0;       // of them, those that matched
@@ -388,6 +406,12 @@ void JudgeByBoth(std::uint64_t seed, std::size_t rule_count, int requests, Tally
       ASSERT_EQ(judge(question, with), expected.back())
           << "seed " << seed << (with == nullptr ? ", without" : ", with") << " memory\n"
           << text << InWords(question);
+    }
+    std::vector<HeaderField> fields;
+    const Request request = AsRequest(question, &fields);
+    CheckTrace(book.Explain(request), rules, toggles, question, book.verdict);
+    if (testing::Test::HasFatalFailure()) {
+      FAIL() << "seed " << seed << "\n" << text << InWords(question);
     }
     tally->judged += static_cast<int>(rule_count);
     tally->held += static_cast<int>(book.verdict.matches.size());

@@ -87,16 +87,12 @@ class RuleBook {
 
   const Verdict& JudgeRequest(const Request& request) {
     EXPECT_NE(policy, nullptr) << Format(diagnostics) << error;
-    Facts facts;
-    facts.toggles = {toggles_.get(), policy->toggles().size()};
-    facts.passes = &passes;
-    facts.limits = limits;
-    facts.shadow_limits = shadow_limits;
-    facts.foresee = foresee;
-    facts.seed = 42;
-    facts.memo = memo;
-    policy->Decide(request, facts, now, &verdict);
+    policy->Decide(request, facts(), now, &verdict);
     return verdict;
+  }
+  // Of the request that was judged last.
+  std::vector<RuleTrace> Explain(const Request& request) const {
+    return policy->Explain(request, facts(), verdict);
   }
   const Verdict& Judge(Sample sample) {
     asked_ = std::make_unique<Asked>(std::move(sample));
@@ -121,6 +117,18 @@ class RuleBook {
   bool foresee = false;
 
  private:
+  Facts facts() const {
+    Facts facts;
+    facts.toggles = {toggles_.get(), policy->toggles().size()};
+    facts.passes = &passes;
+    facts.limits = limits;
+    facts.shadow_limits = shadow_limits;
+    facts.foresee = foresee;
+    facts.seed = 42;
+    facts.memo = memo;
+    return facts;
+  }
+
   MatchMemo own_memo_{{42, 43}};
   yaml::Document document_;
   std::deque<LimitTable> tables_;

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// A rule set on trial: judges requests that nobody sent with tables, toggles and a clock of its own,
+// by the engine that judges live ones.
+// Thread rule: one thread. Memory: 17 KiB for each limit, twice where a rule in shadow mode has it,
+// and what a MatchMemo takes.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "spillway/config.h"
+#include "spillway/limit_table.h"
+#include "spillway/match_memo.h"
+#include "spillway/policy.h"
+#include "spillway/trace.h"
+
+namespace spillway {
+
+class Rehearsal {
+ public:
+  // Toggles stand as at a first start. Borrows the configuration. Requests of unknown origin ask for
+  // a secret; those of an operator do not. The error says that memory is short.
+  static Result<std::unique_ptr<Rehearsal>> Create(const Config& config, HashSecret secret = {});
+  Rehearsal(const Rehearsal&) = delete;
+  Rehearsal& operator=(const Rehearsal&) = delete;
+
+  void SetToggle(std::uint32_t toggle, bool on) { toggles_[toggle] = on; }
+  void ResetToggles();
+  void SetPass(bool has_pass) { passes_.holds = has_pass; }
+
+  // Judges a request that comes `after` the beginning. Of several since Fresh, none comes before
+  // another. The verdict holds until the next call.
+  const Verdict& Judge(const Request& request, Duration after = Duration(0));
+  // Why it was judged so: of the request that was judged last.
+  std::vector<RuleTrace> Explain(const Request& request);
+  // A new beginning: all buckets are full.
+  Result<void> Fresh();
+
+ private:
+  struct Passes : PassChecker {
+    bool holds = false;
+    bool HasPass(const Request&, const ChallengeDemand&) const override { return holds; }
+  };
+
+  Rehearsal(const Config& config, HashSecret secret);
+  Result<void> MakeTables();
+  Facts facts();
+
+  const Config& config_;
+  MatchMemo memo_;
+  Passes passes_;
+  std::unique_ptr<bool[]> toggles_;
+  std::deque<LimitTable> tables_;
+  std::vector<LimitTable*> limits_, shadow_limits_;
+  TimePoint begin_, full_;  // when this beginning was; when all buckets are full again
+  Verdict verdict_;
+};
+
+}  // namespace spillway

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Buckets become full by waiting, which costs nothing where the clock is one's own; only when it has
+// gone far ahead are the tables made anew. They are small: what is judged between two beginnings is
+// one client's, so few keys come together.
+#include "spillway/rehearsal.h"
+
+#include <algorithm>
+
+namespace spillway {
+namespace {
+
+constexpr std::uint64_t kKeys = 1024;
+constexpr TimePoint kStart{std::chrono::hours(24)};
+// A limit's arithmetic ends at 18 years (rules/gcra.h), and a test may last for 11.
+constexpr TimePoint kLatest{std::chrono::hours(24 * 365 * 5)};
+
+}  // namespace
+
+Rehearsal::Rehearsal(const Config& config, HashSecret secret)
+    : config_(config),
+      memo_(secret),
+      toggles_(std::make_unique<bool[]>(config.toggles.size() + 1)),
+      begin_(kStart),
+      full_(kStart) {
+  ResetToggles();
+}
+
+Result<std::unique_ptr<Rehearsal>> Rehearsal::Create(const Config& config, HashSecret secret) {
+  std::unique_ptr<Rehearsal> rehearsal(new Rehearsal(config, secret));
+  if (Result<void> made = rehearsal->MakeTables(); !made) return Fail(made.error().message);
+  return rehearsal;
+}
+
+void Rehearsal::ResetToggles() {
+  for (std::size_t i = 0; i < config_.toggles.size(); ++i) {
+    toggles_[i] = config_.toggles[i].initial;
+  }
+}
+
+Result<void> Rehearsal::MakeTables() {
+  tables_.clear();
+  limits_.clear();
+  shadow_limits_.clear();
+  for (const LimitInfo& limit : config_.policy->limits()) {
+    LimitSpec spec = limit.spec;
+    spec.keys = kKeys;
+    for (std::vector<LimitTable*>* tables : {&limits_, &shadow_limits_}) {
+      tables->push_back(nullptr);
+      if (tables == &shadow_limits_ && !limit.in_shadow_use) continue;
+      Result<LimitTable> table = LimitTable::Create(spec);
+      if (!table) return Fail("limits." + limit.name + " " + table.error().message);
+      tables_.push_back(std::move(*table));
+      tables->back() = &tables_.back();
+    }
+  }
+  return {};
+}
+
+Facts Rehearsal::facts() {
+  Facts facts;
+  facts.toggles = {toggles_.get(), config_.toggles.size()};
+  facts.passes = &passes_;
+  facts.limits = limits_;
+  facts.shadow_limits = shadow_limits_;
+  facts.memo = &memo_;
+  return facts;
+}
+
+const Verdict& Rehearsal::Judge(const Request& request, Duration after) {
+  const TimePoint now = begin_ + after;
+  config_.policy->Decide(request, facts(), now, &verdict_);
+  full_ = std::max(full_, now);
+  for (const LimitOutcome& limit : verdict_.limits) {
+    full_ = std::max(full_, now + limit.state.reset);
+  }
+  return verdict_;
+}
+
+std::vector<RuleTrace> Rehearsal::Explain(const Request& request) {
+  return config_.policy->Explain(request, facts(), verdict_);
+}
+
+// Limits of rules in shadow mode stay as they are: nothing comes of them.
+Result<void> Rehearsal::Fresh() {
+  begin_ = full_;
+  if (begin_ <= kLatest) return {};
+  begin_ = full_ = kStart;
+  return MakeTables();
+}
+
+}  // namespace spillway
