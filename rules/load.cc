@@ -6,8 +6,8 @@
 // Everything is read before anything is refused, so that one run shows every error. Memory: the
 // bounds of yaml::Document for each of at most 1000 files, and 64 MiB for each list that is a file.
 #include <algorithm>
+#include <map>
 #include <memory>
-#include <set>
 #include <tuple>
 
 #include "rules/draft.h"
@@ -16,6 +16,7 @@ namespace spillway {
 namespace {
 
 constexpr std::size_t kMaxIncludes = 1000;
+constexpr std::size_t kDeepest = 16;  // files that include one another
 
 void Nothing(const Slot&, Draft*) {
 }  // read later: `version` by the checks, `include` after the file
@@ -26,6 +27,28 @@ void ReadStateFile(const Slot& slot, Draft* draft) {
 
 void ReadTakeoverSocket(const Slot& slot, Draft* draft) {
   SetPath<&Config::takeover_socket>(slot, &draft->config);
+}
+
+// "a/../b" as "b" and "./b" as "b": a file is the same one however the way to it is written.
+std::string WithoutSteps(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (std::string_view rest = path; !rest.empty();) {
+    const std::size_t end = rest.find('/');
+    const std::string_view part = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (part.empty() || part == ".") continue;
+    if (part == ".." && !parts.empty() && parts.back() != "..") {
+      parts.pop_back();
+    } else {
+      parts.push_back(part);
+    }
+  }
+  std::string plain;
+  for (const std::string_view part : parts) {
+    if (!plain.empty() || path.starts_with('/')) plain += '/';
+    plain += part;
+  }
+  return plain;
 }
 
 constexpr KeyRow<Draft> kRows[] = {
@@ -60,15 +83,14 @@ constexpr KeyRow<Draft> kRows[] = {
      "requests and what is to become of them; rules whose tests fail are not put in force",
      &KeepTests, &ListTestKeys},
     {"include", "pattern, list of these, or nothing", "",
-     "more files with rules, limits, lists and tests", &Nothing},
+     "more files with rules, limits, lists, tests and includes", &Nothing},
 };
 
 // The rows above say what these are.
 constexpr KeyRow<Draft> kIncludedRows[] = {
-    {"limits", "", "", "", &ReadLimits},
-    {"lists", "", "", "", &ReadLists},
-    {"rules", "", "", "", &ReadRules},
-    {"tests", "", "", "", &KeepTests},
+    {"limits", "", "", "", &ReadLimits}, {"lists", "", "", "", &ReadLists},
+    {"rules", "", "", "", &ReadRules},   {"tests", "", "", "", &KeepTests},
+    {"include", "", "", "", &Nothing},
 };
 
 // Files live as long as the load: nodes of rules and limits borrow from them until the rules are
@@ -91,7 +113,8 @@ class Load {
     loader_.Enter(path);
     draft_.root = Parse(path, *text);
     if (draft_.root.is_map()) ReadKeys(draft_.root, kRows, loader_, &draft_);
-    if (draft_.root.is_map()) ReadIncludes(path);
+    within_ = {WithoutSteps(path)};
+    if (draft_.root.is_map()) ReadIncludes();
   }
 
   void Apply(const Environment& environment) {
@@ -152,34 +175,46 @@ class Load {
     return root;
   }
 
-  void ReadIncludes(const std::string& main) {
-    yaml::Node include = draft_.root.Get("include");
-    if (include.is_map())
+  void ReadIncludes() {
+    FindIncluded(draft_.root.Get("include"));
+    const auto own = static_cast<std::ptrdiff_t>(draft_.rules.size());
+    for (const auto& [path, root] : included_) {
+      if (!root.is_map()) continue;
+      loader_.Enter(path);
+      ReadKeys(root, kIncludedRows, loader_, &draft_);
+    }
+    // What is written first is judged first.
+    std::vector<yaml::Node>& rules = draft_.rules;
+    if (StandsBeforeRules()) std::rotate(rules.begin(), rules.begin() + own, rules.end());
+  }
+
+  // Opens what `include` of the file that the loader is in names, and what those files include.
+  void FindIncluded(yaml::Node include) {
+    if (include.is_map()) {
       include.Fail("expected a path, a pattern, or a list of them, found a map");
-    if (include.is_map()) return;
-    std::set<std::string> paths;  // in file-name order, each once
+      return;
+    }
+    std::vector<std::string> paths;
     for (const yaml::Node& node : include.Items()) {
       if (!ExpectScalar(node, "a path or pattern")) continue;
-      std::string pattern = loader_.Resolve(node.text());
+      const std::string pattern = WithoutSteps(loader_.Resolve(node.text()));
       std::vector<std::string> found = loader_.Glob(pattern);
       bool exact = pattern.find_first_of("*?[") == std::string::npos;
       if (exact && found.empty()) node.Fail("there is no file " + yaml::Quote(pattern));
       for (std::string& path : found) {
-        if (path == main)
-          node.Fail("the file includes itself");
-        else
-          paths.insert(std::move(path));
-      }
-      if (paths.size() > kMaxIncludes) {
-        node.Fail("more than " + std::to_string(kMaxIncludes) + " files");
-        return;
+        if (std::find(within_.begin(), within_.end(), path) != within_.end()) {
+          node.Fail("the file " + yaml::Quote(path) + " includes itself" +
+                    (path == within_.back() ? "" : " by way of others"));
+        } else if (!included_.contains(path)) {
+          if (included_.size() + paths.size() >= kMaxIncludes) {
+            node.Fail("more than " + std::to_string(kMaxIncludes) + " files");
+            return;
+          }
+          paths.push_back(std::move(path));
+        }
       }
     }
-    const auto own = static_cast<std::ptrdiff_t>(draft_.rules.size());
-    for (const std::string& path : paths) ReadIncluded(path, include);
-    // What is written first is judged first.
-    std::vector<yaml::Node>& rules = draft_.rules;
-    if (StandsBeforeRules()) std::rotate(rules.begin(), rules.begin() + own, rules.end());
+    for (const std::string& path : paths) OpenIncluded(path, include);
   }
 
   bool StandsBeforeRules() const {
@@ -190,25 +225,37 @@ class Load {
     return false;
   }
 
-  void ReadIncluded(const std::string& path, const yaml::Node& include) {
+  void OpenIncluded(const std::string& path, const yaml::Node& include) {
+    yaml::Node& root = included_[path];  // also of a file that cannot be read, which is told once
     Result<std::string> text = loader_.Read(path);
     if (!text) {
       include.Fail("cannot read " + yaml::Quote(path) + ": " + text.error().message);
       return;
     }
-    loader_.Enter(path);
+    if (within_.size() > kDeepest) {
+      include.Fail("files include one another more than " + std::to_string(kDeepest) + " deep");
+      return;
+    }
     std::size_t errors = diagnostics_.size();
     documents_.push_back(std::make_unique<yaml::Document>(path, *text, &diagnostics_));
-    yaml::Node root = documents_.back()->root();
     // An included file may be empty, or all comments.
-    bool nothing = root.missing() || root.kind() == yaml::NodeKind::kNull;
-    if (nothing || diagnostics_.size() > errors) return;
-    ReadKeys(root, kIncludedRows, loader_, &draft_);
+    yaml::Node top = documents_.back()->root();
+    if (top.missing() || top.kind() == yaml::NodeKind::kNull || diagnostics_.size() > errors)
+      return;
+    root = top;
+    if (!top.is_map()) return ReadKeys(top, kIncludedRows, loader_, &draft_);
+    within_.push_back(path);
+    loader_.Enter(path);
+    FindIncluded(top.Get("include"));
+    within_.pop_back();
+    loader_.Enter(within_.back());
   }
 
   Loader loader_;
   Diagnostics& diagnostics_;
   std::vector<std::unique_ptr<yaml::Document>> documents_;
+  std::map<std::string, yaml::Node> included_;  // in file-name order, each once
+  std::vector<std::string> within_;             // the file that is open, and who included it
   Draft draft_;
 };
 

@@ -93,6 +93,41 @@ TEST(LoadConfig, PutsIncludedRulesFirstWhenIncludeIsWrittenFirst) {
   EXPECT_THAT(names, ElementsAre("one", "two", "own"));
 }
 
+TEST(LoadConfig, ReadsWhatIncludedFilesIncludeEachOnceInFileNameOrder) {
+  const std::string rule = "rules: [{ action: allow, name: ";
+  Config c = Loaded(LoadConfig(
+      "etc/f.yaml",
+      MemoryFiles({{"etc/f.yaml", std::string(kTwoLines) + "include: stances/siege.yaml\n"},
+                   {"etc/stances/siege.yaml",
+                    "include: [guarded.yaml, ../rules.d/9.yaml, ../rules.d/1.yaml]\n"},
+                   {"etc/stances/guarded.yaml",
+                    "include: [../rules.d/1.yaml, ../rules.d/5.yaml]\n" + rule + "g }]\n"},
+                   {"etc/rules.d/1.yaml", rule + "one }]"},
+                   {"etc/rules.d/5.yaml", rule + "five }]"},
+                   {"etc/rules.d/9.yaml", rule + "nine }]"}}),
+      {}));
+  ASSERT_NE(c.policy, nullptr);
+  std::vector<std::string> names;
+  for (const RuleInfo& info : c.policy->rules()) names.push_back(info.name);
+  EXPECT_THAT(names, ElementsAre("one", "five", "nine", "g"));
+}
+
+TEST(LoadConfig, SaysWhichFilesIncludeThemselves) {
+  EXPECT_THAT(
+      Errors(LoadConfig("f.yaml",
+                        MemoryFiles({{"f.yaml", std::string(kTwoLines) + "include: a.yaml\n"},
+                                     {"a.yaml", "include: [a.yaml, b.yaml]\n"},
+                                     {"b.yaml", "include: f.yaml\n"}}),
+                        {})),
+      AllOf(
+          HasSubstr("a.yaml:1:11: include[0]: the file 'a.yaml' includes itself\n"),
+          HasSubstr("b.yaml:1:10: include: the file 'f.yaml' includes itself by way of others\n")));
+  std::map<std::string, std::string> chain = {{"f.yaml", std::string(kTwoLines) + "include: 1\n"}};
+  for (int i = 1; i <= 20; ++i) chain[std::to_string(i)] = "include: " + std::to_string(i + 1);
+  EXPECT_THAT(Errors(LoadConfig("f.yaml", MemoryFiles(chain), {})),
+              HasSubstr("files include one another more than 16 deep"));
+}
+
 TEST(LoadConfig, PutsIncludedRulesAfterItsOwnInFileNameOrder) {
   Config c = Loaded(LoadConfig("good/full.yaml", FilesUnder("good"), {}));
   std::vector<std::string> rules;
