@@ -303,6 +303,7 @@ Json ViewConfig(const AdminControls& server) {
   json["pools"] = Json::array();
   for (const PoolConfig& pool : config.pools) json["pools"].push_back(ViewPoolConfig(pool));
   json["rules"] = config.policy->rules().size();
+  json["tests"] = config.tests.size();
   json["limits"] = Json::array();
   for (const LimitInfo& limit : config.policy->limits()) {
     json["limits"].push_back({{"name", limit.name},
