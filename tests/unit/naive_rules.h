@@ -38,14 +38,14 @@ struct Operation {
   std::vector<Operation> inner = {};  // of not
 };
 
-struct Ask;
+struct Entry;
+struct Ask {  // a map under match
+  std::vector<Entry> entries;
+};
 struct Entry {
   std::string key;                         // a condition, or all, any, not
   std::vector<Operation> operations = {};  // of a condition: all must hold
   std::vector<Ask> parts = {};             // of all, any and not
-};
-struct Ask {  // a map under match
-  std::vector<Entry> entries = {};
 };
 
 struct Rule {
