@@ -37,9 +37,18 @@ class Examples(Case):
                     done = run(command, path)
                     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-    def test_each_rule_set_of_the_library_is_accepted_alone(self):
-        paths = sorted(glob.glob(os.path.join(EXAMPLES, "rules.d", "*.yaml")))
-        self.assertGreaterEqual(len(paths), 5)
+    def test_each_rule_set_of_the_library_and_each_stance_passes_its_tests_alone(self):
+        paths = sorted(glob.glob(os.path.join(EXAMPLES, "rules.d", "**", "*.yaml"), recursive=True))
+        self.assertGreaterEqual(len(paths), 13)
+        for path in paths:
+            with open(path) as file:
+                self.assertIn("tests", yaml.safe_load(file), path)
+        stances = sorted(glob.glob(os.path.join(EXAMPLES, "stances", "*.yaml")))
+        self.assertEqual(len(stances), 3)
+        for path in stances:
+            with open(path) as file:
+                self.assertEqual(list(yaml.safe_load(file)), ["include"], path)
+        paths += stances
         directory = self.directory()
         for path in paths:
             with self.subTest(os.path.basename(path)):
