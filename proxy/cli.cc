@@ -14,6 +14,7 @@
 #include "proxy/json.h"
 #include "proxy/log.h"
 #include "proxy/loop.h"
+#include "proxy/replay_command.h"
 #include "proxy/schema.h"
 #include "proxy/server.h"
 #include "proxy/table.h"
@@ -43,6 +44,7 @@ struct Options {
   bool readiness = false;
   bool kinds_json = false, kinds_tsv = false;
   bool included = false;
+  ReplayOrder replay;
 };
 
 std::string Variable(const CliWorld& world, const char* name) {
@@ -240,6 +242,42 @@ void AddCtl(CLI::App* app, Options* options) {
   add("drain", "finish what is under way, then exit");
 }
 
+constexpr char kReplayHelp[] =
+    R"(The clock is the log's own, limits begin empty, and nothing is served. What a log does not
+hold is not guessed: a rule that looks at it is undecided, and the rules behind it are judged
+as if it did not match. Several logs are read in the order of their times.
+
+Examples:
+  spillway replay -c new.yaml /var/log/nginx/access.log
+  spillway replay -c new.yaml --against old.yaml access.log access.log.1 access.log.2.gz
+  zcat -f access.log* | spillway replay -c site.yaml --toggle surge=on --json -)";
+
+void AddReplay(CLI::App* app, Options* options) {
+  ReplayOrder* replay = &options->replay;
+  CLI::App* command =
+      app->add_subcommand("replay", "say what the rules would have done to an access log");
+  command->footer(kReplayHelp);
+  command
+      ->add_option(
+          "LOG", replay->logs,
+          "access logs: combined (nginx, Apache, spillway) or spillway's JSON, also packed "
+          "by gzip; - is standard input")
+      ->required();
+  AddConfigOption(command, options);
+  command->add_option("--against", replay->against,
+                      "the configuration to compare with, such as the one in force");
+  command
+      ->add_option("--toggle", replay->toggles,
+                   "NAME=on or NAME=off: a toggle's state, unknown otherwise; as often as needed")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      ->add_option("--passes", replay->passes,
+                   "none or all: who has passed challenges, unknown otherwise")
+      ->check(CLI::IsMember({"none", "all"}));
+  command->add_flag("--json", replay->json, "print the result as JSON");
+}
+
 // What CLI11 does not say of a missing subcommand: which word stands in its place, and which could.
 std::string MissingCommand(const CLI::App& app) {
   const auto parsed = app.get_subcommands();
@@ -278,6 +316,7 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   kinds->add_flag("--tsv", options.kinds_tsv, "as tab-separated values");
   CLI::App* schema = app.add_subcommand("schema", "print a JSON Schema of a configuration");
   schema->add_flag("--included", options.included, "of a file that `include` names");
+  AddReplay(&app, &options);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // as CLI11 wants it
   } catch (const CLI::RequiredError& error) {
@@ -298,6 +337,10 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   if (*health) return HealthCheck(options, world);
   if (*kinds) return Kinds(options, world);
   if (*schema) return Schema(options, world);
+  if (app.got_subcommand("replay")) {
+    options.replay.config = ConfigPath(options, world);
+    return RunReplay(options.replay, world.environment, world.out, world.err);
+  }
   return Ctl(options, world);
 }
 

@@ -118,6 +118,7 @@ class Judgement {
       for (const std::uint32_t stage : rule.starts) findings.Run(stage);
       if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) continue;
       if (!findings.Condition(rule.condition)) continue;
+      if (facts_.left_out != nullptr && Bit(*facts_.left_out, i)) continue;
       verdict_->matches.push_back({i, rule.shadow, false});
       if (rule.shadow) {
         TestShadowLimits(i);

@@ -67,7 +67,7 @@ TEST_F(CliTest, AWrongCommandIsNamedWithTheLegalOnesAndTheOneThatWasMeant) {
   const std::pair<std::vector<std::string>, const char*> kCases[] = {
       {{"chek"},
        "there is no command 'chek'; expected one of run, check, ctl, healthcheck, kinds, "
-       "schema (did you mean 'check'?)\n"},
+       "schema, replay (did you mean 'check'?)\n"},
       {{"ctl", "--json", "relaod"},
        "there is no command 'ctl relaod'; expected one of status, config, rules, limits, pools, "
        "toggles, toggle, reload, check, drain (did you mean 'reload'?)\n"},
