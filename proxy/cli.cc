@@ -243,13 +243,14 @@ void AddCtl(CLI::App* app, Options* options) {
 }
 
 constexpr char kReplayHelp[] =
-    R"(The clock is the log's own, limits begin empty, and nothing is served. What a log does not
-hold is not guessed: a rule that looks at it is undecided, and the rules behind it are judged
-as if it did not match. Several logs are read in the order of their times.
+    R"(The clock is the log's own, limits begin empty, and nothing is served. What a
+log does not hold is not guessed: a rule that looks at it is undecided, and the
+rules behind it are judged as if it did not match. Several logs are read in the
+order of their times.
 
 Examples:
   spillway replay -c new.yaml /var/log/nginx/access.log
-  spillway replay -c new.yaml --against old.yaml access.log access.log.1 access.log.2.gz
+  spillway replay -c new.yaml --against old.yaml access.log access.log.2.gz
   zcat -f access.log* | spillway replay -c site.yaml --toggle surge=on --json -)";
 
 void AddReplay(CLI::App* app, Options* options) {

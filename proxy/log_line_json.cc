@@ -60,6 +60,22 @@ constexpr auto kPlain = [] {
   return plain;
 }();
 
+// How many bytes from `at` on are plain; eight at a time.
+std::size_t PlainFrom(std::string_view text, std::size_t at) {
+  constexpr std::uint64_t kEach = 0x0101010101010101, kHigh = 0x80 * kEach;
+  while (at + 8 <= text.size()) {
+    const std::uint64_t bytes = LoadBytes<8>(text.data() + at);
+    const std::uint64_t quote = bytes ^ ('"' * kEach), slash = bytes ^ ('\\' * kEach);
+    // The high bit of each byte that is below 0x20, or zero; those above a true one may be wrong.
+    const std::uint64_t below = (bytes - 0x20 * kEach) & ~bytes;
+    const std::uint64_t zero = ((quote - kEach) & ~quote) | ((slash - kEach) & ~slash);
+    if (((below | zero | bytes) & kHigh) != 0) break;
+    at += 8;
+  }
+  while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
+  return at;
+}
+
 class Reader {
  public:
   Reader(std::string_view line, std::string* scratch) : rest_(line), scratch_(scratch) {}
@@ -143,11 +159,9 @@ class Reader {
     Space();
     if (!Word("\"")) return std::nullopt;
     std::size_t at = 0;
-    while (at < rest_.size()) {
+    while ((at = PlainFrom(rest_, at)) < rest_.size()) {
       const auto byte = static_cast<unsigned char>(rest_[at]);
-      if (kPlain[byte]) {
-        ++at;
-      } else if (byte == '"') {
+      if (byte == '"') {
         const std::string_view text = rest_.substr(0, at);
         rest_.remove_prefix(at + 1);
         return text;
@@ -168,7 +182,7 @@ class Reader {
     const std::size_t start = scratch_->size();
     std::size_t from = 0;
     while (true) {
-      while (at < rest_.size() && kPlain[static_cast<unsigned char>(rest_[at])]) ++at;
+      at = PlainFrom(rest_, at);
       if (at == rest_.size()) return std::nullopt;
       const auto byte = static_cast<unsigned char>(rest_[at]);
       if (byte >= 0x80) {

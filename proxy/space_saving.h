@@ -4,8 +4,8 @@
 // takes that of the one with the lowest count, and its count as its error: whoever came more often
 // than that is in the list for sure, and no count is more than its error too high.
 //
-// The entries are a heap by count, lowest first, and a map tells where each key's is. REQUIRES of
-// Hash: a good 64-bit hash. Thread rule: one thread.
+// A heap of places, the lowest count first; each entry knows where its place is in it, and a map
+// finds a key's entry. REQUIRES of Hash: a good 64-bit hash. Thread rule: one thread.
 #pragma once
 
 #include <algorithm>
@@ -26,47 +26,54 @@ class SpaceSaving {
   };
 
   explicit SpaceSaving(std::size_t places) : places_(places) {
+    entries_.reserve(places);
     heap_.reserve(places);
-    where_.reserve(places);
+    found_at_.reserve(places);
+    index_.reserve(places);
   }
 
   void Add(const Key& key) {
-    const auto found = where_.find(key);
-    if (found != where_.end()) {
-      ++heap_[found->second].count;
-      Sink(found->second);
-    } else if (heap_.size() < places_) {
-      heap_.push_back({key, 1, 0});
-      where_.emplace(key, heap_.size() - 1);
-      Rise(heap_.size() - 1);
+    const auto found = index_.find(key);
+    if (found != index_.end()) {
+      ++entries_[found->second].count;
+      Sink(found_at_[found->second]);
+    } else if (entries_.size() < places_) {
+      const std::size_t entry = entries_.size();
+      entries_.push_back({key, 1, 0});
+      heap_.push_back(entry);
+      found_at_.push_back(entry);
+      index_.emplace(key, entry);
+      Rise(entry);
     } else {
-      Entry& lowest = heap_.front();
-      where_.erase(lowest.key);
+      const std::size_t entry = heap_.front();
+      Entry& lowest = entries_[entry];
+      index_.erase(lowest.key);
       lowest = {key, lowest.count + 1, lowest.count};
-      where_.emplace(key, 0);
+      index_.emplace(key, entry);
       Sink(0);
     }
   }
 
   // The `most` with the highest counts, highest first; equal ones by key.
   std::vector<Entry> Top(std::size_t most) const {
-    std::vector<Entry> top = heap_;
+    std::vector<Entry> top = entries_;
     std::sort(top.begin(), top.end(), [](const Entry& a, const Entry& b) {
       return a.count != b.count ? a.count > b.count : a.key < b.key;
     });
     top.resize(std::min(top.size(), most));
     return top;
   }
-  std::size_t size() const { return heap_.size(); }
+  std::size_t size() const { return entries_.size(); }
 
  private:
+  std::uint64_t CountAt(std::size_t place) const { return entries_[heap_[place]].count; }
   void Swap(std::size_t a, std::size_t b) {
     std::swap(heap_[a], heap_[b]);
-    where_[heap_[a].key] = a;
-    where_[heap_[b].key] = b;
+    found_at_[heap_[a]] = a;
+    found_at_[heap_[b]] = b;
   }
   void Rise(std::size_t at) {
-    while (at > 0 && heap_[at].count < heap_[(at - 1) / 2].count) {
+    while (at > 0 && CountAt(at) < CountAt((at - 1) / 2)) {
       Swap(at, (at - 1) / 2);
       at = (at - 1) / 2;
     }
@@ -75,7 +82,7 @@ class SpaceSaving {
     while (true) {
       std::size_t lowest = at;
       for (std::size_t child = 2 * at + 1; child <= 2 * at + 2 && child < heap_.size(); ++child) {
-        if (heap_[child].count < heap_[lowest].count) lowest = child;
+        if (CountAt(child) < CountAt(lowest)) lowest = child;
       }
       if (lowest == at) return;
       Swap(at, lowest);
@@ -84,8 +91,10 @@ class SpaceSaving {
   }
 
   const std::size_t places_;
-  std::vector<Entry> heap_;
-  std::unordered_map<Key, std::size_t, Hash> where_;
+  std::vector<Entry> entries_;         // they stay where they are
+  std::vector<std::size_t> heap_;      // of entries
+  std::vector<std::size_t> found_at_;  // entry -> its place in the heap
+  std::unordered_map<Key, std::size_t, Hash> index_;
 };
 
 }  // namespace spillway

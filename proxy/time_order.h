@@ -43,6 +43,7 @@ class TimeOrder {
   }
   bool full() const { return waiting_.size() >= kMost || bytes_ >= kMostBytes; }
   bool empty() const { return waiting_.empty(); }
+  std::size_t size() const { return waiting_.size(); }
   // The earliest. REQUIRES: not empty.
   std::unique_ptr<HeldLine> Take() {
     std::pop_heap(waiting_.begin(), waiting_.end(), Later);

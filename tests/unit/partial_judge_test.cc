@@ -102,7 +102,8 @@ TEST(PartialJudge, AnyValueOfWhatIsUnknownGivesTheVerdictThatWasCalledSure) {
       const std::string with(whole.Action({.target = path, .headers = {{"X", "b"}}}));
       const std::string other(whole.Action({.target = path, .headers = {{"X", "z"}}}));
       EXPECT_EQ(sure, without == with && with == other) << match << " " << path;
-      if (sure) EXPECT_EQ(ActionName(judge.verdict.action), with) << match << " " << path;
+      if (!sure) continue;
+      EXPECT_EQ(ActionName(judge.verdict.action), with) << match << " " << path;
     }
   }
 }

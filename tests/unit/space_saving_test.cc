@@ -45,7 +45,8 @@ TEST(SpaceSaving, TheFrequentAreThereAndNoCountIsWrongByMoreThanItsError) {
     EXPECT_LE(entry.count - entry.error, truth[entry.key]);
   }
   for (const auto& [key, count] : truth) {
-    if (count > kAdded / kPlaces) EXPECT_EQ(told.count(key), 1u) << key;
+    if (count <= kAdded / kPlaces) continue;
+    EXPECT_EQ(told.count(key), 1u) << key;
   }
 }
 
