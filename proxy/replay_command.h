@@ -11,11 +11,11 @@
 namespace spillway {
 
 struct ReplayOrder {
-  std::string config;                // empty: the environment alone
-  std::string against;               // empty: nothing is compared
-  std::vector<std::string> logs;     // "-": standard input
-  std::vector<std::string> toggles;  // "NAME=on", "NAME=off"
-  std::string passes;                // "none", "all"; empty: not known
+  std::string config = {};                // empty: the environment alone
+  std::string against = {};               // empty: nothing is compared
+  std::vector<std::string> logs = {};     // "-": standard input
+  std::vector<std::string> toggles = {};  // "NAME=on", "NAME=off"
+  std::string passes = {};                // "none", "all"; empty: not known
   bool json = false;
 };
 
