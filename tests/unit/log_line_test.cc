@@ -29,8 +29,8 @@ struct Read {
 TEST(ReadLogLine, ReadsTheCombinedFormat) {
   const Read read(
       R"(192.0.2.7 - alice [01/Jul/2026:14:34:56 +0200] "GET /a%20b?x=1 HTTP/1.1" 200 512 )"
-      R"("https://example.com/" "Mozilla/5.0 (X11)") ");
-      EXPECT_EQ(read.fault(), "");
+      R"line("https://example.com/" "Mozilla/5.0 (X11)")line");
+  EXPECT_EQ(read.fault(), "");
   EXPECT_EQ(read->form, LogForm::kCombined);
   EXPECT_EQ(read->time, kTime);
   EXPECT_TRUE(read->whole_seconds);
