@@ -16,6 +16,7 @@
 #include "proxy/json.h"
 #include "proxy/log.h"
 #include "proxy/loop.h"
+#include "proxy/replay_command.h"
 #include "proxy/schema.h"
 #include "proxy/server.h"
 #include "proxy/table.h"
@@ -47,6 +48,7 @@ struct Options {
   bool readiness = false;
   bool kinds_json = false, kinds_tsv = false;
   bool included = false;
+  ReplayOrder replay;
 };
 
 std::string Variable(const CliWorld& world, const char* name) {
@@ -326,6 +328,43 @@ CLI::App* AddExplain(CLI::App* app, Options* options) {
   return explain;
 }
 
+constexpr char kReplayHelp[] =
+    R"(The clock is the log's own, limits begin empty, and nothing is served. What a
+log does not hold is not guessed: a rule that looks at it is undecided, and the
+rules behind it are judged as if it did not match. Several logs are read in the
+order of their times.
+
+Examples:
+  spillway replay -c new.yaml /var/log/nginx/access.log
+  spillway replay -c new.yaml --against old.yaml access.log access.log.2.gz
+  zcat -f access.log* | spillway replay -c site.yaml --toggle surge=on --json -)";
+
+void AddReplay(CLI::App* app, Options* options) {
+  ReplayOrder* replay = &options->replay;
+  CLI::App* command =
+      app->add_subcommand("replay", "say what the rules would have done to an access log");
+  command->footer(kReplayHelp);
+  command
+      ->add_option(
+          "LOG", replay->logs,
+          "access logs: combined (nginx, Apache, spillway) or spillway's JSON, also packed "
+          "by gzip; - is standard input")
+      ->required();
+  AddConfigOption(command, options);
+  command->add_option("--against", replay->against,
+                      "the configuration to compare with, such as the one in force");
+  command
+      ->add_option("--toggle", replay->toggles,
+                   "NAME=on or NAME=off: a toggle's state, unknown otherwise; as often as needed")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      ->add_option("--passes", replay->passes,
+                   "none or all: who has passed challenges, unknown otherwise")
+      ->check(CLI::IsMember({"none", "all"}));
+  command->add_flag("--json", replay->json, "print the result as JSON");
+}
+
 // What CLI11 does not say of a missing subcommand: which word stands in its place, and which could.
 std::string MissingCommand(const CLI::App& app) {
   const auto parsed = app.get_subcommands();
@@ -358,6 +397,7 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   CLI::App* test = app.add_subcommand("test", "run the tests that stand beside the rules");
   test->add_option("FILE", options.test_files, "files (default: the one `run` would take)");
   CLI::App* explain = AddExplain(&app, &options);
+  AddReplay(&app, &options);
   AddCtl(&app, &options);
   CLI::App* health = app.add_subcommand("healthcheck", "exit 0 when a running spillway is alive");
   AddAdminOptions(health, &options);
@@ -389,6 +429,10 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   if (*health) return HealthCheck(options, world);
   if (*kinds) return Kinds(options, world);
   if (*schema) return Schema(options, world);
+  if (app.got_subcommand("replay")) {
+    options.replay.config = ConfigPath(options, world);
+    return RunReplay(options.replay, world.environment, world.out, world.err);
+  }
   return Ctl(options, world);
 }
 

@@ -107,12 +107,10 @@ class Fields {
   std::uint32_t tests() const { return static_cast<std::uint32_t>(stage_of_.size()); }
   std::uint32_t stages() const { return static_cast<std::uint32_t>(matchers_.size()) * kStages; }
   std::uint32_t stage_of(std::uint32_t test) const { return stage_of_[test]; }
-  Source source_of(std::uint32_t test) const {
-    return matchers_[stage_of_[test] / kStages].id.source;
-  }
   const FieldId& field_of(std::uint32_t test) const {
     return matchers_[stage_of_[test] / kStages].id;
   }
+  Source source_of(std::uint32_t test) const { return field_of(test).source; }
   Stage kind_of(std::uint32_t test) const { return static_cast<Stage>(stage_of_[test] % kStages); }
 
   // Calls hit(test) for each test of the stage that holds, at least once. `memo` may be null.

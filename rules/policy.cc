@@ -123,6 +123,7 @@ class Judgement {
         continue;
       }
       if (!findings.Condition(rule.condition)) continue;
+      if (facts_.left_out != nullptr && Bit(*facts_.left_out, i)) continue;
       verdict_->matches.push_back({i, rule.shadow, false});
       if (rule.shadow) {
         TestShadowLimits(i);

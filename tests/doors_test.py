@@ -27,6 +27,7 @@ DOORS = {
     "spdlog": (r"spdlog/", {"proxy/log.cc"}),
     "nlohmann": (r"nlohmann/", {"proxy/json.h"}),
     "prometheus": (r"prometheus/", {"proxy/metrics.cc"}),
+    "zlib": (r"zlib\.h", {"proxy/gzip.cc"}),
     "CLI11": (r"CLI/", {"proxy/cli.cc"}),
 }
 

@@ -43,6 +43,8 @@ struct Facts {
   bool foresee = false;       // rules behind toggles that are off fill Verdict::foreseen
   std::uint64_t seed = 0;     // of the limits' key hashes; random, the same for the process's life
   MatchMemo* memo = nullptr;  // of this policy and the calling thread; null: nothing is remembered
+  // Bits by rule: those that are judged as if they did not match; null: none
+  const std::vector<std::uint64_t>* left_out = nullptr;
 };
 
 struct RuleInfo {
@@ -79,6 +81,7 @@ class Policy {
   std::span<const LimitInfo> limits() const;
   std::span<const std::string> toggles() const;
   std::span<const std::string> pools() const;
+  const CompiledRules& compiled() const { return *rules_; }  // for rules/
 
  private:
   std::unique_ptr<const CompiledRules> rules_;

@@ -66,9 +66,8 @@ TEST_F(CliTest, WhatIsTypedWronglyIsUsage) {
 TEST_F(CliTest, AWrongCommandIsNamedWithTheLegalOnesAndTheOneThatWasMeant) {
   const std::pair<std::vector<std::string>, const char*> kCases[] = {
       {{"chek"},
-       "there is no command 'chek'; expected one of run, check, test, explain, ctl, healthcheck, "
-       "kinds, "
-       "schema (did you mean 'check'?)\n"},
+       "there is no command 'chek'; expected one of run, check, test, explain, replay, ctl, "
+       "healthcheck, kinds, schema (did you mean 'check'?)\n"},
       {{"ctl", "--json", "relaod"},
        "there is no command 'ctl relaod'; expected one of status, config, rules, limits, pools, "
        "toggles, toggle, reload, check, drain (did you mean 'reload'?)\n"},

@@ -69,7 +69,7 @@ TEST(Schema, AnIncludedFileHasOnlyWhatItMayHoldAndNeedsNothing) {
   const Json schema = Schema(SchemaOf::kIncludedFile);
   std::vector<std::string> names;
   for (const auto& [name, unused] : schema["properties"].items()) names.push_back(name);
-  EXPECT_THAT(names, testing::UnorderedElementsAre("limits", "lists", "rules", "tests"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("include", "limits", "lists", "rules", "tests"));
   EXPECT_FALSE(schema.contains("required"));
   EXPECT_THAT(Text(Schema()["required"]), R"(["version"])");
 }

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// A line becomes a request as one from a socket does, by IdentifyTarget; where the log has the
+// normalised path already, as spillway's JSON does, that is taken as it is.
+#include "proxy/replay.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "spillway/mix.h"
+#include "spillway/target.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::string_view kOwnPaths = "/.spillway/";
+constexpr std::uint64_t kSeed = 1;  // the same input, the same report
+constexpr HashSecret kMemoSecret = {1, 2};
+constexpr TimePoint kStart{std::chrono::hours(1)};  // of the clock: buckets begin full
+
+KnownFields KnownBy(LogForm form, bool query) {
+  KnownFields known;
+  known.query = query;
+  known.protocol = true;
+  if (form != LogForm::kCommon) known.headers = {"user-agent", "referer"};
+  known.host = known.scheme = known.ja4 = form == LogForm::kJson;
+  return known;
+}
+
+// Printable, and no longer than `most`.
+std::string Shown(std::string_view text, std::size_t most) {
+  std::string shown(text.substr(0, most));
+  for (char& c : shown) {
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = '?';
+  }
+  if (text.size() > most) shown += "...";
+  return shown;
+}
+
+}  // namespace
+
+std::string_view OutcomeName(std::size_t action) {
+  static constexpr std::string_view kNames[] = {"forward",  "deny",    "limit", "challenge",
+                                                "redirect", "respond", "drop",  "bad_request"};
+  static_assert(std::size(kNames) == kOutcomes);
+  return kNames[action];
+}
+
+std::size_t AddressHash::operator()(const IpAddress& address) const {
+  std::uint64_t high = 0, low = 0;
+  std::memcpy(&high, address.bytes().data(), 8);
+  std::memcpy(&low, address.bytes().data() + 8, 8);
+  return Mix(Mix(high) ^ low);
+}
+
+// ---- one rule set
+
+Result<std::unique_ptr<ReplaySide>> ReplaySide::Create(Config config,
+                                                       const ReplayAssumptions& assumptions) {
+  std::unique_ptr<ReplaySide> side(new ReplaySide(std::move(config)));
+  const Policy& policy = side->policy();
+  const auto add = [&](const LimitInfo& limit, std::vector<LimitTable*>* to) -> Result<void> {
+    auto table = LimitTable::Create(limit.spec);
+    if (!table) return Fail("limits." + limit.name + " " + table.error().message);
+    side->tables_.push_back(std::make_unique<LimitTable>(std::move(*table)));
+    to->push_back(side->tables_.back().get());
+    return {};
+  };
+  for (const LimitInfo& limit : policy.limits()) {
+    if (auto added = add(limit, &side->limits_); !added) return Fail(added.error().message);
+    if (!limit.in_shadow_use) {
+      side->shadow_limits_.push_back(nullptr);
+    } else if (auto shadow = add(limit, &side->shadow_limits_); !shadow) {
+      return Fail(shadow.error().message);
+    }
+  }
+  for (const std::string& toggle : policy.toggles()) {
+    const auto said = assumptions.toggles.find(toggle);
+    side->toggles_.push_back(said == assumptions.toggles.end() ? std::nullopt
+                                                               : std::optional<bool>(said->second));
+  }
+  side->memo_ = std::make_unique<MatchMemo>(kMemoSecret);
+  side->passes_known_ = assumptions.passes != AssumedPasses::kUnknown;
+  side->checker_.holds = assumptions.passes == AssumedPasses::kEverybody;
+  side->rules_.resize(policy.rules().size());
+  return side;
+}
+
+PartialJudge& ReplaySide::JudgeFor(LogForm form, bool query) {
+  std::optional<PartialJudge>& judge =
+      judges_[static_cast<std::size_t>(form) * 2 + (query ? 1 : 0)];
+  if (!judge) judge.emplace(config_.policy, KnownBy(form, query), toggles_);
+  return *judge;
+}
+
+Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
+                          std::string_view raw_path, TimePoint now) {
+  if (!raw_path.empty() && config_.clients.ambiguous_paths == AmbiguousPaths::kRefuse &&
+      !RequireOneReading(raw_path)) {
+    ++outcomes_[kRefusedUnjudged];
+    return {kRefusedUnjudged};
+  }
+  PartialJudge& judge = JudgeFor(form, query);
+  Facts facts;
+  facts.passes = passes_known_ ? &checker_ : nullptr;
+  facts.limits = limits_;
+  facts.shadow_limits = shadow_limits_;
+  facts.seed = kSeed;
+  facts.memo = memo_.get();
+  judge.Judge(request, facts, now, &verdict_, &undecided_);
+  for (const RuleMatch& match : verdict_.matches) {
+    RuleTally& tally = rules_[match.rule];
+    ++tally.matched;
+    if (match.over_limit) ++tally.over_limit;
+  }
+  Outcome outcome{verdict_.action.index(), verdict_.rule};
+  ++outcomes_[outcome.action];
+  if (verdict_.rule != kNoRule) ++rules_[verdict_.rule].ended;
+  for (const UndecidedRule& one : undecided_) {
+    RuleTally& tally = rules_[one.rule];
+    ++tally.undecided;
+    ++tally.reasons[judge.reasons()[one.reason]];
+    if (one.weighs && outcome.perhaps == kNoRule) outcome.perhaps = one.rule;
+  }
+  if (outcome.perhaps != kNoRule) ++unsure_;
+  return outcome;
+}
+
+// ---- the log
+
+Replay::Replay(std::unique_ptr<ReplaySide> after, std::unique_ptr<ReplaySide> before)
+    : after_(std::move(after)), before_(std::move(before)) {
+  if (before_ == nullptr) return;
+  std::map<std::string_view, std::uint32_t> numbers;
+  const auto number = [&](const ReplaySide& side, std::vector<std::uint32_t>* names) {
+    for (const RuleInfo& rule : side.policy().rules()) {
+      const auto next = static_cast<std::uint32_t>(numbers.size());
+      names->push_back(numbers.emplace(rule.name, next).first->second);
+    }
+  };
+  number(*after_, &after_names_);
+  number(*before_, &before_names_);
+}
+
+// False when it is nothing that rules judge.
+bool Replay::MakeRequest(const LoggedRequest& logged, std::string_view* raw_path) {
+  if (logged.method.empty() || logged.path.empty()) return ++no_request_, false;
+  const auto client = IpAddress::Parse(logged.client);
+  if (!client) return ++no_request_, false;
+  request_ = {};
+  request_.client = *client;
+  request_.method = logged.method;
+  request_.target = logged.path;
+  request_.protocol = logged.protocol;
+  std::size_t headers = 0;
+  if (!logged.user_agent.empty()) headers_[headers++] = {"user-agent", logged.user_agent};
+  if (!logged.referer.empty()) headers_[headers++] = {"referer", logged.referer};
+  request_.headers = {headers_.data(), headers};
+  if (logged.form == LogForm::kJson) {
+    // It was refused before it was judged; what was refused later had a pool.
+    if (logged.decision == "bad_request" && logged.pool.empty()) return ++refused_, false;
+    request_.path = logged.path;
+    request_.query = logged.query;
+    request_.host = logged.host;
+    request_.scheme = logged.scheme;
+    request_.ja4 = logged.ja4;
+  } else if (IdentifyTarget("", &request_, &texts_)) {
+    *raw_path = logged.path.substr(0, logged.path.find('?'));
+  } else if (logged.status != 400 && logged.path.starts_with('/')) {
+    // No target can be like this, but it was served: spillway's own combined format, which has the
+    // normalised path.
+    request_.path = logged.path.substr(0, logged.path.find('?'));
+    request_.query = logged.path.substr(std::min(request_.path.size() + 1, logged.path.size()));
+  } else {
+    return ++refused_, false;
+  }
+  if (request_.path.starts_with(kOwnPaths)) return ++own_, false;
+  return true;
+}
+
+// Whether the two sides do something else with it.
+bool Replay::Judge(const LoggedRequest& logged, bool query) {
+  if (!begun_) first_ = clock_ = logged.time;
+  begun_ = true;
+  if (logged.time < clock_) ++late_;
+  clock_ = std::max(clock_, logged.time);
+  whole_seconds_ = whole_seconds_ || logged.whole_seconds;
+  json_ = json_ || logged.form == LogForm::kJson;
+  std::string_view raw_path;
+  if (!MakeRequest(logged, &raw_path)) return false;
+  ++requests_;
+  const TimePoint now = kStart + (clock_ - first_);
+  is_ = after_->Judge(request_, logged.form, query, raw_path, now);
+  Family& family = families_[family_memo_.Of(logged.user_agent)];
+  ++family.requests;
+  const bool affected = is_.action != 0, perhaps = is_.perhaps != kNoRule;
+  if (affected) ++family.affected;
+  if (perhaps) ++family.perhaps;
+  if (affected || perhaps) {
+    clients_.Add(request_.client.Unwrapped().Masked(32, after_->config().clients.ipv6_prefix));
+  }
+  if (before_ == nullptr) return false;
+  was_ = before_->Judge(request_, logged.form, query, raw_path, now);
+  const bool same = KeyOf(is_, after_names_) == KeyOf(was_, before_names_);
+  if (same) ++same_;
+  return !same;
+}
+
+Replay::OutcomeKey Replay::KeyOf(const Outcome& outcome,
+                                 const std::vector<std::uint32_t>& names) const {
+  return {outcome.action, outcome.rule == kNoRule ? kNoRule : names[outcome.rule],
+          outcome.perhaps == kNoRule ? kNoRule : names[outcome.perhaps]};
+}
+
+Difference* Replay::CountDifference() {
+  const std::pair key(KeyOf(was_, before_names_), KeyOf(is_, after_names_));
+  auto found = differences_.find(key);
+  if (found == differences_.end()) {
+    if (differences_.size() == kDifferences) return ++other_differences_, nullptr;
+    found = differences_.emplace(key, Difference{was_, is_, 0, {}}).first;
+  }
+  Difference& difference = found->second;
+  ++difference.count;
+  return difference.examples.size() < kExamples ? &difference : nullptr;
+}
+
+void Replay::AddExample(const LoggedRequest& logged, const std::string& place, Difference* to) {
+  std::string what(logged.method);
+  what.append(" ").append(logged.path);
+  if (!logged.user_agent.empty()) what.append(" ").append(logged.user_agent);
+  to->examples.push_back(place + ": " + std::string(logged.client) + " " +
+                         Shown(what, kLongestExample));
+}
+
+std::vector<Difference> Replay::Differences() const {
+  std::vector<Difference> all;
+  for (const auto& [key, difference] : differences_) all.push_back(difference);
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Difference& a, const Difference& b) { return a.count > b.count; });
+  return all;
+}
+
+}  // namespace spillway

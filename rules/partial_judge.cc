@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// Once for a rule set and what is known: which rules can be undecided at all. Once for a request:
+// their conditions in three values; those that are unknown are left out, and Decide does the rest.
+#include "spillway/partial_judge.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "rules/bits.h"
+#include "rules/compiled_rules.h"
+
+namespace spillway {
+namespace {
+
+enum class Truth : std::uint8_t { kFalse, kUnknown, kTrue };
+
+// As a condition names it.
+std::string NameOf(const FieldId& field) {
+  switch (field.source) {
+    case Source::kMethod:
+      return "method";
+    case Source::kPath:
+      return "path";
+    case Source::kHost:
+      return "host";
+    case Source::kScheme:
+      return "scheme";
+    case Source::kProtocol:
+      return "protocol";
+    case Source::kAddress:
+      return "client.address";
+    case Source::kQuery:
+      return "query." + field.name;
+    case Source::kHeader:
+      return field.name == "user-agent" ? "user_agent"
+             : field.name == "referer"  ? "referer"
+                                        : "header." + field.name;
+    case Source::kCookie:
+      return "cookie." + field.name;
+    case Source::kJa4:
+      return "tls.ja4";
+    case Source::kClientCertificate:
+      return "tls.client_certificate";
+  }
+  return "";
+}
+
+// What is not listed here is unknown: a field that is new must be thought of.
+bool IsKnown(const FieldId& field, const KnownFields& known) {
+  switch (field.source) {
+    case Source::kMethod:
+    case Source::kPath:
+    case Source::kAddress:
+      return true;
+    case Source::kHost:
+      return known.host;
+    case Source::kScheme:
+      return known.scheme;
+    case Source::kProtocol:
+      return known.protocol;
+    case Source::kQuery:
+      return known.query;
+    case Source::kHeader:
+      return std::find(known.headers.begin(), known.headers.end(), field.name) !=
+             known.headers.end();
+    case Source::kJa4:
+      return known.ja4;
+    case Source::kClientCertificate:
+      return known.client_certificate;
+    case Source::kCookie:
+      return false;
+  }
+  return false;
+}
+
+constexpr std::uint32_t kNoReason = 0xffffffff;
+
+// A rule that can be undecided.
+struct Doubt {
+  std::uint32_t rule = 0;
+  // Whatever else is known, if its condition is not false: its toggle's state, or what a limit of
+  // it counts by.
+  std::uint32_t reason = kNoReason;
+  bool shadow = false, weighs = false;
+};
+
+// Who is asked for a pass would have one. Whether one was asked for is told by the verdict.
+class SupposedPasses final : public PassChecker {
+ public:
+  bool HasPass(const Request&, const ChallengeDemand&) const override { return true; }
+};
+
+}  // namespace
+
+struct PartialJudge::Impl {
+  std::shared_ptr<const Policy> policy;
+  const CompiledRules& rules;
+  std::vector<std::string> reasons;
+  std::vector<std::uint32_t> unknown;    // test -> the reason, or kNoReason: it is known
+  std::vector<bool> challenges, weighs;  // by rule
+  std::vector<Doubt> doubts;
+  std::unique_ptr<bool[]> toggles;
+  std::uint32_t no_pass = 0;  // the reason
+  SupposedPasses supposed;
+  // Of one request
+  MatchScratch match;
+  Bits ran, holds, left_out;
+
+  explicit Impl(std::shared_ptr<const Policy> of)
+      : policy(std::move(of)), rules(policy->compiled()) {}
+
+  std::uint32_t Reason(std::string text) {
+    const auto found = std::find(reasons.begin(), reasons.end(), text);
+    if (found != reasons.end()) return static_cast<std::uint32_t>(found - reasons.begin());
+    reasons.push_back(std::move(text));
+    return static_cast<std::uint32_t>(reasons.size() - 1);
+  }
+
+  void FindDoubts(const KnownFields& known, std::span<const std::optional<bool>> states);
+
+  bool Test(std::uint32_t test, const Request& request, MatchMemo* memo) {
+    const std::uint32_t stage = rules.fields.stage_of(test);
+    if (!Bit(ran, stage)) {
+      SetBit(&ran, stage);
+      rules.fields.Run(stage, request, &match, memo,
+                       [&](std::uint32_t hit) { SetBit(&holds, hit); });
+    }
+    return Bit(holds, test);
+  }
+
+  // *why: the first test that leaves it unknown, where it is so.
+  Truth Condition(std::uint32_t step, const Request& request, MatchMemo* memo, std::uint32_t* why) {
+    const ConditionStep& node = rules.steps[step];
+    if (node.kind == Expression::Kind::kTest) {
+      if (unknown[node.test] != kNoReason) {
+        if (*why == kNoReason) *why = unknown[node.test];
+        return Truth::kUnknown;
+      }
+      return Test(node.test, request, memo) ? Truth::kTrue : Truth::kFalse;
+    }
+    if (node.kind == Expression::Kind::kNot) {
+      const Truth part = Condition(step + 1, request, memo, why);
+      return part == Truth::kUnknown ? part : part == Truth::kTrue ? Truth::kFalse : Truth::kTrue;
+    }
+    const bool all = node.kind == Expression::Kind::kAll;
+    const Truth decides = all ? Truth::kFalse : Truth::kTrue;
+    Truth whole = all ? Truth::kTrue : Truth::kFalse;
+    for (std::uint32_t i = step + 1; i < node.end; i = rules.steps[i].end) {
+      const Truth part = Condition(i, request, memo, why);
+      if (part == decides) return decides;
+      if (part == Truth::kUnknown) whole = part;
+    }
+    return whole;
+  }
+};
+
+void PartialJudge::Impl::FindDoubts(const KnownFields& known,
+                                    std::span<const std::optional<bool>> states) {
+  unknown.assign(rules.fields.tests(), kNoReason);
+  for (std::uint32_t test = 0; test < rules.fields.tests(); ++test) {
+    const FieldId& field = rules.fields.field_of(test);
+    if (!IsKnown(field, known)) unknown[test] = Reason(NameOf(field));
+  }
+  no_pass = Reason("a pass");
+  for (std::uint32_t i = 0; i < rules.rules.size(); ++i) {
+    const CompiledRule& rule = rules.rules[i];
+    const FinalText* final_text = rule.action.final_action.get();
+    challenges.push_back(final_text != nullptr &&
+                         std::holds_alternative<Challenge>(final_text->action));
+    weighs.push_back(!rule.shadow && (final_text != nullptr || !rule.action.limits.empty()));
+    if (rules.infos[i].mode == RuleInfo::Mode::kOff) continue;
+    Doubt doubt{i, kNoReason, rule.shadow, weighs.back()};
+    if (rule.toggle != kNoRule) {
+      if (!states[rule.toggle]) doubt.reason = Reason("toggle " + rules.toggles[rule.toggle]);
+      if (states[rule.toggle] == false) continue;
+    }
+    for (const std::uint32_t limit : rule.action.limits) {
+      for (const FieldId& part : rules.limit_keys[limit].parts) {
+        if (doubt.reason == kNoReason && !IsKnown(part, known)) {
+          doubt.reason = Reason(NameOf(part) + " (a limit counts by it)");
+        }
+      }
+    }
+    bool in_doubt = doubt.reason != kNoReason;
+    for (std::uint32_t step = rule.condition; step < rules.steps[rule.condition].end; ++step) {
+      const ConditionStep& node = rules.steps[step];
+      if (node.kind == Expression::Kind::kTest && unknown[node.test] != kNoReason) in_doubt = true;
+    }
+    if (in_doubt) doubts.push_back(doubt);
+  }
+}
+
+PartialJudge::PartialJudge(std::shared_ptr<const Policy> policy, const KnownFields& known,
+                           std::span<const std::optional<bool>> toggles)
+    : impl_(std::make_unique<Impl>(std::move(policy))) {
+  const std::size_t count = impl_->rules.toggles.size();
+  impl_->toggles = std::make_unique<bool[]>(count + 1);
+  for (std::size_t i = 0; i < count; ++i) impl_->toggles[i] = toggles[i].value_or(true);
+  impl_->FindDoubts(known, toggles);
+  impl_->left_out.resize((impl_->rules.rules.size() + 63) / 64);
+}
+
+PartialJudge::~PartialJudge() = default;
+PartialJudge::PartialJudge(PartialJudge&&) noexcept = default;
+
+std::span<const std::string> PartialJudge::reasons() const {
+  return impl_->reasons;
+}
+
+void PartialJudge::Judge(const Request& request, const Facts& facts, TimePoint now,
+                         Verdict* verdict, std::vector<UndecidedRule>* undecided) {
+  Impl& self = *impl_;
+  undecided->clear();
+  Facts own = facts;
+  own.toggles = {self.toggles.get(), self.rules.toggles.size()};
+  if (facts.passes == nullptr) own.passes = &self.supposed;
+  if (!self.doubts.empty()) {
+    self.ran.assign((self.rules.fields.stages() + 63) / 64, 0);
+    self.holds.assign((self.rules.fields.tests() + 63) / 64, 0);
+    std::fill(self.left_out.begin(), self.left_out.end(), 0);
+    self.match.hashed.reset();
+    for (const Doubt& doubt : self.doubts) {
+      std::uint32_t why = doubt.reason;
+      const Truth truth =
+          self.Condition(self.rules.rules[doubt.rule].condition, request, facts.memo, &why);
+      if (truth == Truth::kFalse || (truth == Truth::kTrue && doubt.reason == kNoReason)) continue;
+      SetBit(&self.left_out, doubt.rule);
+      undecided->push_back({doubt.rule, why, doubt.shadow, doubt.weighs});
+    }
+    own.left_out = &self.left_out;
+  }
+  self.policy->Decide(request, own, now, verdict);
+  if (verdict->rule != kNoRule) {
+    std::erase_if(*undecided, [&](const UndecidedRule& one) { return one.rule > verdict->rule; });
+  }
+  if (facts.passes != nullptr) return;
+  bool added = false;
+  for (const RuleMatch& match : verdict->matches) {
+    if (match.shadow || match.rule == verdict->rule || !self.challenges[match.rule]) continue;
+    undecided->push_back({match.rule, self.no_pass, false, true});
+    added = true;
+  }
+  if (added) {
+    std::sort(undecided->begin(), undecided->end(),
+              [](const UndecidedRule& a, const UndecidedRule& b) { return a.rule < b.rule; });
+  }
+}
+
+}  // namespace spillway
