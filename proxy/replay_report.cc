@@ -139,11 +139,11 @@ std::vector<std::string> Notes(const Replay& replay, const Reading& reading) {
   std::vector<std::string> notes;
   if (replay.after().unsure() > 0) {
     notes.push_back(Times(replay.after().unsure(), "request", "requests") +
-                    " came behind an undecided rule and went on as if it did not match");
+                    " came behind an undecided rule, taken not to match");
   }
   if (replay.late() > 0) {
     notes.push_back(Times(replay.late(), "line was", "lines were") +
-                    " too far out of order, and judged at the time reached by then");
+                    " too far out of order: judged at the time reached");
   }
   const auto rules = replay.after().policy().rules();
   const bool limits =

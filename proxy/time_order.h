@@ -26,7 +26,7 @@ struct HeldLine {
 
 class TimeOrder {
  public:
-  static constexpr std::size_t kMost = 16384;
+  static constexpr std::size_t kMost = 8192;
   static constexpr std::size_t kMostBytes = 32 * 1024 * 1024;
 
   // A line to fill.
