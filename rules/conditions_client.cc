@@ -12,6 +12,13 @@ namespace {
 constexpr std::string_view kRangeHelp =
     "; expected an address or a range such as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32";
 
+constexpr Source kClientCertificate{.form = Source::Form::kText,
+                                    .cost = Source::Cost::kLittle,
+                                    .lets = Source::Lets::kFew,
+                                    .text = [](const Scene& scene) {
+                                      return source::UnlessEmpty(scene.request.client_certificate);
+                                    }};
+
 // Ranges are not texts: of the operators only `not` makes sense.
 Expression ReadRanges(ConditionReader& reader, const yaml::Node& test) {
   if (test.is_map()) {
@@ -26,7 +33,7 @@ Expression ReadRanges(ConditionReader& reader, const yaml::Node& test) {
     --reader.depth;
     return Expression::Not(std::move(inner));
   }
-  const FieldId field{.source = Source::kAddress};
+  const FieldId field{.source = &source::kAddress};
   const std::uint32_t number = reader.fields.NewTest(field, Stage::kLookup);
   AddressSet& addresses = reader.fields.field(field).addresses;
   for (const TestValue& value : ReadValues(reader, test)) {
@@ -45,12 +52,11 @@ Expression ReadAddress(ConditionReader& reader, const ConditionSlot& slot) {
 }
 
 Expression ReadJa4(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadTest(reader, {.field = {.source = Source::kJa4}, .asks = slot.asks}, slot.test);
+  return ReadTest(reader, {.field = {.source = &source::kJa4}, .asks = slot.asks}, slot.test);
 }
 
 Expression ReadClientCertificate(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadTest(reader, {.field = {.source = Source::kClientCertificate}, .asks = slot.asks},
-                  slot.test);
+  return ReadTest(reader, {.field = {.source = &kClientCertificate}, .asks = slot.asks}, slot.test);
 }
 
 constexpr Condition kClientConditions[] = {

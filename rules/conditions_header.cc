@@ -16,7 +16,7 @@ Expression ReadHeader(ConditionReader& reader, const ConditionSlot& slot) {
   }
   return ReadTest(
       reader,
-      {.field = {.source = Source::kHeader, .name = LowerAscii(slot.name)}, .asks = slot.asks},
+      {.field = {.source = &source::kHeader, .name = LowerAscii(slot.name)}, .asks = slot.asks},
       slot.test);
 }
 
@@ -26,14 +26,14 @@ Expression ReadCookie(ConditionReader& reader, const ConditionSlot& slot) {
   }
   return ReadTest(
       reader,
-      {.field = {.source = Source::kCookie, .name = std::string(slot.name)}, .asks = slot.asks},
+      {.field = {.source = &source::kCookie, .name = std::string(slot.name)}, .asks = slot.asks},
       slot.test);
 }
 
 Expression ReadUserAgent(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(
       reader,
-      {.field = {.source = Source::kHeader, .name = "user-agent", .letter_case = Case::kFold},
+      {.field = {.source = &source::kHeader, .name = "user-agent", .letter_case = Case::kFold},
        .asks = slot.asks},
       slot.test);
 }
@@ -41,7 +41,7 @@ Expression ReadUserAgent(ConditionReader& reader, const ConditionSlot& slot) {
 Expression ReadReferer(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(
       reader,
-      {.field = {.source = Source::kHeader, .name = "referer", .letter_case = Case::kFold},
+      {.field = {.source = &source::kHeader, .name = "referer", .letter_case = Case::kFold},
        .asks = slot.asks},
       slot.test);
 }

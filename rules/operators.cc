@@ -80,7 +80,7 @@ Expression ReadEquals(ConditionReader& reader, const Subject& subject, const yam
   return ReadAnyOf(
       reader, subject.field, Stage::kLookup, "equals", node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        if (subject.field.source == Source::kHost) return AddHost(matcher, value, test);
+        if (subject.field.source == &source::kHost) return AddHost(matcher, value, test);
         if (subject.check != nullptr) {
           const Result<std::string> checked = subject.check(value, false);
           if (!checked) return Fail(checked.error().message);
@@ -96,7 +96,7 @@ Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yam
   return ReadAnyTextOf(
       reader, subject.field, Stage::kLookup, "prefix", node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        if (subject.field.source == Source::kPath && subject.check != nullptr) {
+        if (subject.field.source == &source::kPath && subject.check != nullptr) {
           const Result<std::string> checked = subject.check(value, true);
           if (!checked) return Fail(checked.error().message);
         }
@@ -143,7 +143,7 @@ Expression ReadGlob(ConditionReader& reader, const Subject& subject, const yaml:
 Expression ReadHost(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   FieldId field = subject.field;
   // The request's host is one already, in lower case.
-  field.host_of = field.source != Source::kHost;
+  field.host_of = field.source != &source::kHost;
   if (field.host_of) field.letter_case = Case::kExact;
   return ReadAnyOf(reader, field, Stage::kLookup, "host", node, &AddHost);
 }

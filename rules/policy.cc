@@ -26,9 +26,8 @@ namespace {
 // What is known so far of which tests hold for a request, found out stage by stage.
 class Findings {
  public:
-  Findings(const CompiledRules& rules, const Request& request, MatchMemo* memo,
-           DecideScratch* scratch)
-      : rules_(rules), request_(request), memo_(memo), scratch_(scratch) {
+  Findings(const CompiledRules& rules, const Scene& scene, MatchMemo* memo, DecideScratch* scratch)
+      : rules_(rules), scene_(scene), memo_(memo), scratch_(scratch) {
     scratch->holds.assign((rules.fields.tests() + 63) / 64, 0);
     scratch->ran.assign((rules.fields.stages() + 63) / 64, 0);
     scratch->candidates = rules.first_candidates;
@@ -50,7 +49,7 @@ class Findings {
   void Run(std::uint32_t stage) {
     if (Bit(scratch_->ran, stage)) return;
     SetBit(&scratch_->ran, stage);
-    rules_.fields.Run(stage, request_, &scratch_->match, memo_,
+    rules_.fields.Run(stage, scene_, &scratch_->match, memo_,
                       [&](std::uint32_t hit) { Holds(hit); });
   }
 
@@ -89,7 +88,7 @@ class Findings {
   }
 
   const CompiledRules& rules_;
-  const Request& request_;
+  const Scene& scene_;
   MatchMemo* const memo_;
   DecideScratch* scratch_;
 };
@@ -110,7 +109,8 @@ class Judgement {
   }
 
   void Run() {
-    Findings findings(rules_, request_, facts_.memo, scratch_);
+    const Scene scene{request_};
+    Findings findings(rules_, scene, facts_.memo, scratch_);
     const auto end = static_cast<std::uint32_t>(rules_.rules.size());
     for (std::uint32_t i = findings.Candidate(0); i < end; i = findings.Candidate(i + 1)) {
       const CompiledRule& rule = rules_.rules[i];

@@ -17,30 +17,11 @@
 namespace spillway {
 namespace {
 
-// How dear a test is, by what must be read for it. Only the order matters: of several conditions
-// that must all hold, the cheap ones are asked first.
+// How dear a test is; only the order matters.
 int Cost(const Fields& fields, std::uint32_t test) {
   if (fields.kind_of(test) == Stage::kExpressions) return 6;
   if (fields.kind_of(test) == Stage::kWords) return 5;
-  switch (fields.source_of(test)) {
-    case Source::kMethod:
-    case Source::kScheme:
-    case Source::kProtocol:
-      return 0;
-    case Source::kHost:
-    case Source::kPath:
-    case Source::kAddress:
-    case Source::kJa4:
-    case Source::kClientCertificate:
-      return 1;
-    case Source::kHeader:
-      return 2;
-    case Source::kCookie:
-      return 3;
-    case Source::kQuery:
-      return 4;
-  }
-  return 6;
+  return static_cast<int>(fields.source_of(test).cost);
 }
 
 int Cost(const Fields& fields, const Expression& expression) {
@@ -52,29 +33,11 @@ int Cost(const Fields& fields, const Expression& expression) {
 
 constexpr int kWorstRank = 10;  // above all that GateRank gives
 
-// How few requests a test lets through, as a rule of thumb; the lowest makes the best gate. One
-// that searches is taken only for want of others, since it must run before its rule is looked at.
+// The lowest makes the best gate. A test that searches is taken only for want of others, since it
+// must run before its rule is looked at.
 int GateRank(const Fields& fields, std::uint32_t test) {
   if (fields.kind_of(test) != Stage::kLookup) return Cost(fields, test);
-  switch (fields.source_of(test)) {
-    case Source::kPath:
-      return 0;
-    case Source::kAddress:
-      return 1;
-    case Source::kJa4:
-    case Source::kClientCertificate:
-    case Source::kQuery:
-    case Source::kCookie:
-    case Source::kHeader:
-      return 2;
-    case Source::kHost:
-      return 3;
-    case Source::kMethod:
-    case Source::kScheme:
-    case Source::kProtocol:
-      return 4;
-  }
-  return 6;
+  return static_cast<int>(fields.source_of(test).lets);
 }
 
 // A map with one key, or an operator map with one operator, is that one; and "all" inside "all" is
@@ -231,7 +194,7 @@ struct RuleSetBuilder::Impl {
 
 void RuleSetBuilder::Impl::ReadLimits() {
   for (std::size_t i = 0; i < scope.limits.size(); ++i) {
-    LimitKeyPlan plan{"client.address", {{.source = Source::kAddress}}, scope.ipv6_prefix};
+    LimitKeyPlan plan{"client.address", {{.source = &source::kAddress}}, scope.ipv6_prefix};
     if (i < scope.limit_keys.size() && !scope.limit_keys[i].missing()) {
       if (auto read = ReadLimitKey(scope.limit_keys[i], scope.ipv6_prefix)) plan = std::move(*read);
     }
