@@ -101,7 +101,10 @@ bool Fields::Build(std::string* error) {
 }
 
 FieldValues::FieldValues(const FieldId& field, const Scene& scene, MatchScratch* scratch)
-    : field_(field), scene_(scene), scratch_(scratch) {
+    : field_(field), scene_(scene), scratch_(scratch), headers_(scene.request.headers) {
+  if (field.source->of_response) {
+    headers_ = scene.response == nullptr ? std::span<const HeaderField>() : scene.response->headers;
+  }
   if (field.source->form == Source::Form::kQuery) rest_ = scene.request.query;
 }
 
@@ -132,8 +135,8 @@ std::optional<std::string_view> FieldValues::NextRaw() {
 }
 
 std::optional<std::string_view> FieldValues::NextHeader(std::string_view name) {
-  while (header_ < scene_.request.headers.size()) {
-    const HeaderField& header = scene_.request.headers[header_++];
+  while (header_ < headers_.size()) {
+    const HeaderField& header = headers_[header_++];
     if (EqualsIgnoreCase(header.name, name)) return header.value;
   }
   return std::nullopt;

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -127,6 +128,7 @@ class FieldValues {
   const FieldId& field_;
   const Scene& scene_;
   MatchScratch* scratch_;
+  std::span<const HeaderField> headers_;
   std::size_t header_ = 0;  // the next one to look at
   std::string_view rest_;   // of the query, or of a Cookie header
   bool done_ = false;

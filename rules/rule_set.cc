@@ -121,6 +121,10 @@ void PlaceGates(CompiledRules* rules) {
   std::vector<bool> started(rules->fields.stages(), false);
   for (std::uint32_t i = 0; i < rules->rules.size(); ++i) {
     if (rules->infos[i].mode == RuleInfo::Mode::kOff) continue;
+    if (rules->infos[i].on_response) {
+      rules->on_response.push_back(i);
+      continue;
+    }
     CompiledRule& rule = rules->rules[i];
     const Gates gates = GatesOf(*rules, rule.condition, uses);
     for (const std::uint32_t gate : gates.tests) {
@@ -161,6 +165,10 @@ void ReadToggle(const Slot& slot, RuleDraft* out) {
   out->info.toggle = ReadName(slot.node, "toggle", out->scope.toggles).value_or(kNoRule);
 }
 
+void ReadWhen(const Slot& slot, RuleDraft* out) {
+  out->info.on_response = ReadChoice(slot.node, slot.type) == std::size_t{1};
+}
+
 void ReadMode(const Slot& slot, RuleDraft* out) {
   if (const auto choice = ReadChoice(slot.node, slot.type, "mode")) {
     out->info.mode = static_cast<RuleInfo::Mode>(*choice);
@@ -173,6 +181,8 @@ constexpr KeyRow<RuleDraft> kRuleRows[] = {
     {"description", "text", "", "what it is for", &CheckDescription},
     {"toggle", "name", "", "in force only while this toggle is on", &ReadToggle},
     {"mode", "enforce | shadow | off", "enforce", "shadow: counted, but without effect", &ReadMode},
+    {"when", "request | response", "request",
+     "response: judged once a server has answered; its actions are limit and tag", &ReadWhen},
     {"match", "map of conditions", "", "all of which must hold; without it every request",
      &Keep<&RuleDraft::match>},
     {"action", "action or map of actions", "", "what is done then", &Keep<&RuleDraft::action>,
@@ -180,6 +190,15 @@ constexpr KeyRow<RuleDraft> kRuleRows[] = {
 };
 
 }  // namespace
+
+// What came back is passed on as it is, so little is left to do.
+void CheckResponseAction(const RuleAction& action, const yaml::Node& node) {
+  if (action.final_action != nullptr || !action.set_headers.empty() || action.pool) {
+    node.Fail("a rule on responses changes no answer; expected limit, tag, or both");
+  } else if (!action.charges) {
+    node.Fail("a rule on responses refuses nothing, so charge: false would do nothing here");
+  }
+}
 
 struct RuleSetBuilder::Impl {
   NoFiles no_files;
@@ -250,10 +269,11 @@ void RuleSetBuilder::Add(const yaml::Node& node) {
 
   Expression condition;
   if (!draft.match.missing()) {
-    ConditionReader reader{impl_->scope, rules.fields};
+    ConditionReader reader{impl_->scope, rules.fields, info.name, info.on_response};
     condition = Simplify(ReadMatch(reader, draft.match));
   }
   if (!draft.action.missing()) rule.action = ReadAction(impl_->scope, draft.action);
+  if (info.on_response) CheckResponseAction(rule.action, draft.action);
   info.action = rule.action.name;
   info.limits = !rule.action.limits.empty();
   rule.toggle = info.toggle;

@@ -10,12 +10,17 @@
 #include <string_view>
 
 #include "spillway/request.h"
+#include "spillway/surroundings.h"
+#include "spillway/units.h"
 
 namespace spillway {
 
 // All that a source may look at. Borrowed for the judging of one request.
 struct Scene {
   const Request& request;
+  std::optional<WallTime> wall = {};
+  const Surroundings* surroundings = nullptr;  // null: nothing is known of them
+  const Response* response = nullptr;          // null: there is none yet
 };
 
 struct FieldId;  // rules/fields.h
@@ -33,7 +38,9 @@ struct Source {
   // cheap ones are asked first. Searching for words or expressions is dearer than any of these.
   enum class Cost : std::uint8_t { kNone, kLittle, kHeaders, kCookies, kQuery };
   // How few requests a test lets through, as a rule of thumb.
-  enum class Lets : std::uint8_t { kFewest, kVeryFew, kFew, kSome, kMany };
+  // kUnasked: it is not to be asked before all else that must hold is known to, as the answer is
+  // dear.
+  enum class Lets : std::uint8_t { kFewest, kVeryFew, kFew, kSome, kMany, kUnasked = 9 };
 
   Form form;
   Cost cost;
@@ -41,6 +48,7 @@ struct Source {
   std::optional<std::string_view> (*text)(const Scene& scene) = nullptr;  // kText
   std::optional<std::uint64_t> (*number)(const Scene& scene,
                                          const FieldId& id) = nullptr;  // kNumber
+  bool of_response = false;  // kHeader: the field is one of the answer
 };
 
 namespace source {

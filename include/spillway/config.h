@@ -242,7 +242,8 @@ tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const File
 // One row of what a configuration may hold: for `spillway kinds` and `spillway schema`, the
 // reference and its test.
 struct Kind {
-  std::string group;      // "key", "limit_key", "condition", "operator", "action", "environment"
+  // "key", "limit_key", "condition", "condition_key", "operator", "action", "environment"
+  std::string group;
   std::string name;       // "pools.NAME.balance", "client.address", "prefix", "deny", "deny.status"
   std::string type;       // "round_robin | least_requests | hash"
   std::string fallback;   // the default as it would be written; empty: none

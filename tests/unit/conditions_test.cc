@@ -309,7 +309,8 @@ TEST(Conditions, HaveARowForEachKindAndALineInTheGuide) {
   const std::string limit_keys = text.substr(text.find("\n## Limit keys"));
   for (const Kind& kind : kinds) {
     EXPECT_FALSE(kind.text.empty()) << kind.name;
-    const std::size_t dot = kind.group == "action" ? kind.name.find('.') : std::string::npos;
+    const bool inner = kind.group == "action" || kind.group == "condition_key";
+    const std::size_t dot = inner ? kind.name.find('.') : std::string::npos;
     const std::string row = "\n| `" + kind.name.substr(0, dot) + "` |";
     if (kind.group == "limit_key") {
       EXPECT_THAT(limit_keys, HasSubstr(kind.name));

@@ -134,6 +134,7 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"toggles.NAME.", "toggles: { t: { $ } }"},
       {"challenge.", "challenge: { $ }"},
       {"limits.NAME.", "limits: { l: { key: path, rate: 1000000000/s, $ } }"},
+      {"rules[].when", "rules: [{ action: { tag: a }, $ }]"},
       {"rules[].", "rules: [{ action: deny, $ }]"},
       {"", "$"},
   };

@@ -85,8 +85,7 @@ class RuleBook {
 
   void Switch(std::uint32_t toggle, bool on) { toggles_[toggle] = on; }
 
-  const Verdict& JudgeRequest(const Request& request) {
-    EXPECT_NE(policy, nullptr) << Format(diagnostics) << error;
+  Facts MakeFacts() const {
     Facts facts;
     facts.toggles = {toggles_.get(), policy->toggles().size()};
     facts.passes = &passes;
@@ -94,8 +93,18 @@ class RuleBook {
     facts.shadow_limits = shadow_limits;
     facts.seed = 42;
     facts.memo = memo;
-    policy->Decide(request, facts, now, &verdict);
+    facts.wall = wall;
+    facts.surroundings = surroundings;
+    return facts;
+  }
+  const Verdict& JudgeRequest(const Request& request) {
+    EXPECT_NE(policy, nullptr) << Format(diagnostics) << error;
+    policy->Decide(request, MakeFacts(), now, &verdict);
     return verdict;
+  }
+  // The answer to the request that was judged last.
+  std::span<const RuleMatch> JudgeAnswer(int status, const std::vector<HeaderField>& headers = {}) {
+    return policy->JudgeResponse(asked_->request(), {status, headers}, MakeFacts(), now, &verdict);
   }
   const Verdict& Judge(Sample sample) {
     asked_ = std::make_unique<Asked>(std::move(sample));
@@ -113,6 +122,8 @@ class RuleBook {
   std::shared_ptr<const Policy> policy;
   Passes passes;
   TimePoint now{1h};
+  std::optional<WallTime> wall = {};
+  const Surroundings* surroundings = nullptr;
   Verdict verdict;
   std::vector<LimitTable*> limits;
   std::vector<LimitTable*> shadow_limits;
