@@ -14,6 +14,14 @@ class WorkerSurroundings final : public Surroundings {
   WorkerSurroundings(LocalGeneration& generation, TimePoint now)
       : generation_(generation), now_(now) {}
 
+  std::optional<std::string_view> Country(const IpAddress& client) const override {
+    const GeoFile* file = generation_.shared->countries.get();
+    return file == nullptr ? std::nullopt : file->Country(client.Unwrapped());
+  }
+  std::optional<std::uint32_t> Network(const IpAddress& client) const override {
+    const GeoFile* file = generation_.shared->networks.get();
+    return file == nullptr ? std::nullopt : file->Network(client.Unwrapped());
+  }
   std::optional<PoolState> Pool(std::uint32_t pool) const override {
     return generation_.pools[pool].State(now_);
   }

@@ -211,6 +211,11 @@ struct ShutdownConfig {
   Duration timeout = std::chrono::seconds(30);  // then what is left is cut
 };
 
+// Files that say where addresses belong; empty: none.
+struct GeoConfig {
+  std::string country_file, asn_file;
+};
+
 struct Config {
   std::string file;           // where it came from; empty: environment only
   std::uint32_t workers = 0;  // 0: the CPUs that the cgroup allows
@@ -222,6 +227,7 @@ struct Config {
   std::vector<ListenerConfig> listeners;  // at least one; default ":8080"
   AdminConfig admin;
   ClientConfig clients;
+  GeoConfig geo;
   ChallengeConfig challenge;
   std::vector<PoolConfig> pools;      // in file order; the first is the default
   std::vector<ToggleConfig> toggles;  // in file order, as Policy::toggles()

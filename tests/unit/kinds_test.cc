@@ -45,6 +45,7 @@ class Dump {
       Put("toggle", toggle.name, toggle.description, toggle.initial, toggle.signal, toggle.file,
           toggle.max_on);
     }
+    Put("geo", c.geo.country_file, c.geo.asn_file);
     Put("challenge", c.challenge.key_file, c.challenge.cookie,
         static_cast<int>(c.challenge.defaults.kind), c.challenge.defaults.bits,
         c.challenge.defaults.pass);
