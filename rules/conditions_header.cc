@@ -46,6 +46,20 @@ Expression ReadReferer(ConditionReader& reader, const ConditionSlot& slot) {
       slot.test);
 }
 
+constexpr Source kHeaderCount{
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kNone,
+    .lets = Source::Lets::kMany,
+    .number = [](const Scene& scene, const FieldId&) -> std::optional<std::uint64_t> {
+      return scene.request.headers.size();
+    }};
+
+Expression ReadHeaderCount(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(reader,
+                  {.field = {.source = &kHeaderCount}, .asks = slot.asks, .range = &ParseOneNumber},
+                  slot.test);
+}
+
 constexpr Condition kHeaderConditions[] = {
     {"header.NAME",
      "value, list or map of operators",
@@ -67,6 +81,11 @@ constexpr Condition kHeaderConditions[] = {
      "the Referer is one of these, without case",
      &ReadReferer,
      {.text = true, .presence = true, .host = true}},
+    {"header_count",
+     "integer, list or map of operators",
+     "the request has so many header fields",
+     &ReadHeaderCount,
+     {.number = true}},
 };
 
 }  // namespace

@@ -161,6 +161,13 @@ TEST(Conditions, HoldOrNotByTheirOperators) {
       {"{ referer: { prefix: 'https://news.' } }", true},
       {"{ referer: { contains: ':8443/A' } }", true},
 
+      {"{ header_count: 9 }", true},
+      {"{ header_count: [7, 8] }", false},
+      {"{ header_count: { above: 8, below: 10 } }", true},
+      {"{ header_count: { above: 9 } }", false},
+      {"{ header_count: { below: 9 } }", false},
+      {"{ header_count: { not: { above: 9 } } }", true},
+
       {"{ client.address: 192.0.2.7 }", true},
       {"{ client.address: 192.0.2.0/24 }", true},
       {"{ client.address: [10.0.0.0/8, 192.0.2.8] }", false},
