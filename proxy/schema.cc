@@ -133,7 +133,8 @@ class Maker {
     for (const Kind& kind : kinds_) {
       for (const char* between : {".", "[].", ".NAME."}) {
         const std::string prefix = map.name + between;
-        const std::string_view group = map.group == "condition" ? "condition_key" : map.group;
+        const std::string_view group =
+            map.group == "condition" ? std::string_view("condition_key") : map.group;
         if (kind.group != group || !kind.name.starts_with(prefix)) continue;
         const std::string leaf = kind.name.substr(prefix.size());
         if (IsLeaf(leaf)) rows.emplace_back(leaf, &kind);
