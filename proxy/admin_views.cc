@@ -298,6 +298,7 @@ Json ViewConfig(const AdminControls& server) {
   json["admin"] = {{"address", config.admin.address ? config.admin.address->text : "off"},
                    {"token_file", config.admin.token_file}};
   json["clients"] = ViewClients(config.clients);
+  json["geo"] = {{"country_file", config.geo.country_file}, {"asn_file", config.geo.asn_file}};
   const ChallengeDemand& demand = config.challenge.defaults;
   json["challenge"] = {{"key_file", config.challenge.key_file},
                        {"cookie", config.challenge.cookie},

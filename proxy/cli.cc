@@ -131,7 +131,8 @@ int ExplainRequest(const Options& options, const CliWorld& world) {
   }
   std::istringstream nothing;
   std::istream& in = world.in != nullptr ? *world.in : nothing;
-  const Result<void> told = Explain(options.explain, *config, world.seed, in, world.out);
+  const Result<void> told =
+      Explain(options.explain, *config, world.seed, Loop().wall_now(), in, world.out);
   if (told) return kDone;
   world.err << "spillway: " << told.error().message << "\n";
   return kUsage;
@@ -320,6 +321,7 @@ CLI::App* AddExplain(CLI::App* app, Options* options) {
       ->check(CLI::IsMember({"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}));
   explain->add_option("--toggle", order.toggles, "how a toggle stands: surge=on")
       ->allow_extra_args(false);
+  explain->add_option("--at", order.at, "when: 2026-01-31T12:00:00Z (default: now)");
   explain->add_flag("--pass", order.pass, "the client has passed every challenge");
   explain->add_flag("--jsonl", order.jsonl,
                     "judge many: a JSON object a line in (id, method, path, host, client_ip, "

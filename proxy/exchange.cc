@@ -10,6 +10,7 @@
 #include "proxy/client_side.h"
 #include "proxy/log.h"
 #include "proxy/reuse.h"
+#include "proxy/worker_surroundings.h"
 
 namespace spillway {
 namespace {
@@ -104,26 +105,48 @@ void Exchange::ForgetAll() {
 
 // ---- decide
 
-void Exchange::Decide() {
-  step_ = Step::kDecide;
+Facts Exchange::KnownFacts(const Surroundings& surroundings) const {
   const Generation& shared = *state_.generation->shared;
-  const Policy& policy = *shared.config.policy;
-  const ChallengeGate gate(*shared.challenge, state_.began_wall);
   Facts facts;
-  facts.toggles = {state_.generation->toggles.get(), policy.toggles().size()};
-  facts.passes = &gate;
+  facts.toggles = {state_.generation->toggles.get(), shared.config.policy->toggles().size()};
   facts.limits = state_.generation->limits;
   facts.shadow_limits = state_.generation->shadow_limits;
   facts.seed = shared.hash_seed;
   facts.memo = &state_.generation->memo;
+  facts.wall = state_.began_wall;
+  facts.surroundings = &surroundings;
+  return facts;
+}
+
+void Exchange::Decide() {
+  step_ = Step::kDecide;
+  const Generation& shared = *state_.generation->shared;
+  const ChallengeGate gate(*shared.challenge, state_.began_wall);
+  const WorkerSurroundings surroundings(*state_.generation, state_.began);
+  Facts facts = KnownFacts(surroundings);
+  facts.passes = &gate;
   Forecast* const forecast = state_.generation->forecast;
   facts.foresee = forecast != nullptr;
-  policy.Decide(state_.request, facts, state_.began, &verdict_);
+  shared.config.policy->Decide(state_.request, facts, state_.began, &verdict_);
   if (forecast != nullptr) {
     forecast->Count(state_.began);
     for (const Foreseen& one : verdict_.foreseen) forecast->Note(state_.request, one, state_.began);
   }
-  for (const RuleMatch& match : verdict_.matches) {
+  CountMatches(verdict_.matches);
+}
+
+// What the server answered, by the rules on responses; it stays as it is.
+void Exchange::JudgeResponse(const ResponseHead& head) {
+  const Policy& policy = *state_.generation->shared->config.policy;
+  if (!policy.has_response_rules()) return;
+  const TimePoint now = worker_.loop.now();
+  const WorkerSurroundings surroundings(*state_.generation, now);
+  CountMatches(policy.JudgeResponse(state_.request, {head.status, head.headers},
+                                    KnownFacts(surroundings), now, &verdict_));
+}
+
+void Exchange::CountMatches(std::span<const RuleMatch> matches) {
+  for (const RuleMatch& match : matches) {
     RuleCounters& counters = *state_.generation->rule_counters[match.rule];
     (match.shadow ? counters.shadow : counters.enforced).Add();
     if (match.over_limit) (match.shadow ? counters.shadow_over_limit : counters.over_limit).Add();

@@ -90,7 +90,10 @@ class Exchange final : public UpstreamUser {
   void Start();
   void Proceed();
   void ForgetAll();
+  Facts KnownFacts(const Surroundings& surroundings) const;
   void Decide();
+  void JudgeResponse(const ResponseHead& head);
+  void CountMatches(std::span<const RuleMatch> matches);
   void CarryOut();
   void AnswerAsLastHop();
   void AnswerInternally();

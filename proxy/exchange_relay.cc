@@ -122,6 +122,7 @@ bool Exchange::TakeResponseHead() {
     EnterTunnel();
     return false;
   }
+  JudgeResponse(head);
   const std::vector<int>& hide = config.errors.hide;
   if (std::find(hide.begin(), hide.end(), head.status) != hide.end()) {
     const int status = head.status;

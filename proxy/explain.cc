@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "proxy/http1.h"
+#include "proxy/wall_time.h"
 #include "spillway/client_address.h"
 #include "spillway/posed_request.h"
 #include "spillway/target.h"
@@ -221,6 +222,9 @@ void TellRule(const Policy& policy, const Verdict& verdict, const RuleTrace& tra
     case Fate::kModeOff:
       line = "  off  " + who + ": mode: off";
       break;
+    case Fate::kOnResponse:
+      line = "  ...  " + who + ": judged when there is an answer";
+      break;
     case Fate::kNotReached:
       return;
   }
@@ -262,10 +266,14 @@ void Tell(const Policy& policy, const Verdict& verdict, const std::vector<RuleTr
 }  // namespace
 
 Result<void> Explain(const ExplainOrder& order, const Config& config, std::uint64_t seed,
-                     std::istream& in, std::ostream& out) {
+                     WallTime now, std::istream& in, std::ostream& out) {
   auto rehearsal = Rehearsal::Create(config, {seed, ~seed});
   if (!rehearsal) return Fail(rehearsal.error().message);
   (*rehearsal)->SetPass(order.pass);
+  const std::optional<WallTime> at = order.at.empty() ? now : ParseTime(order.at);
+  if (!at)
+    return Fail("--at: expected a time such as 2026-01-31T12:00:00Z, found '" + order.at + "'");
+  (*rehearsal)->SetWall(*at);
   const Policy& policy = *config.policy;
   if (auto set = SetToggles(order.toggles, policy, rehearsal->get()); !set) return set;
   if (order.jsonl) return ExplainLines(config, **rehearsal, in, out), Result<void>();

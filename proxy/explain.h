@@ -11,6 +11,7 @@
 #include "spillway/config.h"
 #include "spillway/rehearsal.h"
 #include "spillway/result.h"
+#include "spillway/units.h"
 
 namespace spillway {
 
@@ -23,13 +24,14 @@ struct ExplainOrder {
   std::vector<std::string> headers = {};  // "Name: value"
   std::vector<std::string> toggles = {};  // "surge=on"
   bool pass = false;                      // the client has passed every challenge
+  std::string at = {};                    // "2026-01-31T12:00:00Z", for rules that ask the time
   bool jsonl = false;                     // requests come as JSON, a line each
 };
 
 // With neither a request nor a target the request is read from `in`, as it would come over a
-// connection. The error is one of usage.
+// connection. Unless the order says when, they come `now`. The error is one of usage.
 Result<void> Explain(const ExplainOrder& order, const Config& config, std::uint64_t seed,
-                     std::istream& in, std::ostream& out);
+                     WallTime now, std::istream& in, std::ostream& out);
 
 // A JSON object a line in, one a line out, in order: {"id", "method", "path", "host", "client_ip",
 // "headers"} to {"id", "action", "rule"}. Each is judged by itself, as if its client had not been here

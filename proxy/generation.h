@@ -10,6 +10,7 @@
 
 #include "proxy/counters.h"
 #include "proxy/forecast.h"
+#include "proxy/geo_file.h"
 #include "proxy/stream.h"
 #include "proxy/upstream.h"
 #include "spillway/config.h"
@@ -27,6 +28,7 @@ struct Generation {
   std::vector<std::shared_ptr<LimitTable>> limits;         // as policy->limits()
   std::vector<std::shared_ptr<LimitTable>> shadow_limits;  // the same; null where not in shadow use
   std::vector<std::shared_ptr<const TlsContext>> tls;  // as config.listeners; null for plain ones
+  std::shared_ptr<const GeoFile> countries, networks;  // null: not configured
   std::shared_ptr<const ChallengeState> challenge;     // the key, the cookie's name, spent tickets
   std::uint64_t most_connections = 1;  // over all workers; then accepting waits until one is gone
   std::uint64_t hash_seed = 0;         // of limit and balance keys; the same for the whole process

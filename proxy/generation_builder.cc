@@ -49,6 +49,13 @@ Result<TlsClientContexts> MakeUpstreamTls(const Config& config) {
   return contexts;
 }
 
+using SharedGeoFile = std::shared_ptr<const GeoFile>;
+
+Result<SharedGeoFile> OpenGeoFile(const std::string& path) {
+  if (path.empty()) return SharedGeoFile();
+  return GeoFile::Open(path);
+}
+
 // Which limit of `old` has the buckets for `limit`.
 std::optional<std::size_t> FindLimit(std::span<const LimitInfo> old, const LimitInfo& limit) {
   for (std::size_t i = 0; i < old.size(); ++i) {
@@ -143,11 +150,18 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
                                       previous != nullptr ? previous->challenge.get() : nullptr);
   if (!challenge) return Fail(challenge.error().message);
 
+  const Result<SharedGeoFile> countries = OpenGeoFile(config.geo.country_file);
+  if (!countries) return Fail("geo.country_file: " + countries.error().message);
+  const Result<SharedGeoFile> networks = OpenGeoFile(config.geo.asn_file);
+  if (!networks) return Fail("geo.asn_file: " + networks.error().message);
+
   Blueprint blueprint;
   blueprint.generation = std::make_shared<Generation>();
   Generation& next = *blueprint.generation;
   next.number = previous == nullptr ? 1 : previous->number + 1;
   next.config = std::move(config);
+  next.countries = *countries;
+  next.networks = *networks;
   next.tls = std::move(*tls);
   next.challenge = std::move(*challenge);
   next.hash_seed = constants.hash_seed;

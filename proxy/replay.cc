@@ -94,7 +94,7 @@ PartialJudge& ReplaySide::JudgeFor(LogForm form, bool query) {
 }
 
 Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
-                          std::string_view raw_path, TimePoint now) {
+                          std::string_view raw_path, TimePoint now, WallTime wall) {
   if (!raw_path.empty() && config_.clients.ambiguous_paths == AmbiguousPaths::kRefuse &&
       !RequireOneReading(raw_path)) {
     ++outcomes_[kRefusedUnjudged];
@@ -107,6 +107,7 @@ Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
   facts.shadow_limits = shadow_limits_;
   facts.seed = kSeed;
   facts.memo = memo_.get();
+  facts.wall = wall;
   judge.Judge(request, facts, now, &verdict_, &undecided_);
   for (const RuleMatch& match : verdict_.matches) {
     RuleTally& tally = rules_[match.rule];
@@ -190,7 +191,7 @@ bool Replay::Judge(const LoggedRequest& logged, bool query) {
   if (!MakeRequest(logged, &raw_path)) return false;
   ++requests_;
   const TimePoint now = kStart + (clock_ - first_);
-  is_ = after_->Judge(request_, logged.form, query, raw_path, now);
+  is_ = after_->Judge(request_, logged.form, query, raw_path, now, clock_);
   Family& family = families_[family_memo_.Of(logged.user_agent)];
   ++family.requests;
   const bool affected = is_.action != 0, perhaps = is_.perhaps != kNoRule;
@@ -200,7 +201,7 @@ bool Replay::Judge(const LoggedRequest& logged, bool query) {
     clients_.Add(request_.client.Unwrapped().Masked(32, after_->config().clients.ipv6_prefix));
   }
   if (before_ == nullptr) return false;
-  was_ = before_->Judge(request_, logged.form, query, raw_path, now);
+  was_ = before_->Judge(request_, logged.form, query, raw_path, now, clock_);
   const bool same = KeyOf(is_, after_names_) == KeyOf(was_, before_names_);
   if (same) ++same_;
   return !same;

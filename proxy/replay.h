@@ -63,7 +63,7 @@ class ReplaySide {
 
   // `query`: the log tells queries. `raw_path`: as it was sent; empty: not known.
   Outcome Judge(const Request& request, LogForm form, bool query, std::string_view raw_path,
-                TimePoint now);
+                TimePoint now, WallTime wall);
 
   const Config& config() const { return config_; }
   const Policy& policy() const { return *config_.policy; }

@@ -60,8 +60,9 @@ std::string Literally(std::string_view text) {
 // "header.NAME" -> "^header\..+$"; "RTMIN+n" -> "^RTMIN\+[0-9]+$"; nothing for a plain word.
 std::optional<std::string> PatternOf(std::string_view word) {
   constexpr std::string_view kNumbered = "+n";
-  if (word.ends_with(kUsersPart)) {
-    return "^" + Literally(word.substr(0, word.size() - kUsersPart.size())) + ".+$";
+  if (const std::size_t at = word.find(kUsersPart); at != std::string_view::npos) {
+    return "^" + Literally(word.substr(0, at)) + ".+" +
+           Literally(word.substr(at + kUsersPart.size())) + "$";
   }
   if (word.ends_with(kNumbered)) {
     return "^" + Literally(word.substr(0, word.size() - 1)) + "[0-9]+$";
@@ -132,7 +133,9 @@ class Maker {
     for (const Kind& kind : kinds_) {
       for (const char* between : {".", "[].", ".NAME."}) {
         const std::string prefix = map.name + between;
-        if (kind.group != map.group || !kind.name.starts_with(prefix)) continue;
+        const std::string_view group =
+            map.group == "condition" ? std::string_view("condition_key") : map.group;
+        if (kind.group != group || !kind.name.starts_with(prefix)) continue;
         const std::string leaf = kind.name.substr(prefix.size());
         if (IsLeaf(leaf)) rows.emplace_back(leaf, &kind);
       }
@@ -143,7 +146,7 @@ class Maker {
   Json Map(const Rows& rows) {
     Json properties = Json::object(), patterns = Json::object(), required = Json::array();
     for (const auto& [name, kind] : rows) {
-      const bool family = name.ends_with(kUsersPart);
+      const bool family = name.find(kUsersPart) != std::string::npos;
       (family ? patterns[*PatternOf(name)] : properties[name]) = Described(*kind);
       if (kind->required) required.push_back(name);
     }
@@ -355,6 +358,7 @@ class Maker {
   Json Condition(const Kind& kind) {
     if (kind.type == "map of conditions") return Match();
     if (kind.type == "list of conditions") return NotEmpty(ListOf(Match()));
+    if (!Inside(kind).empty()) return Type(kind, kind.type);
     // Conditions of which the same may be asked share a schema.
     for (const auto& [other, name] : tests_) {
       if (other->operators == kind.operators && other->words == kind.words &&

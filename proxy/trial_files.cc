@@ -10,6 +10,7 @@
 
 #include "proxy/admin.h"
 #include "proxy/crypto.h"
+#include "proxy/geo_file.h"
 #include "proxy/stream.h"
 
 namespace spillway {
@@ -82,6 +83,8 @@ Result<void> TrialFiles::Try(FileUse use, const std::string& path,
       return Only(LoadKey(*this, path));
     case FileUse::kToken:
       return Only(ReadTokenFile(path));
+    case FileUse::kGeo:
+      return Only(GeoFile::Open(path));
     case FileUse::kAppended:
     case FileUse::kWrittenAnew:
       return TryWriting(use, path);

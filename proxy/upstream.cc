@@ -223,21 +223,37 @@ std::optional<std::size_t> PoolLocal::Choose(std::uint64_t key, std::uint64_t ch
   return PickServer(pool_->config().balance, loads_, turn_, chance, key);
 }
 
+void PoolLocal::Refresh() {
+  const std::uint64_t version = pool_->version();
+  if (version == version_) return;
+  members_ = pool_->members();  // at least as new as `version`
+  version_ = version;
+  loads_.assign(members_->size(), ServerLoad{});
+  for (std::size_t i = 0; i < members_->size(); ++i) {
+    loads_[i].weight = (*members_)[i].weight;
+    loads_[i].identity = (*members_)[i].endpoint->identity;
+    loads_[i].backup = (*members_)[i].backup;
+  }
+}
+
+PoolState PoolLocal::State(TimePoint now) {
+  Refresh();
+  PoolState state{.in_flight = 0, .servers_up = 0};
+  if (empty()) return state;
+  std::size_t up = 0;
+  for (const PoolMember& member : *members_) {
+    state.in_flight += member.endpoint->in_flight.load(std::memory_order_relaxed);
+    if (Pool::Usable(*member.endpoint, now)) ++up;
+  }
+  state.servers_up = static_cast<std::uint32_t>(up * 100 / members_->size());
+  return state;
+}
+
 // From the best to the least: usable and new to this request, usable, merely healthy and new,
 // healthy.
 Lease PoolLocal::Pick(std::uint64_t key, std::uint64_t chance,
                       std::span<const Endpoint* const> tried, TimePoint now) {
-  const std::uint64_t version = pool_->version();
-  if (version != version_) {
-    members_ = pool_->members();  // at least as new as `version`
-    version_ = version;
-    loads_.assign(members_->size(), ServerLoad{});
-    for (std::size_t i = 0; i < members_->size(); ++i) {
-      loads_[i].weight = (*members_)[i].weight;
-      loads_[i].identity = (*members_)[i].endpoint->identity;
-      loads_[i].backup = (*members_)[i].backup;
-    }
-  }
+  Refresh();
   ++turn_;
   for (std::size_t i = 0; i < loads_.size(); ++i) {
     const Endpoint& endpoint = *(*members_)[i].endpoint;

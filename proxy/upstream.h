@@ -20,6 +20,7 @@
 #include "proxy/tls.h"
 #include "spillway/balance.h"
 #include "spillway/config.h"
+#include "spillway/surroundings.h"
 #include "spillway/units.h"
 
 namespace spillway {
@@ -135,10 +136,13 @@ class PoolLocal {
   // member, or the active checks find none healthy: the caller answers 503.
   Lease Pick(std::uint64_t key, std::uint64_t chance, std::span<const Endpoint* const> tried,
              TimePoint now);
+  // Requests in flight and the share of members that are usable; none of no members. Walks them.
+  PoolState State(TimePoint now);
   // As the last Pick saw the pool: it has no member at all.
   bool empty() const { return members_ == nullptr || members_->empty(); }
 
  private:
+  void Refresh();
   std::optional<std::size_t> Choose(std::uint64_t key, std::uint64_t chance);
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<const PoolMembers> members_;

@@ -238,6 +238,7 @@ void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& 
 struct LimitArguments {
   yaml::Node names;
   int status = OverLimit{}.status;
+  bool charge = true;
 };
 
 constexpr std::string_view kLimitNames = "the name of a limit, or a list of names";
@@ -246,6 +247,8 @@ constexpr KeyRow<LimitArguments> kLimitRows[] = {
     {"name", "name or list of names", "", "the limits", &Keep<&LimitArguments::names>, nullptr,
      kLimitNames},
     {"status", "integer 400..599", "429", "the status of a refusal", &Set<&LimitArguments::status>},
+    {"charge", "true | false", "true", "false: refuse when one is used up, but charge none",
+     &Set<&LimitArguments::charge>},
 };
 
 void ReadLimit(ActionReader& reader, const yaml::Node&, const yaml::Node& argument) {
@@ -255,6 +258,7 @@ void ReadLimit(ActionReader& reader, const yaml::Node&, const yaml::Node& argume
     said.names = {};
     ReadKeys(argument, kLimitRows, *reader.scope.loader, &said);
     reader.action.limit_status = said.status;
+    reader.action.charges = said.charge;
     if (said.names.missing()) return;
   }
   std::vector<std::string> known;

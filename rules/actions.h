@@ -33,6 +33,7 @@ struct FinalText {
 struct RuleAction {
   std::string name;                   // the first action written: "deny"
   std::vector<std::uint32_t> limits;  // in the order they are tested, each once
+  bool charges = true;                // or they are only tested
   int limit_status = 429;
   std::vector<std::pair<std::string, std::string>> set_headers;
   std::vector<std::string> tags;

@@ -39,8 +39,9 @@ struct CompiledRule {
 };
 
 struct CompiledRules {
-  std::vector<RuleInfo> infos;      // by rule; Policy::rules()
-  std::vector<CompiledRule> rules;  // the same order
+  std::vector<RuleInfo> infos;             // by rule; Policy::rules()
+  std::vector<CompiledRule> rules;         // the same order
+  std::vector<std::uint32_t> on_response;  // those for responses, in order; they have no gates
   std::vector<LimitInfo> limits;
   std::vector<LimitKeyPlan> limit_keys;  // by limit
   std::vector<std::string> toggles;

@@ -46,8 +46,9 @@ constexpr Condition kJoins[] = {
     {"not", "map of conditions", "it does not hold", &ReadNot},
 };
 
-std::array<std::span<const Condition>, 4> Families() {
-  return {RequestConditions(), HeaderConditions(), ClientConditions(), kJoins};
+std::array<std::span<const Condition>, 6> Families() {
+  return {RequestConditions(), HeaderConditions(),   ClientConditions(),
+          WorldConditions(),   ResponseConditions(), kJoins};
 }
 
 bool IsJoin(const Condition& row) {
@@ -112,6 +113,10 @@ Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
   for (const auto& [key, test] : entries) {
     std::string_view name;
     if (const Condition* row = FindCondition(key.text(), &name)) {
+      if (row->asks.response && !reader.on_response) {
+        key.Fail(yaml::Quote(key.text()) +
+                 " is not known before the answer; a rule that asks for it says when: response");
+      }
       parts.push_back(row->parse(reader, {key, name, test, row->asks}));
       if (!IsJoin(*row)) parts.back().text = AsWritten(key, test);
       continue;
@@ -130,6 +135,7 @@ void AppendConditionKinds(std::vector<Kind>* kinds) {
       kinds->push_back(KindOf("condition", row));
       kinds->back().operators = OperatorsFor(row.asks);
       kinds->back().words.assign(row.asks.words.begin(), row.asks.words.end());
+      if (row.list != nullptr) row.list(std::string(row.name), kinds);
     }
   }
 }

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "rules/expression.h"
+#include "rules/key_table.h"
 #include "rules/kind_row.h"
 #include "rules/operators.h"
 #include "rules/yaml.h"
@@ -31,11 +33,21 @@ struct Condition {
   std::string_view text;
   ConditionFunction* parse;
   Asks asks = {};
+  // When its test may be a map with keys of its own: their rows.
+  void (*list)(const std::string& prefix, std::vector<Kind>* kinds) = nullptr;
 };
 
-std::span<const Condition> RequestConditions();  // conditions_request.cc
-std::span<const Condition> HeaderConditions();   // conditions_header.cc
-std::span<const Condition> ClientConditions();   // conditions_client.cc
+// The keys of a condition's map, as rows for ListKinds.
+template <const auto& kRows>
+void ListConditionKeys(const std::string& name, std::vector<Kind>* kinds) {
+  ListKeys(kRows, name + ".", kinds, "condition_key");
+}
+
+std::span<const Condition> RequestConditions();   // conditions_request.cc
+std::span<const Condition> HeaderConditions();    // conditions_header.cc
+std::span<const Condition> ClientConditions();    // conditions_client.cc
+std::span<const Condition> WorldConditions();     // conditions_world.cc
+std::span<const Condition> ResponseConditions();  // conditions_response.cc
 
 // Reads a `match` map; everything that is wrong is reported, and the expression then means nothing.
 Expression ReadMatch(ConditionReader& reader, const yaml::Node& node);

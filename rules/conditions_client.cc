@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: MIT
 // Conditions on who is asking.
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "rules/conditions.h"
 #include "rules/scalars.h"
+#include "spillway/keyed_hash.h"
 
 namespace spillway {
 namespace {
 
 constexpr std::string_view kRangeHelp =
     "; expected an address or a range such as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32";
+
+constexpr Source kClientCertificate{.name = "tls.client_certificate",
+                                    .form = Source::Form::kText,
+                                    .cost = Source::Cost::kLittle,
+                                    .lets = Source::Lets::kFew,
+                                    .text = [](const Scene& scene) {
+                                      return source::UnlessEmpty(scene.request.client_certificate);
+                                    }};
 
 // Ranges are not texts: of the operators only `not` makes sense.
 Expression ReadRanges(ConditionReader& reader, const yaml::Node& test) {
@@ -26,7 +36,7 @@ Expression ReadRanges(ConditionReader& reader, const yaml::Node& test) {
     --reader.depth;
     return Expression::Not(std::move(inner));
   }
-  const FieldId field{.source = Source::kAddress};
+  const FieldId field{.source = &source::kAddress};
   const std::uint32_t number = reader.fields.NewTest(field, Stage::kLookup);
   AddressSet& addresses = reader.fields.field(field).addresses;
   for (const TestValue& value : ReadValues(reader, test)) {
@@ -45,17 +55,174 @@ Expression ReadAddress(ConditionReader& reader, const ConditionSlot& slot) {
 }
 
 Expression ReadJa4(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadTest(reader, {.field = {.source = Source::kJa4}, .asks = slot.asks}, slot.test);
+  return ReadTest(reader, {.field = {.source = &source::kJa4}, .asks = slot.asks}, slot.test);
 }
 
 Expression ReadClientCertificate(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadTest(reader, {.field = {.source = Source::kClientCertificate}, .asks = slot.asks},
+  return ReadTest(reader, {.field = {.source = &kClientCertificate}, .asks = slot.asks}, slot.test);
+}
+
+// --- client.country, client.asn: known by those who have the files
+
+constexpr Source kCountry{.name = "client.country",
+                          .form = Source::Form::kText,
+                          .cost = Source::Cost::kQuery,
+                          .lets = Source::Lets::kUnasked,
+                          .text = [](const Scene& scene) -> std::optional<std::string_view> {
+                            if (scene.surroundings == nullptr) return std::nullopt;
+                            return scene.surroundings->Country(scene.request.client);
+                          }};
+constexpr Source kNetwork{
+    .name = "client.asn",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId&) -> std::optional<std::uint64_t> {
+      if (scene.surroundings == nullptr) return std::nullopt;
+      return scene.surroundings->Network(scene.request.client);
+    }};
+
+Result<std::string> CheckCountry(std::string_view value, bool) {
+  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
+  if (value.size() != 2 || !letter(value[0]) || !letter(value[1])) {
+    return Fail(yaml::Quote(value) +
+                " is not the code of a country; expected two letters (ISO 3166), such as DE or US");
+  }
+  std::string code(value);
+  for (char& c : code) c = static_cast<char>(c & ~0x20);  // capital
+  return code;
+}
+
+Result<NumberRange> ParseNetwork(std::string_view text) {
+  const Result<std::uint64_t> number = ParseInteger(text.substr(text.starts_with("AS") ? 2 : 0));
+  if (number && *number >= 1 && *number <= 0xffffffff) return NumberRange{*number, *number};
+  return Fail(yaml::Quote(text) +
+              " is not the number of a network; expected one such as 64500 or AS64500");
+}
+
+Expression ReadCountry(ConditionReader& reader, const ConditionSlot& slot) {
+  if (!reader.scope.countries_known) {
+    slot.key.Fail("countries are known only from a file: set geo.country_file");
+  }
+  return ReadTest(reader,
+                  {.field = {.source = &kCountry}, .asks = slot.asks, .check = &CheckCountry},
                   slot.test);
+}
+
+Expression ReadNetwork(ConditionReader& reader, const ConditionSlot& slot) {
+  if (!reader.scope.networks_known) {
+    slot.key.Fail("networks are known only from a file: set geo.asn_file");
+  }
+  return ReadTest(reader,
+                  {.field = {.source = &kNetwork}, .asks = slot.asks, .range = &ParseNetwork},
+                  slot.test);
+}
+
+// --- sample: the same clients in every process, and after every restart
+
+constexpr std::uint64_t kParts = 100'000;  // thousandths of a percent
+
+// The salt (FieldId::name) is the hash's key, so that shares with different salts are independent;
+// it is written in a file, not secret: who knows it can tell in whose share an address is. The
+// parameter is how many bits of an IPv6 address make a client.
+std::optional<std::uint64_t> PartOfClients(const Scene& scene, const FieldId& id) {
+  const WideHash salt = KeyedHash(id.name, {});
+  const IpAddress client =
+      scene.request.client.Unwrapped().Masked(32, static_cast<int>(id.parameter));
+  const auto& bytes = client.bytes();
+  const WideHash hash =
+      KeyedHash({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, {salt.low, salt.high});
+  return hash.low % kParts;
+}
+
+constexpr Source kSample{.name = "sample",
+                         .form = Source::Form::kNumber,
+                         .cost = Source::Cost::kLittle,
+                         .lets = Source::Lets::kSome,
+                         .number = &PartOfClients};
+
+// "5%", "0.25%" in thousandths of a percent.
+Result<std::uint64_t> ParseShare(std::string_view text) {
+  constexpr std::string_view kWhat = "expected a share above 0% and up to 100%, such as 5% or 0.1%";
+  std::string digits(text.substr(0, text.find_first_of(".%")));
+  std::string_view rest = text.substr(digits.size());
+  std::string_view fraction;
+  if (rest.starts_with('.')) {
+    fraction = rest.substr(1, rest.find('%') - 1);
+    rest.remove_prefix(std::min(rest.size(), fraction.size() + 1));
+    if (fraction.empty() || fraction.size() > 3) rest = {};
+  }
+  if (digits.empty() || digits.size() > 3 || rest != "%") {
+    return Fail(std::string(kWhat) + ", found " + yaml::Quote(text));
+  }
+  digits.append(fraction).append(3 - fraction.size(), '0');
+  std::uint64_t share = 0;
+  for (const char c : digits) {
+    if (c < '0' || c > '9') return Fail(std::string(kWhat) + ", found " + yaml::Quote(text));
+    share = share * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  if (share == 0 || share > kParts) {
+    return Fail(std::string(kWhat) + ", found " + yaml::Quote(text));
+  }
+  return share;
+}
+
+struct SampleArguments {
+  yaml::Node share;
+  std::string salt;
+};
+
+void ReadSalt(const Slot& slot, SampleArguments* out) {
+  if (ExpectScalar(slot.node, "a name") && CheckName(slot.node)) out->salt = slot.node.text();
+}
+
+constexpr KeyRow<SampleArguments> kSampleRows[] = {
+    {"share", "share", "", "how many of all clients", &Keep<&SampleArguments::share>, nullptr,
+     "a share such as 5%"},
+    {"salt", "name", "",
+     "rules with the same salt take the same clients; without it the rule's name", &ReadSalt},
+};
+
+Expression ReadSample(ConditionReader& reader, const ConditionSlot& slot) {
+  SampleArguments said{slot.test, reader.rule};
+  if (slot.test.is_map()) {
+    said.share = {};
+    ReadKeys(slot.test, kSampleRows, *reader.scope.loader, &said);
+    if (said.share.missing()) return {};
+  }
+  if (!ExpectScalar(said.share, "a share such as 5%")) return {};
+  const Result<std::uint64_t> share = ParseShare(said.share.text());
+  if (!share) {
+    said.share.Fail(share.error().message);
+    return {};
+  }
+  const FieldId field{.source = &kSample,
+                      .name = said.salt,
+                      .parameter = static_cast<std::uint64_t>(reader.scope.ipv6_prefix)};
+  const std::uint32_t test = reader.fields.NewTest(field, Stage::kLookup);
+  reader.fields.field(field).numbers.Add({0, *share - 1}, test);
+  return Expression::Test(test);
 }
 
 constexpr Condition kClientConditions[] = {
     {"client.address", "address range, list, $list or { not }",
      "the client's address is in one of these ranges", &ReadAddress},
+    {"client.country",
+     "country code, list or map of operators",
+     "the client's address belongs to one of these countries; absent where the file does not say",
+     &ReadCountry,
+     {.presence = true}},
+    {"client.asn",
+     "AS number, list or map of operators",
+     "the client's address belongs to one of these networks; absent where the file does not say",
+     &ReadNetwork,
+     {.presence = true}},
+    {"sample",
+     "share or map",
+     "the client is one of this share of all clients, always the same ones",
+     &ReadSample,
+     {},
+     &ListConditionKeys<kSampleRows>},
     {"tls.ja4",
      "value, list or map of operators",
      "the JA4 fingerprint of the client's TLS is one of these; absent without TLS",

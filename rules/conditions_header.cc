@@ -16,7 +16,7 @@ Expression ReadHeader(ConditionReader& reader, const ConditionSlot& slot) {
   }
   return ReadTest(
       reader,
-      {.field = {.source = Source::kHeader, .name = LowerAscii(slot.name)}, .asks = slot.asks},
+      {.field = {.source = &source::kHeader, .name = LowerAscii(slot.name)}, .asks = slot.asks},
       slot.test);
 }
 
@@ -26,14 +26,14 @@ Expression ReadCookie(ConditionReader& reader, const ConditionSlot& slot) {
   }
   return ReadTest(
       reader,
-      {.field = {.source = Source::kCookie, .name = std::string(slot.name)}, .asks = slot.asks},
+      {.field = {.source = &source::kCookie, .name = std::string(slot.name)}, .asks = slot.asks},
       slot.test);
 }
 
 Expression ReadUserAgent(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(
       reader,
-      {.field = {.source = Source::kHeader, .name = "user-agent", .letter_case = Case::kFold},
+      {.field = {.source = &source::kHeader, .name = "user-agent", .letter_case = Case::kFold},
        .asks = slot.asks},
       slot.test);
 }
@@ -41,9 +41,24 @@ Expression ReadUserAgent(ConditionReader& reader, const ConditionSlot& slot) {
 Expression ReadReferer(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(
       reader,
-      {.field = {.source = Source::kHeader, .name = "referer", .letter_case = Case::kFold},
+      {.field = {.source = &source::kHeader, .name = "referer", .letter_case = Case::kFold},
        .asks = slot.asks},
       slot.test);
+}
+
+constexpr Source kHeaderCount{
+    .name = "header_count",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kNone,
+    .lets = Source::Lets::kMany,
+    .number = [](const Scene& scene, const FieldId&) -> std::optional<std::uint64_t> {
+      return scene.request.headers.size();
+    }};
+
+Expression ReadHeaderCount(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadTest(reader,
+                  {.field = {.source = &kHeaderCount}, .asks = slot.asks, .range = &ParseOneNumber},
+                  slot.test);
 }
 
 constexpr Condition kHeaderConditions[] = {
@@ -67,6 +82,11 @@ constexpr Condition kHeaderConditions[] = {
      "the Referer is one of these, without case",
      &ReadReferer,
      {.text = true, .presence = true, .host = true}},
+    {"header_count",
+     "integer, list or map of operators",
+     "the request has so many header fields",
+     &ReadHeaderCount,
+     {.number = true}},
 };
 
 }  // namespace

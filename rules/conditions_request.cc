@@ -22,6 +22,19 @@ constexpr std::size_t kCommonMethods = 9;
 constexpr std::string_view kSchemes[] = {"http", "https"};
 constexpr std::string_view kProtocols[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"};
 
+constexpr Source kScheme{
+    .name = "scheme",
+    .form = Source::Form::kText,
+    .cost = Source::Cost::kNone,
+    .lets = Source::Lets::kMany,
+    .text = [](const Scene& scene) { return std::optional(scene.request.scheme); }};
+constexpr Source kProtocol{
+    .name = "protocol",
+    .form = Source::Form::kText,
+    .cost = Source::Cost::kNone,
+    .lets = Source::Lets::kMany,
+    .text = [](const Scene& scene) { return std::optional(scene.request.protocol); }};
+
 // The value when it is one of `legal`; otherwise the lesson.
 Result<std::string> OneOf(std::string_view value, std::string_view what,
                           std::span<const std::string_view> legal, std::size_t offered) {
@@ -62,19 +75,19 @@ Result<std::string> CheckPath(std::string_view value, bool and_more) {
 
 Expression ReadMethod(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(reader,
-                  {.field = {.source = Source::kMethod}, .asks = slot.asks, .check = &CheckMethod},
+                  {.field = {.source = &source::kMethod}, .asks = slot.asks, .check = &CheckMethod},
                   slot.test);
 }
 
 Expression ReadHost(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(
-      reader, {.field = {.source = Source::kHost, .letter_case = Case::kFold}, .asks = slot.asks},
+      reader, {.field = {.source = &source::kHost, .letter_case = Case::kFold}, .asks = slot.asks},
       slot.test);
 }
 
 Expression ReadPath(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadTest(reader,
-                  {.field = {.source = Source::kPath}, .asks = slot.asks, .check = &CheckPath},
+                  {.field = {.source = &source::kPath}, .asks = slot.asks, .check = &CheckPath},
                   slot.test);
 }
 
@@ -82,20 +95,19 @@ Expression ReadQuery(ConditionReader& reader, const ConditionSlot& slot) {
   if (slot.name.empty()) slot.key.Fail("expected the name of a query parameter after 'query.'");
   return ReadTest(
       reader,
-      {.field = {.source = Source::kQuery, .name = std::string(slot.name)}, .asks = slot.asks},
+      {.field = {.source = &source::kQuery, .name = std::string(slot.name)}, .asks = slot.asks},
       slot.test);
 }
 
 Expression ReadScheme(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadTest(reader,
-                  {.field = {.source = Source::kScheme}, .asks = slot.asks, .check = &CheckScheme},
+  return ReadTest(reader, {.field = {.source = &kScheme}, .asks = slot.asks, .check = &CheckScheme},
                   slot.test);
 }
 
 Expression ReadProtocol(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadTest(
-      reader, {.field = {.source = Source::kProtocol}, .asks = slot.asks, .check = &CheckProtocol},
-      slot.test);
+  return ReadTest(reader,
+                  {.field = {.source = &kProtocol}, .asks = slot.asks, .check = &CheckProtocol},
+                  slot.test);
 }
 
 constexpr Condition kRequestConditions[] = {

@@ -49,6 +49,8 @@ void ListAdminKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadClients(const Slot& slot, Draft* draft);
 void ListClientKeys(const std::string& name, std::vector<Kind>* kinds);
 std::vector<IpRange> ReadRanges(const yaml::Node& node, const std::vector<std::string>& texts);
+void ReadGeo(const Slot& slot, Draft* draft);
+void ListGeoKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadPools(const Slot& slot, Draft* draft);
 void ListPoolKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadWorkers(const Slot& slot, Draft* draft);

@@ -62,9 +62,18 @@ FieldMatcher::FieldMatcher(FieldId field)
       words(id.letter_case),
       expressions(id.letter_case) {}
 
-std::optional<std::string_view> FirstValue(const FieldId& field, const Request& request,
+std::string NameOf(const FieldId& field) {
+  if (field.source == &source::kHeader && field.name == "user-agent") return "user_agent";
+  if (field.source == &source::kHeader && field.name == "referer") return "referer";
+  std::string name(field.source->name);
+  if (const std::size_t at = name.find("NAME"); at != std::string::npos)
+    name.replace(at, 4, field.name);
+  return name;
+}
+
+std::optional<std::string_view> FirstValue(const FieldId& field, const Scene& scene,
                                            MatchScratch* scratch) {
-  return FieldValues(field, request, scratch).Next();
+  return FieldValues(field, scene, scratch).Next();
 }
 
 FieldMatcher& Fields::field(const FieldId& id) {
@@ -102,12 +111,17 @@ bool Fields::Build(std::string* error) {
   return true;
 }
 
-FieldValues::FieldValues(const FieldId& field, const Request& request, MatchScratch* scratch)
-    : field_(field), request_(request), scratch_(scratch) {
-  if (field.source == Source::kQuery) rest_ = request.query;
-  if (field.source == Source::kHeader)
-    headers_ = scratch->headers.Find(request.headers, field.name);
-  if (field.source == Source::kCookie) headers_ = scratch->headers.Find(request.headers, kCookie);
+FieldValues::FieldValues(const FieldId& field, const Scene& scene, MatchScratch* scratch)
+    : field_(field), scene_(scene), scratch_(scratch), headers_(scene.request.headers) {
+  if (field.source->of_response) {
+    headers_ = scene.response == nullptr ? std::span<const HeaderField>() : scene.response->headers;
+    places_.end = headers_.size();
+  } else if (field.source->form == Source::Form::kHeader) {
+    places_ = scratch->headers.Find(headers_, field.name);
+  } else if (field.source->form == Source::Form::kCookie) {
+    places_ = scratch->headers.Find(headers_, kCookie);
+  }
+  if (field.source->form == Source::Form::kQuery) rest_ = scene.request.query;
 }
 
 std::optional<std::string_view> FieldValues::Next() {
@@ -119,43 +133,26 @@ std::optional<std::string_view> FieldValues::Next() {
 }
 
 std::optional<std::string_view> FieldValues::NextRaw() {
-  switch (field_.source) {
-    case Source::kHeader:
+  switch (field_.source->form) {
+    case Source::Form::kHeader:
       return NextHeader(field_.name);
-    case Source::kCookie:
+    case Source::Form::kCookie:
       return NextCookie();
-    case Source::kQuery:
+    case Source::Form::kQuery:
       return NextQuery();
-    default:
-      break;
-  }
-  if (std::exchange(done_, true)) return std::nullopt;
-  switch (field_.source) {
-    case Source::kMethod:
-      return request_.method;
-    case Source::kPath:
-      return request_.path;
-    case Source::kHost:
-      if (request_.host.empty()) return std::nullopt;
-      return request_.host;
-    case Source::kJa4:
-      if (request_.ja4.empty()) return std::nullopt;
-      return request_.ja4;
-    case Source::kClientCertificate:
-      if (request_.client_certificate.empty()) return std::nullopt;
-      return request_.client_certificate;
-    case Source::kScheme:
-      return request_.scheme;
-    case Source::kProtocol:
-      return request_.protocol;
-    default:
+    case Source::Form::kText:
+      if (std::exchange(done_, true)) return std::nullopt;
+      return field_.source->text(scene_);
+    case Source::Form::kAddress:
+    case Source::Form::kNumber:
       return std::nullopt;
   }
+  return std::nullopt;
 }
 
 std::optional<std::string_view> FieldValues::NextHeader(std::string_view name) {
-  while (headers_.first < headers_.end) {
-    const HeaderField& header = request_.headers[headers_.first++];
+  while (places_.first < places_.end) {
+    const HeaderField& header = headers_[places_.first++];
     if (EqualsIgnoreCase(header.name, name)) return header.value;
   }
   return std::nullopt;

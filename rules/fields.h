@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,34 +20,26 @@
 #include "rules/address_set.h"
 #include "rules/header_index.h"
 #include "rules/literals.h"
+#include "rules/number_set.h"
 #include "rules/patterns.h"
+#include "rules/sources.h"
 #include "rules/text_index.h"
 #include "spillway/match_memo.h"
 #include "spillway/request.h"
 
 namespace spillway {
 
-enum class Source : std::uint8_t {
-  kMethod,
-  kPath,
-  kHost,
-  kScheme,
-  kProtocol,
-  kAddress,
-  kQuery,
-  kHeader,
-  kCookie,
-  kJa4,
-  kClientCertificate
-};
-
 struct FieldId {
-  Source source = Source::kPath;
-  std::string name = {};  // kQuery, kHeader (lower case), kCookie
+  const Source* source = &source::kPath;
+  std::string name = {};        // of the header field (lower case), the cookie, ...
+  std::uint64_t parameter = 0;  // what a source of numbers makes of it
   Case letter_case = Case::kExact;
   bool host_of = false;  // not the value but the host in it
   friend bool operator==(const FieldId&, const FieldId&) = default;
 };
+
+// As a condition says it: "path", "header.accept-language".
+std::string NameOf(const FieldId& field);
 
 // Buffers that matching needs, kept from request to request by the caller.
 struct MatchScratch {
@@ -75,7 +68,7 @@ inline const WideHash& HashOf(std::string_view text, const MatchMemo& memo, Matc
 }
 
 // The field's first value, when the request has one. Borrows from the request or from *scratch.
-std::optional<std::string_view> FirstValue(const FieldId& field, const Request& request,
+std::optional<std::string_view> FirstValue(const FieldId& field, const Scene& scene,
                                            MatchScratch* scratch);
 
 enum class Stage : std::uint8_t { kLookup, kWords, kExpressions };
@@ -92,6 +85,7 @@ struct FieldMatcher {
   AffixIndex prefixes;
   AffixIndex suffixes;
   AddressSet addresses;  // kAddress only, and nothing else then
+  NumberSet numbers;     // kNumber only, and beside it `present`
   LiteralSet words;
   PatternSet expressions;
 };
@@ -110,12 +104,12 @@ class Fields {
   const FieldId& field_of(std::uint32_t test) const {
     return matchers_[stage_of_[test] / kStages].id;
   }
-  Source source_of(std::uint32_t test) const { return field_of(test).source; }
+  const Source& source_of(std::uint32_t test) const { return *field_of(test).source; }
   Stage kind_of(std::uint32_t test) const { return static_cast<Stage>(stage_of_[test] % kStages); }
 
   // Calls hit(test) for each test of the stage that holds, at least once. `memo` may be null.
   template <class OnHit>
-  void Run(std::uint32_t stage, const Request& request, MatchScratch* scratch, MatchMemo* memo,
+  void Run(std::uint32_t stage, const Scene& scene, MatchScratch* scratch, MatchMemo* memo,
            OnHit&& hit) const;
 
  private:
@@ -134,7 +128,7 @@ class Fields {
 // given.
 class FieldValues {
  public:
-  FieldValues(const FieldId& field, const Request& request, MatchScratch* scratch);
+  FieldValues(const FieldId& field, const Scene& scene, MatchScratch* scratch);
   std::optional<std::string_view> Next();
 
  private:
@@ -144,10 +138,11 @@ class FieldValues {
   std::optional<std::string_view> NextQuery();
 
   const FieldId& field_;
-  const Request& request_;
+  const Scene& scene_;
   MatchScratch* scratch_;
-  HeaderIndex::Places headers_;  // the fields left to look at
-  std::string_view rest_;        // of the query, or of a Cookie header
+  std::span<const HeaderField> headers_;
+  HeaderIndex::Places places_;  // of them, those that are left to look at
+  std::string_view rest_;       // of the query, or of a Cookie header
   bool done_ = false;
 };
 
@@ -171,15 +166,22 @@ void Fields::Search(const FieldMatcher& matcher, Stage stage, std::string_view v
 }
 
 template <class OnHit>
-void Fields::Run(std::uint32_t stage, const Request& request, MatchScratch* scratch,
-                 MatchMemo* memo, OnHit&& hit) const {
+void Fields::Run(std::uint32_t stage, const Scene& scene, MatchScratch* scratch, MatchMemo* memo,
+                 OnHit&& hit) const {
   const FieldMatcher& matcher = matchers_[stage / kStages];
-  if (matcher.id.source == Source::kAddress) {
-    matcher.addresses.Find(request.client, hit);
+  if (matcher.id.source->form == Source::Form::kAddress) {
+    matcher.addresses.Find(scene.request.client, hit);
+    return;
+  }
+  if (matcher.id.source->form == Source::Form::kNumber) {
+    const std::optional<std::uint64_t> number = matcher.id.source->number(scene, matcher.id);
+    if (!number) return;
+    for (const std::uint32_t test : matcher.present) hit(test);
+    matcher.numbers.Find(*number, hit);
     return;
   }
   const auto kind = static_cast<Stage>(stage % kStages);
-  FieldValues values(matcher.id, request, scratch);
+  FieldValues values(matcher.id, scene, scratch);
   while (const std::optional<std::string_view> value = values.Next()) {
     // Lookups are as fast as remembering, and no longer text comes often.
     if (memo == nullptr || kind == Stage::kLookup || value->size() > MatchMemo::kMostText) {

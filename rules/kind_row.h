@@ -15,7 +15,7 @@ namespace spillway {
 
 template <class Function>
 struct KindRow {
-  std::string_view name;  // "path"; with a last part of the user's: "header.NAME"
+  std::string_view name;  // "path"; with a part of the user's: "header.NAME"
   std::string_view type;
   std::string_view text;
   Function* parse;
@@ -29,10 +29,12 @@ template <class Row>
 bool Covers(const Row& row, std::string_view name, std::string_view* users_part) {
   constexpr std::string_view kUsersPart = "NAME";
   *users_part = {};
-  if (!row.name.ends_with(kUsersPart)) return row.name == name;
-  const std::string_view family = row.name.substr(0, row.name.size() - kUsersPart.size());
-  if (!name.starts_with(family)) return false;
-  *users_part = name.substr(family.size());
+  const std::size_t at = row.name.find(kUsersPart);
+  if (at == std::string_view::npos) return row.name == name;
+  const std::string_view before = row.name.substr(0, at);
+  const std::string_view after = row.name.substr(at + kUsersPart.size());
+  if (!name.starts_with(before) || !name.substr(before.size()).ends_with(after)) return false;
+  *users_part = name.substr(at, name.size() - before.size() - after.size());
   return true;
 }
 

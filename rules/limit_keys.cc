@@ -22,31 +22,31 @@ constexpr int kParentV6Bits = 48;
 using PartFunction = FieldId(std::string_view name);
 
 FieldId AddressPart(std::string_view) {
-  return {.source = Source::kAddress};
+  return {.source = &source::kAddress};
 }
 FieldId PathPart(std::string_view) {
-  return {.source = Source::kPath};
+  return {.source = &source::kPath};
 }
 FieldId HostPart(std::string_view) {
-  return {.source = Source::kHost};
+  return {.source = &source::kHost};
 }
 FieldId MethodPart(std::string_view) {
-  return {.source = Source::kMethod};
+  return {.source = &source::kMethod};
 }
 FieldId UserAgentPart(std::string_view) {
-  return {.source = Source::kHeader, .name = "user-agent"};
+  return {.source = &source::kHeader, .name = "user-agent"};
 }
 FieldId Ja4Part(std::string_view) {
-  return {.source = Source::kJa4};
+  return {.source = &source::kJa4};
 }
 FieldId HeaderPart(std::string_view name) {
-  return {.source = Source::kHeader, .name = LowerAscii(name)};
+  return {.source = &source::kHeader, .name = LowerAscii(name)};
 }
 FieldId CookiePart(std::string_view name) {
-  return {.source = Source::kCookie, .name = std::string(name)};
+  return {.source = &source::kCookie, .name = std::string(name)};
 }
 FieldId QueryPart(std::string_view name) {
-  return {.source = Source::kQuery, .name = std::string(name)};
+  return {.source = &source::kQuery, .name = std::string(name)};
 }
 
 constexpr std::string_view kPart = "alone or in a list";
@@ -126,7 +126,7 @@ std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix
     plan.parts.push_back(*part);
     if (!plan.text.empty()) plan.text += ',';
     plan.text +=
-        part->source == Source::kHeader ? LowerAscii(item.text()) : std::string(item.text());
+        part->source == &source::kHeader ? LowerAscii(item.text()) : std::string(item.text());
   }
   if (!good) return std::nullopt;
   return plan;
@@ -144,8 +144,8 @@ LimitKey KeyFor(const LimitKeyPlan& plan, const Request& request, std::uint64_t 
   LimitKey key{seed, seed};
   bool has_address = false;
   for (const FieldId& part : plan.parts) {
-    if (part.source != Source::kAddress) {
-      if (const auto value = FirstValue(part, request, scratch)) {
+    if (part.source != &source::kAddress) {
+      if (const auto value = FirstValue(part, {request}, scratch)) {
         key.hash = HashBytes(*value, key.hash);
         key.parent = HashBytes(*value, key.parent);
         continue;

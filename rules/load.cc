@@ -68,6 +68,7 @@ constexpr KeyRow<Draft> kRows[] = {
     {"admin", "map | off", "", "the listener for operators", &ReadAdmin, &ListAdminKeys},
     {"clients", "map", "", "who is asking, and how long we wait for them", &ReadClients,
      &ListClientKeys},
+    {"geo", "map", "", "where addresses belong", &ReadGeo, &ListGeoKeys},
     {"pools", "map of names", "", "groups of upstream servers; the first is the default",
      &ReadPools, &ListPoolKeys},
     {"toggles", "map of names to maps or nothing", "", "switches that rules stand behind",
@@ -135,6 +136,8 @@ class Load {
     for (const ToggleConfig& toggle : draft_.config.toggles) scope.toggles.push_back(toggle.name);
     scope.challenge_defaults = draft_.config.challenge.defaults;
     scope.ipv6_prefix = draft_.config.clients.ipv6_prefix;
+    scope.countries_known = !draft_.config.geo.country_file.empty();
+    scope.networks_known = !draft_.config.geo.asn_file.empty();
     scope.loader = &loader_;
     std::vector<std::string> limits;
     for (const LimitInfo& limit : scope.limits) limits.push_back(limit.name);

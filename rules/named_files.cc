@@ -105,6 +105,9 @@ void TryNamedFiles(const Environment& environment, Loader& loader, Draft* draft,
     attempt(FileUse::kToken, config.admin.token_file,
             Find(environment, "SPILLWAY_ADMIN_TOKEN_FILE", root.Get("admin").Get("token_file")));
   }
+  const yaml::Node geo = root.Get("geo");
+  attempt(FileUse::kGeo, config.geo.country_file, {"", geo.Get("country_file")});
+  attempt(FileUse::kGeo, config.geo.asn_file, {"", geo.Get("asn_file")});
   attempt(FileUse::kChallengeKey, config.challenge.key_file,
           Find(environment, "SPILLWAY_CHALLENGE_KEY_FILE", root.Get("challenge").Get("key_file")));
   if (config.state_file.empty()) return;

@@ -80,7 +80,13 @@ Expression ReadEquals(ConditionReader& reader, const Subject& subject, const yam
   return ReadAnyOf(
       reader, subject.field, Stage::kLookup, "equals", node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        if (subject.field.source == Source::kHost) return AddHost(matcher, value, test);
+        if (subject.range != nullptr) {
+          const Result<NumberRange> range = subject.range(value);
+          if (!range) return Fail(range.error().message);
+          matcher.numbers.Add(*range, test);
+          return {};
+        }
+        if (subject.field.source == &source::kHost) return AddHost(matcher, value, test);
         if (subject.check != nullptr) {
           const Result<std::string> checked = subject.check(value, false);
           if (!checked) return Fail(checked.error().message);
@@ -96,7 +102,7 @@ Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yam
   return ReadAnyTextOf(
       reader, subject.field, Stage::kLookup, "prefix", node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        if (subject.field.source == Source::kPath && subject.check != nullptr) {
+        if (subject.field.source == &source::kPath && subject.check != nullptr) {
           const Result<std::string> checked = subject.check(value, true);
           if (!checked) return Fail(checked.error().message);
         }
@@ -143,9 +149,40 @@ Expression ReadGlob(ConditionReader& reader, const Subject& subject, const yaml:
 Expression ReadHost(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   FieldId field = subject.field;
   // The request's host is one already, in lower case.
-  field.host_of = field.source != Source::kHost;
+  field.host_of = field.source != &source::kHost;
   if (field.host_of) field.letter_case = Case::kExact;
   return ReadAnyOf(reader, field, Stage::kLookup, "host", node, &AddHost);
+}
+
+// Above or below one number.
+Expression ReadCompared(ConditionReader& reader, const Subject& subject, const yaml::Node& node,
+                        std::string_view op) {
+  if (!node.is_scalar()) {
+    node.Fail("expected one number, found " + std::string(KindName(node.kind())));
+    return {};
+  }
+  return ReadAnyOf(
+      reader, subject.field, Stage::kLookup, op, node,
+      [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        const Result<NumberRange> range = subject.range(value);
+        if (!range) return Fail(range.error().message);
+        if (op == "above") {
+          matcher.numbers.Add({range->high + 1, kMostNumber}, test);
+        } else if (range->low > 0) {
+          matcher.numbers.Add({0, range->low - 1}, test);
+        } else {
+          return Fail("nothing is below " + std::string(value));
+        }
+        return {};
+      });
+}
+
+Expression ReadAbove(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadCompared(reader, subject, node, "above");
+}
+
+Expression ReadBelow(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
+  return ReadCompared(reader, subject, node, "below");
 }
 
 Expression ReadPresent(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
@@ -190,6 +227,8 @@ constexpr Operator kOperators[] = {
     {"host", "value, list or $list",
      "the host of the URL is one of these; *.example.com is any sub-domain, not the apex",
      &ReadHost, &Asks::host},
+    {"above", "value", "it is a greater number than this", &ReadAbove, &Asks::number},
+    {"below", "value", "it is a smaller number than this", &ReadBelow, &Asks::number},
     {"present", "true | false", "there is such a header, cookie or parameter, even an empty one",
      &ReadPresent, &Asks::presence},
     {"absent", "true | false", "there is none", &ReadAbsent, &Asks::presence},
@@ -237,6 +276,12 @@ std::vector<TestValue> ReadValues(const ConditionReader& reader, const yaml::Nod
     }
   }
   return values;
+}
+
+Result<NumberRange> ParseOneNumber(std::string_view text) {
+  const Result<std::uint64_t> number = ParseInteger(text);
+  if (number && *number < kMostNumber) return NumberRange{*number, *number};
+  return Fail("expected a whole number, found " + yaml::Quote(text));
 }
 
 bool EnterLevel(ConditionReader& reader, const yaml::Node& node) {

@@ -23,7 +23,9 @@ inline constexpr int kMaxConditionDepth = 16;
 struct ConditionReader {
   const RuleScope& scope;
   Fields& fields;
-  int depth = 0;  // of all, any and not around
+  std::string rule = {};     // its name
+  bool on_response = false;  // the rule is judged once there is a response
+  int depth = 0;             // of all, any and not around
 };
 
 // One value of a test: written in place, or an item of a named list.
@@ -43,6 +45,8 @@ struct Asks {
   bool text = false;                             // prefix, suffix, contains, regex, glob
   bool presence = false;                         // present, absent
   bool host = false;                             // the operator host
+  bool number = false;                           // above, below
+  bool response = false;                         // only where there is a response
   std::span<const std::string_view> words = {};  // all that a plain value may be; empty: anything
 };
 
@@ -53,7 +57,12 @@ struct Subject {
   // Makes a plain value (and, with `and_more`, the beginning of one) what is compared, or says why
   // no request has it.
   Result<std::string> (*check)(std::string_view value, bool and_more) = nullptr;
+  // For a field of numbers, and then in the place of `check`: the numbers that a value stands for.
+  Result<NumberRange> (*range)(std::string_view value) = nullptr;
 };
+
+// A plain number, for Subject::range.
+Result<NumberRange> ParseOneNumber(std::string_view text);
 
 Expression ReadTest(ConditionReader& reader, const Subject& subject, const yaml::Node& node);
 

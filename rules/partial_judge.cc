@@ -15,63 +15,19 @@ namespace {
 
 enum class Truth : std::uint8_t { kFalse, kUnknown, kTrue };
 
-// As a condition names it.
-std::string NameOf(const FieldId& field) {
-  switch (field.source) {
-    case Source::kMethod:
-      return "method";
-    case Source::kPath:
-      return "path";
-    case Source::kHost:
-      return "host";
-    case Source::kScheme:
-      return "scheme";
-    case Source::kProtocol:
-      return "protocol";
-    case Source::kAddress:
-      return "client.address";
-    case Source::kQuery:
-      return "query." + field.name;
-    case Source::kHeader:
-      return field.name == "user-agent" ? "user_agent"
-             : field.name == "referer"  ? "referer"
-                                        : "header." + field.name;
-    case Source::kCookie:
-      return "cookie." + field.name;
-    case Source::kJa4:
-      return "tls.ja4";
-    case Source::kClientCertificate:
-      return "tls.client_certificate";
-  }
-  return "";
-}
-
-// What is not listed here is unknown: a field that is new must be thought of.
+// What is not listed here is unknown: a source that is new must be thought of.
 bool IsKnown(const FieldId& field, const KnownFields& known) {
-  switch (field.source) {
-    case Source::kMethod:
-    case Source::kPath:
-    case Source::kAddress:
-      return true;
-    case Source::kHost:
-      return known.host;
-    case Source::kScheme:
-      return known.scheme;
-    case Source::kProtocol:
-      return known.protocol;
-    case Source::kQuery:
-      return known.query;
-    case Source::kHeader:
-      return std::find(known.headers.begin(), known.headers.end(), field.name) !=
-             known.headers.end();
-    case Source::kJa4:
-      return known.ja4;
-    case Source::kClientCertificate:
-      return known.client_certificate;
-    case Source::kCookie:
-      return false;
+  const std::string_view name = field.source->name;
+  for (const std::string_view always : {"method", "path", "client.address", "sample", "time"}) {
+    if (name == always) return true;
   }
-  return false;
+  if (name == "header.NAME") {
+    return std::find(known.headers.begin(), known.headers.end(), field.name) != known.headers.end();
+  }
+  return (name == "host" && known.host) || (name == "scheme" && known.scheme) ||
+         (name == "protocol" && known.protocol) || (name == "query.NAME" && known.query) ||
+         (name == "tls.ja4" && known.ja4) ||
+         (name == "tls.client_certificate" && known.client_certificate);
 }
 
 constexpr std::uint32_t kNoReason = 0xffffffff;
@@ -119,35 +75,34 @@ struct PartialJudge::Impl {
 
   void FindDoubts(const KnownFields& known, std::span<const std::optional<bool>> states);
 
-  bool Test(std::uint32_t test, const Request& request, MatchMemo* memo) {
+  bool Test(std::uint32_t test, const Scene& scene, MatchMemo* memo) {
     const std::uint32_t stage = rules.fields.stage_of(test);
     if (!Bit(ran, stage)) {
       SetBit(&ran, stage);
-      rules.fields.Run(stage, request, &match, memo,
-                       [&](std::uint32_t hit) { SetBit(&holds, hit); });
+      rules.fields.Run(stage, scene, &match, memo, [&](std::uint32_t hit) { SetBit(&holds, hit); });
     }
     return Bit(holds, test);
   }
 
   // *why: the first test that leaves it unknown, where it is so.
-  Truth Condition(std::uint32_t step, const Request& request, MatchMemo* memo, std::uint32_t* why) {
+  Truth Condition(std::uint32_t step, const Scene& scene, MatchMemo* memo, std::uint32_t* why) {
     const ConditionStep& node = rules.steps[step];
     if (node.kind == Expression::Kind::kTest) {
       if (unknown[node.test] != kNoReason) {
         if (*why == kNoReason) *why = unknown[node.test];
         return Truth::kUnknown;
       }
-      return Test(node.test, request, memo) ? Truth::kTrue : Truth::kFalse;
+      return Test(node.test, scene, memo) ? Truth::kTrue : Truth::kFalse;
     }
     if (node.kind == Expression::Kind::kNot) {
-      const Truth part = Condition(step + 1, request, memo, why);
+      const Truth part = Condition(step + 1, scene, memo, why);
       return part == Truth::kUnknown ? part : part == Truth::kTrue ? Truth::kFalse : Truth::kTrue;
     }
     const bool all = node.kind == Expression::Kind::kAll;
     const Truth decides = all ? Truth::kFalse : Truth::kTrue;
     Truth whole = all ? Truth::kTrue : Truth::kFalse;
     for (std::uint32_t i = step + 1; i < node.end; i = rules.steps[i].end) {
-      const Truth part = Condition(i, request, memo, why);
+      const Truth part = Condition(i, scene, memo, why);
       if (part == decides) return decides;
       if (part == Truth::kUnknown) whole = part;
     }
@@ -169,7 +124,7 @@ void PartialJudge::Impl::FindDoubts(const KnownFields& known,
     challenges.push_back(final_text != nullptr &&
                          std::holds_alternative<Challenge>(final_text->action));
     weighs.push_back(!rule.shadow && (final_text != nullptr || !rule.action.limits.empty()));
-    if (rules.infos[i].mode == RuleInfo::Mode::kOff) continue;
+    if (rules.infos[i].mode == RuleInfo::Mode::kOff || rules.infos[i].on_response) continue;
     Doubt doubt{i, kNoReason, rule.shadow, weighs.back()};
     if (rule.toggle != kNoRule) {
       if (!states[rule.toggle]) doubt.reason = Reason("toggle " + rules.toggles[rule.toggle]);
@@ -219,11 +174,12 @@ void PartialJudge::Judge(const Request& request, const Facts& facts, TimePoint n
     self.ran.assign((self.rules.fields.stages() + 63) / 64, 0);
     self.holds.assign((self.rules.fields.tests() + 63) / 64, 0);
     std::fill(self.left_out.begin(), self.left_out.end(), 0);
-    self.match.hashed.reset();
+    self.match.Reset();
+    const Scene scene{request, facts.wall, facts.surroundings};
     for (const Doubt& doubt : self.doubts) {
       std::uint32_t why = doubt.reason;
       const Truth truth =
-          self.Condition(self.rules.rules[doubt.rule].condition, request, facts.memo, &why);
+          self.Condition(self.rules.rules[doubt.rule].condition, scene, facts.memo, &why);
       if (truth == Truth::kFalse || (truth == Truth::kTrue && doubt.reason == kNoReason)) continue;
       SetBit(&self.left_out, doubt.rule);
       undecided->push_back({doubt.rule, why, doubt.shadow, doubt.weighs});

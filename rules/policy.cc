@@ -27,9 +27,8 @@ namespace {
 // What is known so far of which tests hold for a request, found out stage by stage.
 class Findings {
  public:
-  Findings(const CompiledRules& rules, const Request& request, MatchMemo* memo,
-           DecideScratch* scratch)
-      : rules_(rules), request_(request), memo_(memo), scratch_(scratch) {
+  Findings(const CompiledRules& rules, const Scene& scene, MatchMemo* memo, DecideScratch* scratch)
+      : rules_(rules), scene_(scene), memo_(memo), scratch_(scratch) {
     scratch->holds.assign((rules.fields.tests() + 63) / 64, 0);
     scratch->ran.assign((rules.fields.stages() + 63) / 64, 0);
     scratch->candidates = rules.first_candidates;
@@ -51,7 +50,7 @@ class Findings {
   void Run(std::uint32_t stage) {
     if (Bit(scratch_->ran, stage)) return;
     SetBit(&scratch_->ran, stage);
-    rules_.fields.Run(stage, request_, &scratch_->match, memo_,
+    rules_.fields.Run(stage, scene_, &scratch_->match, memo_,
                       [&](std::uint32_t hit) { Holds(hit); });
   }
 
@@ -90,7 +89,7 @@ class Findings {
   }
 
   const CompiledRules& rules_;
-  const Request& request_;
+  const Scene& scene_;
   MatchMemo* const memo_;
   DecideScratch* scratch_;
 };
@@ -111,8 +110,24 @@ class Judgement {
     scratch->foreseen_pending.clear();
   }
 
+  // The rules on responses, each by itself: none ends it.
+  void RunOnResponse(const Response& response) {
+    const Scene scene{request_, facts_.wall, facts_.surroundings, &response};
+    Findings findings(rules_, scene, facts_.memo, scratch_);
+    for (const std::uint32_t i : rules_.on_response) {
+      const CompiledRule& rule = rules_.rules[i];
+      if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) continue;
+      if (!findings.Condition(rule.condition)) continue;
+      verdict_->matches.push_back({i, rule.shadow, false});
+      verdict_->matches.back().over_limit = ChargeForResponse(i);
+      if (rule.shadow) continue;
+      for (const std::string& tag : rule.action.tags) verdict_->tags.push_back(tag);
+    }
+  }
+
   void Run() {
-    Findings findings(rules_, request_, facts_.memo, scratch_);
+    const Scene scene{request_, facts_.wall, facts_.surroundings};
+    Findings findings(rules_, scene, facts_.memo, scratch_);
     const auto end = static_cast<std::uint32_t>(rules_.rules.size());
     for (std::uint32_t i = findings.Candidate(0); i < end; i = findings.Candidate(i + 1)) {
       const CompiledRule& rule = rules_.rules[i];
@@ -171,7 +186,7 @@ class Judgement {
     const PendingCharge charge{limit, Key(limit), rule, rules_.rules[rule].action.limit_status};
     const LimitState state = facts_.limits[limit]->Test(charge.key, now_);
     if (!state.allowed) return Refuse(charge, state), false;
-    scratch_->pending.push_back(charge);
+    if (rules_.rules[rule].action.charges) scratch_->pending.push_back(charge);
     return true;
   }
 
@@ -181,7 +196,7 @@ class Judgement {
       if (Has(scratch_->shadow_pending, limit)) continue;
       const PendingCharge charge{limit, Key(limit), rule, 0};
       if (facts_.shadow_limits[limit]->Test(charge.key, now_).allowed) {
-        scratch_->shadow_pending.push_back(charge);
+        if (rules_.rules[rule].action.charges) scratch_->shadow_pending.push_back(charge);
       } else {
         // As a refusal would: no limit is charged for this rule.
         scratch_->shadow_pending.resize(before);
@@ -249,6 +264,20 @@ class Judgement {
         if (costs) facts_.shadow_limits[charge.limit]->Charge(charge.key, now_);
       }
     }
+  }
+
+  // Each limit once for a response. True when one of them is used up, which refuses nothing.
+  bool ChargeForResponse(std::uint32_t rule) {
+    const bool shadow = rules_.rules[rule].shadow;
+    std::vector<PendingCharge>& charged = shadow ? scratch_->shadow_pending : scratch_->pending;
+    const std::span<LimitTable* const> tables = shadow ? facts_.shadow_limits : facts_.limits;
+    bool over = false;
+    for (const std::uint32_t limit : rules_.rules[rule].action.limits) {
+      if (Has(charged, limit)) continue;
+      charged.push_back({limit, Key(limit), rule, 0});
+      if (!tables[limit]->Charge(charged.back().key, now_).allowed) over = true;
+    }
+    return over;
   }
 
   void Refuse(const PendingCharge& charge, const LimitState& state) {
@@ -320,6 +349,18 @@ void Policy::Decide(const Request& request, const Facts& facts, TimePoint now,
   if (verdict->scratch_ == nullptr)
     verdict->scratch_ = std::make_unique<DecideScratch>();  // was moved from
   Judgement(*rules_, request, facts, now, verdict, verdict->scratch_.get()).Run();
+}
+
+std::span<const RuleMatch> Policy::JudgeResponse(const Request& request, const Response& response,
+                                                 const Facts& facts, TimePoint now,
+                                                 Verdict* verdict) const {
+  const std::size_t before = verdict->matches.size();
+  Judgement(*rules_, request, facts, now, verdict, verdict->scratch_.get()).RunOnResponse(response);
+  return std::span<const RuleMatch>(verdict->matches).subspan(before);
+}
+
+bool Policy::has_response_rules() const {
+  return !rules_->on_response.empty();
 }
 
 std::span<const RuleInfo> Policy::rules() const {

@@ -56,19 +56,21 @@ Result<void> Rehearsal::MakeTables() {
   return {};
 }
 
-Facts Rehearsal::facts() {
+Facts Rehearsal::facts(Duration after) {
   Facts facts;
   facts.toggles = {toggles_.get(), config_.toggles.size()};
   facts.passes = &passes_;
   facts.limits = limits_;
   facts.shadow_limits = shadow_limits_;
   facts.memo = &memo_;
+  facts.wall = wall_ + after;
   return facts;
 }
 
 const Verdict& Rehearsal::Judge(const Request& request, Duration after) {
   const TimePoint now = begin_ + after;
-  config_.policy->Decide(request, facts(), now, &verdict_);
+  after_ = after;
+  config_.policy->Decide(request, facts(after), now, &verdict_);
   full_ = std::max(full_, now);
   for (const LimitOutcome& limit : verdict_.limits) {
     full_ = std::max(full_, now + limit.state.reset);
@@ -77,7 +79,7 @@ const Verdict& Rehearsal::Judge(const Request& request, Duration after) {
 }
 
 std::vector<RuleTrace> Rehearsal::Explain(const Request& request) {
-  return config_.policy->Explain(request, facts(), verdict_);
+  return config_.policy->Explain(request, facts(after_), verdict_);
 }
 
 // Limits of rules in shadow mode stay as they are: nothing comes of them.

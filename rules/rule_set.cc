@@ -17,30 +17,11 @@
 namespace spillway {
 namespace {
 
-// How dear a test is, by what must be read for it. Only the order matters: of several conditions
-// that must all hold, the cheap ones are asked first.
+// How dear a test is; only the order matters.
 int Cost(const Fields& fields, std::uint32_t test) {
   if (fields.kind_of(test) == Stage::kExpressions) return 6;
   if (fields.kind_of(test) == Stage::kWords) return 5;
-  switch (fields.source_of(test)) {
-    case Source::kMethod:
-    case Source::kScheme:
-    case Source::kProtocol:
-      return 0;
-    case Source::kHost:
-    case Source::kPath:
-    case Source::kAddress:
-    case Source::kJa4:
-    case Source::kClientCertificate:
-      return 1;
-    case Source::kHeader:
-      return 2;
-    case Source::kCookie:
-      return 3;
-    case Source::kQuery:
-      return 4;
-  }
-  return 6;
+  return static_cast<int>(fields.source_of(test).cost);
 }
 
 int Cost(const Fields& fields, const Expression& expression) {
@@ -52,29 +33,11 @@ int Cost(const Fields& fields, const Expression& expression) {
 
 constexpr int kWorstRank = 10;  // above all that GateRank gives
 
-// How few requests a test lets through, as a rule of thumb; the lowest makes the best gate. One
-// that searches is taken only for want of others, since it must run before its rule is looked at.
+// The lowest makes the best gate. A test that searches is taken only for want of others, since it
+// must run before its rule is looked at.
 int GateRank(const Fields& fields, std::uint32_t test) {
   if (fields.kind_of(test) != Stage::kLookup) return Cost(fields, test);
-  switch (fields.source_of(test)) {
-    case Source::kPath:
-      return 0;
-    case Source::kAddress:
-      return 1;
-    case Source::kJa4:
-    case Source::kClientCertificate:
-    case Source::kQuery:
-    case Source::kCookie:
-    case Source::kHeader:
-      return 2;
-    case Source::kHost:
-      return 3;
-    case Source::kMethod:
-    case Source::kScheme:
-    case Source::kProtocol:
-      return 4;
-  }
-  return 6;
+  return static_cast<int>(fields.source_of(test).lets);
 }
 
 // A map with one key, or an operator map with one operator, is that one; and "all" inside "all" is
@@ -164,6 +127,10 @@ void PlaceGates(CompiledRules* rules) {
   std::vector<bool> started(rules->fields.stages(), false);
   for (std::uint32_t i = 0; i < rules->rules.size(); ++i) {
     if (rules->infos[i].mode == RuleInfo::Mode::kOff) continue;
+    if (rules->infos[i].on_response) {
+      rules->on_response.push_back(i);
+      continue;
+    }
     CompiledRule& rule = rules->rules[i];
     const Gates gates = GatesOf(*rules, rule.condition, uses);
     for (const std::uint32_t gate : gates.tests) {
@@ -204,6 +171,10 @@ void ReadToggle(const Slot& slot, RuleDraft* out) {
   out->info.toggle = ReadName(slot.node, "toggle", out->scope.toggles).value_or(kNoRule);
 }
 
+void ReadWhen(const Slot& slot, RuleDraft* out) {
+  out->info.on_response = ReadChoice(slot.node, slot.type) == std::size_t{1};
+}
+
 void ReadMode(const Slot& slot, RuleDraft* out) {
   if (const auto choice = ReadChoice(slot.node, slot.type, "mode")) {
     out->info.mode = static_cast<RuleInfo::Mode>(*choice);
@@ -216,6 +187,8 @@ constexpr KeyRow<RuleDraft> kRuleRows[] = {
     {"description", "text", "", "what it is for", &CheckDescription},
     {"toggle", "name", "", "in force only while this toggle is on", &ReadToggle},
     {"mode", "enforce | shadow | off", "enforce", "shadow: counted, but without effect", &ReadMode},
+    {"when", "request | response", "request",
+     "response: judged once a server has answered; its actions are limit and tag", &ReadWhen},
     {"match", "map of conditions", "", "all of which must hold; without it every request",
      &Keep<&RuleDraft::match>},
     {"action", "action or map of actions", "", "what is done then", &Keep<&RuleDraft::action>,
@@ -223,6 +196,15 @@ constexpr KeyRow<RuleDraft> kRuleRows[] = {
 };
 
 }  // namespace
+
+// What came back is passed on as it is, so little is left to do.
+void CheckResponseAction(const RuleAction& action, const yaml::Node& node) {
+  if (action.final_action != nullptr || !action.set_headers.empty() || action.pool) {
+    node.Fail("a rule on responses changes no answer; expected limit, tag, or both");
+  } else if (!action.charges) {
+    node.Fail("a rule on responses refuses nothing, so charge: false would do nothing here");
+  }
+}
 
 struct RuleSetBuilder::Impl {
   NoFiles no_files;
@@ -237,7 +219,7 @@ struct RuleSetBuilder::Impl {
 
 void RuleSetBuilder::Impl::ReadLimits() {
   for (std::size_t i = 0; i < scope.limits.size(); ++i) {
-    LimitKeyPlan plan{"client.address", {{.source = Source::kAddress}}, scope.ipv6_prefix};
+    LimitKeyPlan plan{"client.address", {{.source = &source::kAddress}}, scope.ipv6_prefix};
     if (i < scope.limit_keys.size() && !scope.limit_keys[i].missing()) {
       if (auto read = ReadLimitKey(scope.limit_keys[i], scope.ipv6_prefix)) plan = std::move(*read);
     }
@@ -293,10 +275,11 @@ void RuleSetBuilder::Add(const yaml::Node& node) {
 
   Expression condition;
   if (!draft.match.missing()) {
-    ConditionReader reader{impl_->scope, rules.fields};
+    ConditionReader reader{impl_->scope, rules.fields, info.name, info.on_response};
     condition = Simplify(ReadMatch(reader, draft.match));
   }
   if (!draft.action.missing()) rule.action = ReadAction(impl_->scope, draft.action);
+  if (info.on_response) CheckResponseAction(rule.action, draft.action);
   info.action = rule.action.name;
   info.limits = !rule.action.limits.empty();
   rule.toggle = info.toggle;

@@ -34,6 +34,7 @@ struct RuleScope {
   std::vector<yaml::Node> limit_keys;
   ChallengeDemand challenge_defaults;
   int ipv6_prefix = 64;
+  bool countries_known = false, networks_known = false;  // there are files that say
   // Reads the files that actions name; borrowed until the last rule is added. Null: the builder has
   // one that finds none.
   Loader* loader = nullptr;

@@ -48,6 +48,17 @@ std::vector<Shape> ListShapes() {
   add("size", {"^", kNumber, sizes, "$"}, kBytesHelp, Scalar::kTextOrInteger);
   add("rate", {"^[1-9][0-9]*/", kNumber, "?", units, "(", kNumber, units, ")*$"}, kRateHelp);
   add("percent", {"^(0|[1-9][0-9]?|100)%$"}, "a share such as 20%");
+  add("share", {"^[0-9]{1,3}([.][0-9]{1,3})?%$"}, "a share such as 5% or 0.1%");
+  add("time of day", {"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"},
+      "such as \"08:30\", up to \"24:00\"", Scalar::kTextOrInteger);
+  add("time zone", {"^(UTC|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"},
+      "UTC, or an offset from it such as \"+02:00\"", Scalar::kTextOrInteger);
+  add("day", {"^(mon|tue|wed|thu|fri|sat|sun)$"}, "mon, tue, wed, thu, fri, sat or sun");
+  add("country code", {"^[A-Za-z]{2}$"}, "two letters (ISO 3166), such as DE or US", Scalar::kAny);
+  add("AS number", {"^(AS)?[1-9][0-9]{0,9}$"}, "the number of a network, such as 64500 or AS64500",
+      Scalar::kTextOrInteger);
+  add("status", {"^([2-5][0-9][0-9]|[2-5]xx)$"}, "a status such as 404, or a class such as 5xx",
+      Scalar::kTextOrInteger);
   add("name", {kName}, kNameHelp, Scalar::kAny);
   add("word", {kName}, kNameHelp, Scalar::kAny);
   add("path", {"^."}, "the path of a file; a relative one begins where this file is", Scalar::kAny);

@@ -18,47 +18,16 @@ using Fate = RuleTrace::Fate;
 constexpr std::size_t kMostFound = 3;    // values of one condition
 constexpr std::size_t kMostValue = 120;  // bytes of one
 
-// What a field is called in a rule.
-std::string NameOf(const FieldId& field) {
-  switch (field.source) {
-    case Source::kMethod:
-      return "method";
-    case Source::kPath:
-      return "path";
-    case Source::kHost:
-      return "host";
-    case Source::kScheme:
-      return "scheme";
-    case Source::kProtocol:
-      return "protocol";
-    case Source::kAddress:
-      return "client.address";
-    case Source::kQuery:
-      return "query." + field.name;
-    case Source::kHeader:
-      if (field.name == "user-agent" || field.name == "referer")
-        return field.name == "referer" ? "referer" : "user_agent";
-      return "header." + field.name;
-    case Source::kCookie:
-      return "cookie." + field.name;
-    case Source::kJa4:
-      return "tls.ja4";
-    case Source::kClientCertificate:
-      return "tls.client_certificate";
-  }
-  return "";
-}
-
 class Asker {
  public:
-  Asker(const CompiledRules& rules, const Request& request) : rules_(rules), request_(request) {
+  Asker(const CompiledRules& rules, const Scene& scene) : rules_(rules), scene_(scene) {
     holds_.assign((rules.fields.tests() + 63) / 64, 0);
     std::vector<bool> ran(rules.fields.stages(), false);  // only stages that decide a test can run
     for (std::uint32_t i = 0; i < rules.fields.tests(); ++i) {
       const std::uint32_t stage = rules.fields.stage_of(i);
       if (ran[stage]) continue;
       ran[stage] = true;
-      rules.fields.Run(stage, request, &scratch_, nullptr,
+      rules.fields.Run(stage, scene_, &scratch_, nullptr,
                        [&](std::uint32_t test) { SetBit(&holds_, test); });
     }
   }
@@ -109,8 +78,12 @@ class Asker {
         if (text.size() < value.size()) text += "...";
         found.emplace_back(name, std::move(text));
       };
-      if (field.source == Source::kAddress) add(request_.client.ToString());
-      FieldValues values(field, request_, &scratch_);
+      if (field.source->form == Source::Form::kAddress) add(scene_.request.client.ToString());
+      if (field.source->form == Source::Form::kNumber) {
+        if (const auto number = field.source->number(scene_, field)) add(std::to_string(*number));
+        continue;
+      }
+      FieldValues values(field, scene_, &scratch_);
       while (found.size() < kMostFound) {
         const auto value = values.Next();
         if (!value) break;
@@ -121,7 +94,7 @@ class Asker {
   }
 
   const CompiledRules& rules_;
-  const Request& request_;
+  const Scene scene_;
   MatchScratch scratch_;
   std::vector<std::uint64_t> holds_;
 };
@@ -141,7 +114,7 @@ void AddEffects(const CompiledRules& rules, const RuleAction& action, RuleTrace*
 std::vector<RuleTrace> Policy::Explain(const Request& request, const Facts& facts,
                                        const Verdict& verdict) const {
   const CompiledRules& rules = *rules_;
-  Asker asker(rules, request);
+  Asker asker(rules, {request, facts.wall, facts.surroundings});
   std::vector<RuleTrace> traces(rules.rules.size());
   for (std::uint32_t i = 0; i < traces.size(); ++i) {
     RuleTrace& trace = traces[i];
@@ -154,6 +127,8 @@ std::vector<RuleTrace> Policy::Explain(const Request& request, const Facts& fact
       AddEffects(rules, rule.action, &trace);
     } else if (verdict.rule != kNoRule && i > verdict.rule) {
       trace.fate = Fate::kNotReached;
+    } else if (rules.infos[i].on_response) {
+      trace.fate = Fate::kOnResponse;
     } else if (rules.infos[i].mode == RuleInfo::Mode::kOff) {
       trace.fate = Fate::kModeOff;
     } else if (rule.toggle != kNoRule && !facts.toggles[rule.toggle]) {

@@ -4,7 +4,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 
 build_packages=(g++ cmake ninja-build pkg-config ccache libevent-dev libre2-dev libyaml-cpp-dev libssl-dev
-  node-llhttp libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev libexpected-dev libc-ares-dev libnghttp2-dev prometheus-cpp-dev
+  node-llhttp libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev libexpected-dev libc-ares-dev libmaxminddb-dev libnghttp2-dev prometheus-cpp-dev
   zlib1g-dev)
 demo_packages=(python3 curl ca-certificates)
 unit_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3)

@@ -24,6 +24,7 @@ DOORS = {
     # TLS, and the MAC that challenges are signed with.
     "openssl": (r"openssl/", {"proxy/tls_library.h", "proxy/crypto.cc"}),
     "c-ares": (r"ares", {"proxy/resolver.cc"}),
+    "libmaxminddb": (r"maxminddb", {"proxy/geo_file.cc"}),
     "spdlog": (r"spdlog/", {"proxy/log.cc"}),
     "nlohmann": (r"nlohmann/", {"proxy/json.h"}),
     "prometheus": (r"prometheus/", {"proxy/metrics.cc"}),

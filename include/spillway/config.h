@@ -213,6 +213,11 @@ struct ShutdownConfig {
   Duration timeout = std::chrono::seconds(30);  // then what is left is cut
 };
 
+// Files that say where addresses belong; empty: none.
+struct GeoConfig {
+  std::string country_file, asn_file;
+};
+
 struct Config {
   std::string file;           // where it came from; empty: environment only
   std::uint32_t workers = 0;  // 0: the CPUs that the cgroup allows
@@ -224,6 +229,7 @@ struct Config {
   std::vector<ListenerConfig> listeners;  // at least one; default ":8080"
   AdminConfig admin;
   ClientConfig clients;
+  GeoConfig geo;
   ChallengeConfig challenge;
   std::vector<PoolConfig> pools;      // in file order; the first is the default
   std::vector<ToggleConfig> toggles;  // in file order, as Policy::toggles()
@@ -245,8 +251,9 @@ tl::expected<Config, Diagnostics> LoadConfig(const std::string& path, const File
 // One row of what a configuration may hold: for `spillway kinds` and `spillway schema`, the
 // reference and its test.
 struct Kind {
-  std::string group;      // "key", "limit_key", "condition", "operator", "action", "request",
-                          // "environment"
+  // "key", "limit_key", "condition", "condition_key", "operator", "action", "request",
+  // "environment"
+  std::string group;
   std::string name;       // "pools.NAME.balance", "client.address", "prefix", "deny", "deny.status"
   std::string type;       // "round_robin | least_requests | hash"
   std::string fallback;   // the default as it would be written; empty: none

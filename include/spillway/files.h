@@ -22,6 +22,7 @@ enum class FileUse : std::uint8_t {
   kAuthorities,   // read: PEM, certificates of those who vouch for others
   kChallengeKey,  // read: the secret of challenges
   kToken,         // read: the admin endpoints' bearer token
+  kGeo,           // read: where addresses belong, in MaxMind's format
   kAppended,      // appended to, or made: the access log
   kWrittenAnew,   // replaced, or made: the state file
 };

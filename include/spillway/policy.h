@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "spillway/limit_table.h"
 #include "spillway/match_memo.h"
 #include "spillway/request.h"
+#include "spillway/surroundings.h"
 #include "spillway/trace.h"
 #include "spillway/units.h"
 #include "spillway/verdict.h"
@@ -45,6 +47,8 @@ struct Facts {
   MatchMemo* memo = nullptr;  // of this policy and the calling thread; null: nothing is remembered
   // Bits by rule: those that are judged as if they did not match; null: none
   const std::vector<std::uint64_t>* left_out = nullptr;
+  std::optional<WallTime> wall = {};           // for `time`; nothing: no window holds
+  const Surroundings* surroundings = nullptr;  // null: nothing is known of them
 };
 
 struct RuleInfo {
@@ -52,7 +56,8 @@ struct RuleInfo {
   std::string action;              // "deny", "limit", "tag", ...: the first one written
   std::string place;               // "shop.yaml:14"
   std::uint32_t toggle = kNoRule;  // index into Policy::toggles(), or kNoRule
-  bool limits = false;             // it charges limits
+  bool limits = false;             // it charges limits, or tests them
+  bool on_response = false;        // judged by JudgeResponse, not by Decide
   enum class Mode : std::uint8_t { kEnforce, kShadow, kOff } mode = Mode::kEnforce;
 };
 
@@ -76,6 +81,14 @@ class Policy {
   // rules ask, whether it mattered or not, and allocates: not for the path of every request.
   std::vector<RuleTrace> Explain(const Request& request, const Facts& facts,
                                  const Verdict& verdict) const;
+  // Judges the response to a request that Decide let go on, by the rules on responses: charges their
+  // limits, adds their tags and matches to the verdict's, and gives the matches it added. What was
+  // decided stays as it is. `facts.passes` is not asked. REQUIRES: *verdict is Decide's, of the same
+  // request. Not worth a call when has_response_rules() is false.
+  std::span<const RuleMatch> JudgeResponse(const Request& request, const Response& response,
+                                           const Facts& facts, TimePoint now,
+                                           Verdict* verdict) const;
+  bool has_response_rules() const;
 
   std::span<const RuleInfo> rules() const;
   std::span<const LimitInfo> limits() const;

@@ -28,6 +28,8 @@ class Rehearsal {
   void SetToggle(std::uint32_t toggle, bool on) { toggles_[toggle] = on; }
   void ResetToggles();
   void SetPass(bool has_pass) { passes_.holds = has_pass; }
+  // The wall clock at the beginning; unless set, noon of a Monday (UTC).
+  void SetWall(WallTime wall) { wall_ = wall; }
 
   // Judges a request that comes `after` the beginning. Of several since Fresh, none comes before
   // another. The verdict holds until the next call.
@@ -45,7 +47,7 @@ class Rehearsal {
 
   Rehearsal(const Config& config, HashSecret secret);
   Result<void> MakeTables();
-  Facts facts();
+  Facts facts(Duration after);
 
   const Config& config_;
   MatchMemo memo_;
@@ -53,6 +55,9 @@ class Rehearsal {
   std::unique_ptr<bool[]> toggles_;
   std::deque<LimitTable> tables_;
   std::vector<LimitTable*> limits_, shadow_limits_;
+  // Of 2024-01-01, a Monday.
+  WallTime wall_{std::chrono::sys_days(std::chrono::January / 1 / 2024) + std::chrono::hours(12)};
+  Duration after_{0};       // of the last request
   TimePoint begin_, full_;  // when this beginning was; when all buckets are full again
   Verdict verdict_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A request as the rules see it: a bundle of borrowed views. The proxy fills it from the parsed
+// A request, and the answer to one, as the rules see it: a bundle of borrowed views. The proxy fills it from the parsed
 // head; every view stays valid for as long as the exchange holds that head. Nothing here owns
 // memory. Thread rule: plain values.
 #pragma once
@@ -29,6 +29,12 @@ struct Request {
   std::string_view client_certificate;  // its subject, "CN=a,O=b"; empty: none was asked or shown
   std::span<const HeaderField> headers;
   IpAddress client;  // as identified: the peer, or what a trusted proxy said
+};
+
+// What a server answered, as the rules see it: its final head. Borrowed in the same way.
+struct Response {
+  int status = 0;
+  std::span<const HeaderField> headers;
 };
 
 // The first header of that name, or nullptr.

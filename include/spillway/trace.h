@@ -24,6 +24,7 @@ struct RuleTrace {
     kNotMatched,  // `why` says which conditions kept it from matching
     kToggleOff,
     kModeOff,
+    kOnResponse,  // it is judged when there is an answer
     kNotReached,  // a rule before it had ended it
   };
   std::uint32_t rule = 0;  // index into Policy::rules()

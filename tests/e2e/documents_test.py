@@ -123,7 +123,7 @@ class Reference(Case):
         self.assertEqual(extra, set(), "in docs/reference.md, but the binary does not know it")
         for kind in told:
             cells = rows[(kind["group"], kind["name"])]
-            expected = [kind["type"], kind["default"]] if kind["group"] in ("key", "environment", "action") else [kind["type"]]
+            expected = [kind["type"], kind["default"]] if kind["group"] in ("key", "environment", "action", "condition_key") else [kind["type"]]
             with self.subTest(kind["name"]):
                 self.assertEqual(cells[:len(expected)], expected)
 

@@ -223,7 +223,8 @@ TEST(Rules, TeachWhatIsLegal) {
       {"[deny]", "expected a rule: a map with match and action, found a single value"},
       {"[{ match: { path: / } }]", "is missing; expected an action such as deny"},
       {"[{ acton: deny }]",
-       "unknown key 'acton'; expected one of name, description, toggle, mode, match, action (did "
+       "unknown key 'acton'; expected one of name, description, toggle, mode, when, match, action "
+       "(did "
        "you mean 'action'?)"},
       {"[{ name: a b, action: deny }]", "'a b' is not a name"},
       {"[{ name: a, action: deny }, { name: a, action: deny }]",

@@ -161,6 +161,13 @@ TEST(Conditions, HoldOrNotByTheirOperators) {
       {"{ referer: { prefix: 'https://news.' } }", true},
       {"{ referer: { contains: ':8443/A' } }", true},
 
+      {"{ header_count: 9 }", true},
+      {"{ header_count: [7, 8] }", false},
+      {"{ header_count: { above: 8, below: 10 } }", true},
+      {"{ header_count: { above: 9 } }", false},
+      {"{ header_count: { below: 9 } }", false},
+      {"{ header_count: { not: { above: 9 } } }", true},
+
       {"{ client.address: 192.0.2.7 }", true},
       {"{ client.address: 192.0.2.0/24 }", true},
       {"{ client.address: [10.0.0.0/8, 192.0.2.8] }", false},
@@ -309,7 +316,8 @@ TEST(Conditions, HaveARowForEachKindAndALineInTheGuide) {
   const std::string limit_keys = text.substr(text.find("\n## Limit keys"));
   for (const Kind& kind : kinds) {
     EXPECT_FALSE(kind.text.empty()) << kind.name;
-    const std::size_t dot = kind.group == "action" ? kind.name.find('.') : std::string::npos;
+    const bool inner = kind.group == "action" || kind.group == "condition_key";
+    const std::size_t dot = inner ? kind.name.find('.') : std::string::npos;
     const std::string row = "\n| `" + kind.name.substr(0, dot) + "` |";
     if (kind.group == "limit_key") {
       EXPECT_THAT(limit_keys, HasSubstr(kind.name));

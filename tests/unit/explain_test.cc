@@ -37,7 +37,7 @@ class ExplainTest : public testing::Test {
   std::string Said(const ExplainOrder& order, const std::string& input = "") {
     std::istringstream in(input);
     std::ostringstream out;
-    const Result<void> told = Explain(order, config_, 1, in, out);
+    const Result<void> told = Explain(order, config_, 1, WallTime(), in, out);
     return told ? out.str() : "usage: " + told.error().message;
   }
   std::vector<Json> Lines(const std::string& input) {

@@ -45,6 +45,7 @@ class Dump {
       Put("toggle", toggle.name, toggle.description, toggle.initial, toggle.signal, toggle.file,
           toggle.max_on);
     }
+    Put("geo", c.geo.country_file, c.geo.asn_file);
     Put("challenge", c.challenge.key_file, c.challenge.cookie,
         static_cast<int>(c.challenge.defaults.kind), c.challenge.defaults.bits,
         c.challenge.defaults.pass);
@@ -139,6 +140,7 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"toggles.NAME.", "toggles: { t: { $ } }"},
       {"challenge.", "challenge: { $ }"},
       {"limits.NAME.", "limits: { l: { key: path, rate: 1000000000/s, $ } }"},
+      {"rules[].when", "rules: [{ action: { tag: a }, $ }]"},
       {"rules[].", "rules: [{ action: deny, $ }]"},
       {"tests[].expect.action", "tests: [{ name: n, expect: { $ } }]"},
       {"tests[].expect.status", "tests: [{ name: n, expect: { action: deny, $ } }]"},

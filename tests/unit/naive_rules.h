@@ -142,12 +142,63 @@ inline Texts Values(const Question& question, const std::string& key) {
   if (key == "host") return unless_empty(question.host);
   if (key == "tls.ja4") return unless_empty(question.ja4);
   if (key == "tls.client_certificate") return unless_empty(question.certificate);
-  if (key == "client.address") return {question.client};
+  if (key == "client.address" || key == "sample") return {question.client};
+  if (key == "header_count") return {std::to_string(question.headers.size())};
   if (key == "user_agent") return HeaderLines(question, "user-agent");
   if (key == "referer") return HeaderLines(question, "referer");
   if (key.starts_with("header.")) return HeaderLines(question, key.substr(7));
   if (key.starts_with("cookie.")) return Cookies(question, key.substr(7));
   return Parameters(question, key.substr(6));  // "query."
+}
+
+using Address = std::array<unsigned char, 16>;  // IPv4 in its mapped form
+
+inline Address ParseAddress(const std::string& text) {
+  Address address{};
+  if (text.find(':') != std::string::npos) {
+    inet_pton(AF_INET6, text.c_str(), address.data());
+  } else {
+    address[10] = address[11] = 0xff;
+    inet_pton(AF_INET, text.c_str(), address.data() + 12);
+  }
+  return address;
+}
+
+// --- samples: SipHash-1-3 with 128 bits, after the paper --------------------
+
+inline std::pair<std::uint64_t, std::uint64_t> SipHash(const std::string& bytes, std::uint64_t k0,
+                                                       std::uint64_t k1) {
+  std::uint64_t v0 = k0 ^ 0x736f6d6570736575, v1 = k1 ^ 0x646f72616e646f6d ^ 0xee;
+  std::uint64_t v2 = k0 ^ 0x6c7967656e657261, v3 = k1 ^ 0x7465646279746573;
+  const auto turn = [](std::uint64_t x, int by) { return x << by | x >> (64 - by); };
+  const auto round = [&] {
+    v0 += v1, v1 = turn(v1, 13) ^ v0, v0 = turn(v0, 32);
+    v2 += v3, v3 = turn(v3, 16) ^ v2;
+    v0 += v3, v3 = turn(v3, 21) ^ v0;
+    v2 += v1, v1 = turn(v1, 17) ^ v2, v2 = turn(v2, 32);
+  };
+  std::string padded = bytes;
+  while (padded.size() % 8 != 7) padded += '\0';
+  padded += static_cast<char>(bytes.size());
+  for (std::size_t at = 0; at < padded.size(); at += 8) {
+    std::uint64_t word = 0;
+    for (std::size_t i = 8; i-- > 0;) word = word << 8 | static_cast<unsigned char>(padded[at + i]);
+    v3 ^= word, round(), v0 ^= word;
+  }
+  v2 ^= 0xee, round(), round(), round();
+  const std::uint64_t low = v0 ^ v1 ^ v2 ^ v3;
+  v1 ^= 0xdd, round(), round(), round();
+  return {low, v0 ^ v1 ^ v2 ^ v3};
+}
+
+// `argument` is the percent alone: the salt is always "s".
+inline bool IsSampled(const std::string& percent, const std::string& client) {
+  const auto salt = SipHash("s", 0, 0);
+  const Address address = ParseAddress(client);
+  std::string bytes(address.begin(), address.end());
+  if (client.find(':') != std::string::npos) bytes.replace(8, 8, 8, '\0');  // an IPv6 /64
+  const auto part = SipHash(bytes, salt.first, salt.second).first % 100'000;
+  return part < std::stoull(percent) * 1000;
 }
 
 // --- operators on one value -------------------------------------------------
@@ -189,7 +240,13 @@ inline std::optional<std::string> HostIn(std::string text) {
     text = text.substr(0, text.find_first_of("/?#\\"));
     text = text.substr(text.rfind('@') + 1);
   }
-  if (text.starts_with("[")) return Lower(text.substr(1, text.find(']') - 1));
+  if (text.starts_with("[")) {
+    const std::string port = text.substr(text.find(']') + 1);
+    const bool is_port =
+        port.starts_with(":") && port.find_first_not_of("0123456789", 1) == port.npos;
+    if (!port.empty() && !is_port) return std::nullopt;
+    return Lower(text.substr(1, text.find(']') - 1));
+  }
   const std::size_t colon = std::min(text.find(':'), text.size());
   const std::string port = text.substr(colon);
   if (port.find_first_not_of(":0123456789") != std::string::npos) return std::nullopt;
@@ -210,19 +267,6 @@ inline bool IsHost(const std::string& pattern, const std::string& host) {
   return host == Lower(pattern);
 }
 
-using Address = std::array<unsigned char, 16>;  // IPv4 in its mapped form
-
-inline Address ParseAddress(const std::string& text) {
-  Address address{};
-  if (text.find(':') != std::string::npos) {
-    inet_pton(AF_INET6, text.c_str(), address.data());
-  } else {
-    address[10] = address[11] = 0xff;
-    inet_pton(AF_INET, text.c_str(), address.data() + 12);
-  }
-  return address;
-}
-
 inline bool IsInRange(const std::string& range, const std::string& client) {
   const std::size_t slash = range.find('/');
   const bool v6 = range.find(':') != std::string::npos;
@@ -239,6 +283,9 @@ inline bool IsInRange(const std::string& range, const std::string& client) {
 inline bool HoldsFor(const std::string& key, const std::string& op, const std::string& argument,
                      const std::string& value) {
   if (key == "client.address") return IsInRange(argument, value);
+  if (key == "sample") return IsSampled(argument, value);
+  if (op == "above") return std::stoi(value) > std::stoi(argument);
+  if (op == "below") return std::stoi(value) < std::stoi(argument);
   if (key == "host" && (op.empty() || op == "host")) return IsHost(argument, value);
   if (op == "host") {
     const std::optional<std::string> host = HostIn(value);

@@ -213,6 +213,17 @@ class Maker {
 
   std::vector<Operation> Operations(const std::string& key, int depth) {
     const bool not_again = depth >= 2;
+    if (key == "header_count") {
+      const std::string number = Pick({"1", "2", "3", "4", "5"}), other = Pick({"2", "6"});
+      const std::string op = Pick({"", "above", "below"});
+      if (!not_again && OneIn(3)) return {OneOperation(key, "not", depth)};
+      if (!op.empty()) return {{.op = op, .argument = number, .values = {number}}};
+      return {{.op = "", .argument = "[" + number + ", " + other + "]", .values = {number, other}}};
+    }
+    if (key == "sample") {
+      const std::string percent = Pick({"1", "10", "50", "90", "100"});
+      return {{.op = "", .argument = "{ share: " + percent + "%, salt: s }", .values = {percent}}};
+    }
     if (key == "client.address") {
       return {OneOperation(key, not_again || OneIn(2) ? "" : "not", depth)};
     }
@@ -237,7 +248,8 @@ class Maker {
                   "header.x-b",   "header.x-c",     "cookie.sid",
                   "cookie.theme", "user_agent",     "user_agent",
                   "referer",      "client.address", "scheme",
-                  "protocol",     "tls.ja4",        "tls.client_certificate"};
+                  "protocol",     "tls.ja4",        "tls.client_certificate",
+                  "sample",       "header_count"};
     if (depth < 3) keys.insert(keys.end(), {"all", "any", "any", "not", "not"});
     std::shuffle(keys.begin(), keys.end(), chance_);
     Ask ask;

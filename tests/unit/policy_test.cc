@@ -356,8 +356,8 @@ TEST_F(Policies, GiveEveryKeyAParentOfTheAddressesAround) {
     const Asked asked(std::move(sample));
     return KeyFor({"x", parts, prefix}, asked.request(), 42, &scratch);
   };
-  const FieldId address{.source = Source::kAddress};
-  const FieldId path{.source = Source::kPath};
+  const FieldId address{.source = &source::kAddress};
+  const FieldId path{.source = &source::kPath};
   const LimitKey one = key({address}, {.client = "192.0.2.7"});
   EXPECT_EQ(one.parent, key({address}, {.client = "192.0.2.8"}).parent);
   EXPECT_NE(one.hash, key({address}, {.client = "192.0.2.8"}).hash);

@@ -85,14 +85,31 @@ class RuleBook {
 
   void Switch(std::uint32_t toggle, bool on) { toggles_[toggle] = on; }
 
+  Facts MakeFacts() const {
+    Facts facts;
+    facts.toggles = {toggles_.get(), policy->toggles().size()};
+    facts.passes = &passes;
+    facts.limits = limits;
+    facts.shadow_limits = shadow_limits;
+    facts.seed = 42;
+    facts.memo = memo;
+    facts.foresee = foresee;
+    facts.wall = wall;
+    facts.surroundings = surroundings;
+    return facts;
+  }
   const Verdict& JudgeRequest(const Request& request) {
     EXPECT_NE(policy, nullptr) << Format(diagnostics) << error;
-    policy->Decide(request, facts(), now, &verdict);
+    policy->Decide(request, MakeFacts(), now, &verdict);
     return verdict;
   }
   // Of the request that was judged last.
   std::vector<RuleTrace> Explain(const Request& request) const {
-    return policy->Explain(request, facts(), verdict);
+    return policy->Explain(request, MakeFacts(), verdict);
+  }
+  // The answer to the request that was judged last.
+  std::span<const RuleMatch> JudgeAnswer(int status, const std::vector<HeaderField>& headers = {}) {
+    return policy->JudgeResponse(asked_->request(), {status, headers}, MakeFacts(), now, &verdict);
   }
   const Verdict& Judge(Sample sample) {
     asked_ = std::make_unique<Asked>(std::move(sample));
@@ -110,6 +127,8 @@ class RuleBook {
   std::shared_ptr<const Policy> policy;
   Passes passes;
   TimePoint now{1h};
+  std::optional<WallTime> wall = {};
+  const Surroundings* surroundings = nullptr;
   Verdict verdict;
   std::vector<LimitTable*> limits;
   std::vector<LimitTable*> shadow_limits;
@@ -117,18 +136,6 @@ class RuleBook {
   bool foresee = false;
 
  private:
-  Facts facts() const {
-    Facts facts;
-    facts.toggles = {toggles_.get(), policy->toggles().size()};
-    facts.passes = &passes;
-    facts.limits = limits;
-    facts.shadow_limits = shadow_limits;
-    facts.foresee = foresee;
-    facts.seed = 42;
-    facts.memo = memo;
-    return facts;
-  }
-
   MatchMemo own_memo_{{42, 43}};
   yaml::Document document_;
   std::deque<LimitTable> tables_;

@@ -110,6 +110,18 @@ TEST(Schema, ARowIsEnoughForAConditionAndItOffersItsOperatorsOnly) {
             R"({"enum":["high","low"]})");
 }
 
+TEST(Schema, AConditionWithKeysOfItsOwnHasAMapOfThem) {
+  std::vector<Kind> kinds = ListKinds();
+  kinds.push_back({"condition", "moon", "name or map", "", "the moon's phase"});
+  kinds.push_back({"condition_key", "moon.days", "integer 1..28", "", "how old it is"});
+  kinds.push_back({"condition", "tide.NAME.height", "integer, or list of these", "", "the tide"});
+  const Json schema = MakeSchema(kinds, ListShapes(), SchemaOf::kFile);
+  const Json& match = schema["$defs"]["match"];
+  EXPECT_EQ(Text(match["properties"]["moon"]["anyOf"][1]["properties"]["days"]),
+            R"({"description":"how old it is","$ref":"#/$defs/integer","minimum":1,"maximum":28})");
+  EXPECT_TRUE(match["patternProperties"].contains(R"(^tide\..+\.height$)"));
+}
+
 TEST(Schema, ARowIsEnoughForAnActionAndItsArguments) {
   std::vector<Kind> kinds = ListKinds();
   kinds.push_back({"action", "praise", "nothing or map", "", "say something nice"});

@@ -65,6 +65,18 @@ TEST_F(PoolTest, LeaseCountsInFlightForAsLongAsItLives) {
   EXPECT_EQ(endpoints_[0]->in_flight, 0u);
 }
 
+TEST_F(PoolTest, TellsHowManyRequestsItHasAndWhichShareIsUp) {
+  Make(3);
+  EXPECT_EQ(local_->State(kStart).servers_up, 100U);
+  const Lease first = Pick(), second = Pick();
+  endpoints_[1]->healthy = false;
+  EXPECT_EQ(local_->State(kStart).in_flight, 2U);
+  EXPECT_EQ(local_->State(kStart).servers_up, 66U);
+  pool_->SetMembers(std::make_shared<PoolMembers>());
+  EXPECT_EQ(local_->State(kStart).in_flight, 0U);
+  EXPECT_EQ(local_->State(kStart).servers_up, 0U);
+}
+
 TEST_F(PoolTest, PickOfAnEmptyPoolIsEmpty) {
   Make(0);
   EXPECT_FALSE(Pick());

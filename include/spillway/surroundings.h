@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// What rules may ask of the world beyond a request. Each question is put at most once for a request,
+// and only when a rule depends on the answer; so an answer may cost a lookup, but must not wait.
+//
+// Whoever knows nothing answers as here: then a condition on it does not hold, whatever it says.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "spillway/address.h"
+
+namespace spillway {
+
+// How a pool does, of all workers.
+struct PoolState {
+  std::uint64_t in_flight = 0;     // requests at its servers
+  std::uint32_t servers_up = 100;  // percent of its servers that are healthy and not ejected
+};
+
+// Thread rule: asked on the thread that judges.
+class Surroundings {
+ public:
+  virtual ~Surroundings() = default;
+  // Two capital letters, valid for the call of Decide; nothing when it is not known.
+  virtual std::optional<std::string_view> Country(const IpAddress& client) const;
+  // The number of the network (autonomous system) that announces the address.
+  virtual std::optional<std::uint32_t> Network(const IpAddress& client) const;
+  virtual std::optional<PoolState> Pool(std::uint32_t pool) const;  // index into Policy::pools()
+};
+
+inline std::optional<std::string_view> Surroundings::Country(const IpAddress&) const {
+  return std::nullopt;
+}
+inline std::optional<std::uint32_t> Surroundings::Network(const IpAddress&) const {
+  return std::nullopt;
+}
+inline std::optional<PoolState> Surroundings::Pool(std::uint32_t) const {
+  return std::nullopt;
+}
+
+}  // namespace spillway

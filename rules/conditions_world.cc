@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// Conditions on what is around a request: the time, and how pools do. Both are facts that the
+// caller knows; no clock is read here.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <string>
+
+#include "rules/conditions.h"
+#include "rules/key_table.h"
+#include "rules/scalars.h"
+
+namespace spillway {
+namespace {
+
+// --- time: minutes of a week, which begins on Monday
+
+constexpr std::uint64_t kDay = 24 * 60, kWeek = 7 * kDay;
+constexpr std::string_view kDays[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+constexpr std::int64_t kMostOffset = 14 * 60;  // of a zone, in minutes, either way
+
+// The field's parameter is the zone's offset, with kMostOffset added.
+std::optional<std::uint64_t> MinuteOfWeek(const Scene& scene, const FieldId& id) {
+  if (!scene.wall) return std::nullopt;
+  constexpr std::int64_t kEpochWas = 3 * kDay;  // a Thursday
+  const std::int64_t minutes =
+      std::chrono::floor<std::chrono::minutes>(scene.wall->time_since_epoch()).count() + kEpochWas +
+      static_cast<std::int64_t>(id.parameter) - kMostOffset;
+  constexpr auto kAll = static_cast<std::int64_t>(kWeek);
+  return static_cast<std::uint64_t>((minutes % kAll + kAll) % kAll);
+}
+
+constexpr Source kMinuteOfWeek{.name = "time",
+                               .form = Source::Form::kNumber,
+                               .cost = Source::Cost::kNone,
+                               .lets = Source::Lets::kMany,
+                               .number = &MinuteOfWeek};
+
+std::optional<std::uint64_t> TwoDigits(std::string_view text) {
+  if (text.size() != 2 || text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9') {
+    return std::nullopt;
+  }
+  return static_cast<std::uint64_t>((text[0] - '0') * 10 + (text[1] - '0'));
+}
+
+// "08:30" as minutes.
+std::optional<std::uint64_t> HoursAndMinutes(std::string_view text) {
+  if (text.size() != 5 || text[2] != ':') return std::nullopt;
+  const auto hours = TwoDigits(text.substr(0, 2)), minutes = TwoDigits(text.substr(3));
+  if (!hours || !minutes || *minutes > 59) return std::nullopt;
+  return *hours * 60 + *minutes;
+}
+
+struct Window {
+  std::uint64_t from = 0, to = kDay;  // minutes of a day
+  std::array<bool, 7> days = {};
+  bool some_days = false;
+  std::int64_t offset = 0;  // minutes
+};
+
+std::optional<std::uint64_t> ReadTimeOfDay(const yaml::Node& node) {
+  constexpr std::string_view kWhat = "a time of day from \"00:00\" to \"24:00\"";
+  if (!ExpectScalar(node, kWhat)) return std::nullopt;
+  const auto time = HoursAndMinutes(node.text());
+  if (time && *time <= kDay) return time;
+  node.Fail("expected " + std::string(kWhat) + ", found " + yaml::Quote(node.text()));
+  return std::nullopt;
+}
+
+void ReadFrom(const Slot& slot, Window* out) {
+  out->from = ReadTimeOfDay(slot.node).value_or(out->from);
+}
+void ReadTo(const Slot& slot, Window* out) {
+  out->to = ReadTimeOfDay(slot.node).value_or(out->to);
+}
+
+void ReadDays(const Slot& slot, Window* out) {
+  const std::vector<yaml::Node> items = slot.node.Items();
+  if (items.empty()) slot.node.Fail("expected a day such as mon, or a list of days");
+  for (const yaml::Node& item : items) {
+    if (!ExpectScalar(item, "a day such as mon")) continue;
+    const auto* const found = std::find(std::begin(kDays), std::end(kDays), item.text());
+    if (found != std::end(kDays)) {
+      out->days[static_cast<std::size_t>(found - std::begin(kDays))] = true;
+    } else {
+      item.Fail("unknown day " + yaml::Quote(item.text()) +
+                yaml::ExpectedOneOf(item.text(), {std::begin(kDays), std::end(kDays)}));
+    }
+  }
+  out->some_days = true;
+}
+
+// Names of zones would take files that change several times a year, and a rule reads none.
+void ReadZone(const Slot& slot, Window* out) {
+  constexpr std::string_view kWhat = "UTC, or an offset from it such as \"+02:00\"";
+  if (!ExpectScalar(slot.node, kWhat)) return;
+  const std::string_view text = slot.node.text();
+  if (text == "UTC") return;
+  const bool sign = text.starts_with('+') || text.starts_with('-');
+  const auto minutes = sign ? HoursAndMinutes(text.substr(1)) : std::nullopt;
+  if (minutes && *minutes <= static_cast<std::uint64_t>(kMostOffset)) {
+    out->offset = static_cast<std::int64_t>(*minutes) * (text[0] == '-' ? -1 : 1);
+  } else if (!sign && text.find('/') != std::string_view::npos) {
+    slot.node.Fail("named zones such as " + yaml::Quote(text) +
+                   " are not known to rules, whose clock has no daylight saving time; expected " +
+                   std::string(kWhat));
+  } else {
+    slot.node.Fail("expected " + std::string(kWhat) + ", at most 14 hours either way, found " +
+                   yaml::Quote(text));
+  }
+}
+
+constexpr KeyRow<Window> kTimeRows[] = {
+    {"from", "time of day", "00:00", "when it begins, on each of the days", &ReadFrom},
+    {"to", "time of day", "24:00", "when it has ended; not after from: on the day after", &ReadTo},
+    {"days", "day or list of days", "", "on which it begins; without them every day", &ReadDays},
+    {"zone", "time zone", "UTC", "what the times are in: UTC, or an offset from it", &ReadZone},
+};
+
+Expression ReadWindow(ConditionReader& reader, const yaml::Node& node) {
+  if (!node.is_map() || node.Entries().empty()) {
+    node.Fail("expected a window such as { from: \"08:00\", to: \"20:00\", days: [mon, fri] }");
+    return {};
+  }
+  Window window;
+  ReadKeys(node, kTimeRows, *reader.scope.loader, &window);
+  if (window.from == window.to) {
+    node.Fail("the window ends when it begins; for whole days leave from and to out");
+    return {};
+  }
+  if (window.from == kDay) {
+    node.Get("from").Fail("nothing begins at 24:00; write \"00:00\", and the day after");
+    return {};
+  }
+  const FieldId field{.source = &kMinuteOfWeek,
+                      .parameter = static_cast<std::uint64_t>(window.offset + kMostOffset)};
+  const std::uint32_t test = reader.fields.NewTest(field, Stage::kLookup);
+  NumberSet& numbers = reader.fields.field(field).numbers;
+  for (std::size_t day = 0; day < std::size(kDays); ++day) {
+    if (window.some_days && !window.days[day]) continue;
+    const std::uint64_t begin = day * kDay + window.from;
+    const std::uint64_t end = day * kDay + window.to + (window.to < window.from ? kDay : 0);
+    numbers.Add({begin, std::min(end, kWeek) - 1}, test);
+    if (end > kWeek) numbers.Add({0, end - kWeek - 1}, test);  // from Sunday into Monday
+  }
+  return Expression::Test(test);
+}
+
+Expression ReadTime(ConditionReader& reader, const ConditionSlot& slot) {
+  if (!slot.test.is_list()) return ReadWindow(reader, slot.test);
+  std::vector<Expression> windows;
+  for (const yaml::Node& item : slot.test.Items()) windows.push_back(ReadWindow(reader, item));
+  if (windows.empty()) slot.test.Fail("the list is empty: nothing would ever match");
+  return Expression::Any(std::move(windows));
+}
+
+// --- pools; the field's parameter is the pool's index
+
+std::optional<PoolState> StateOf(const Scene& scene, const FieldId& id) {
+  if (scene.surroundings == nullptr) return std::nullopt;
+  return scene.surroundings->Pool(static_cast<std::uint32_t>(id.parameter));
+}
+
+constexpr Source kInFlight{
+    .name = "pool.NAME.in_flight",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
+      const auto state = StateOf(scene, id);
+      return state ? std::optional(state->in_flight) : std::nullopt;
+    }};
+constexpr Source kServersUp{
+    .name = "pool.NAME.servers_up",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
+      const auto state = StateOf(scene, id);
+      return state ? std::optional<std::uint64_t>(state->servers_up) : std::nullopt;
+    }};
+
+Result<NumberRange> ParsePercentage(std::string_view text) {
+  const std::string_view digits = text.substr(0, text.size() - (text.ends_with('%') ? 1 : 0));
+  const Result<std::uint64_t> share = ParseInteger(digits);
+  if (share && *share <= 100 && text.ends_with('%')) return NumberRange{*share, *share};
+  return Fail("expected a share from 0% to 100%, found " + yaml::Quote(text));
+}
+
+Expression ReadPool(ConditionReader& reader, const ConditionSlot& slot, const Source& source,
+                    Result<NumberRange> (*range)(std::string_view)) {
+  const std::vector<std::string>& pools = reader.scope.pools;
+  const auto found = std::find(pools.begin(), pools.end(), slot.name);
+  if (found == pools.end()) {
+    slot.key.Fail("unknown pool " + yaml::Quote(slot.name) + yaml::ExpectedOneOf(slot.name, pools));
+    return {};
+  }
+  const auto index = static_cast<std::uint64_t>(found - pools.begin());
+  return ReadTest(
+      reader, {.field = {.source = &source, .parameter = index}, .asks = slot.asks, .range = range},
+      slot.test);
+}
+
+Expression ReadInFlight(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadPool(reader, slot, kInFlight, &ParseOneNumber);
+}
+
+Expression ReadServersUp(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadPool(reader, slot, kServersUp, &ParsePercentage);
+}
+
+constexpr Condition kWorldConditions[] = {
+    {"time",
+     "map or list of maps",
+     "it is now within this window, or one of these",
+     &ReadTime,
+     {},
+     &ListConditionKeys<kTimeRows>},
+    {"pool.NAME.in_flight",
+     "integer, list or map of operators",
+     "so many requests are at the servers of this pool now",
+     &ReadInFlight,
+     {.number = true}},
+    {"pool.NAME.servers_up",
+     "percent, list or map of operators",
+     "such a share of this pool's servers is healthy and not ejected",
+     &ReadServersUp,
+     {.number = true}},
+};
+
+}  // namespace
+
+std::span<const Condition> WorldConditions() {
+  return kWorldConditions;
+}
+
+}  // namespace spillway
