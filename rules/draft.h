@@ -31,7 +31,12 @@ struct Draft {
 // at all counts as an empty map.
 template <class Function>
 void ForEachNamed(const yaml::Node& map, Function read) {
-  if (map.kind() == yaml::NodeKind::kNull || !ExpectMap(map)) return;
+  if (map.kind() == yaml::NodeKind::kNull) return;
+  if (!map.is_map()) {
+    map.Fail("expected a map of names that you choose (app: ...), found " +
+             std::string(KindName(map.kind())));
+    return;
+  }
   for (const auto& [key, value] : map.Entries()) {
     if (CheckName(key)) read(key, value);
   }

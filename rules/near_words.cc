@@ -14,6 +14,44 @@ constexpr std::size_t kMaxQuoted = 60;
 constexpr std::size_t kMaxLegalShown = 40;
 constexpr std::size_t kMinPart = 4;
 
+// What other programs call things, and what it is called here.
+struct OtherWord {
+  std::string_view found, meant;
+};
+constexpr OtherWord kOtherWords[] = {
+    {"accept", "allow"},
+    {"agent", "user_agent"},
+    {"ban", "deny"},
+    {"block", "deny"},
+    {"captcha", "pow"},
+    {"client_ip", "client.address"},
+    {"country", "client.country"},
+    {"forbid", "deny"},
+    {"hostname", "host"},
+    {"http_user_agent", "user_agent"},
+    {"ip", "client.address"},
+    {"js", "pow"},
+    {"location", "path"},
+    {"log", "tag"},
+    {"pass", "allow"},
+    {"rate_limit", "limit"},
+    {"ratelimit", "limit"},
+    {"refuse", "deny"},
+    {"reject", "deny"},
+    {"remote_addr", "client.address"},
+    {"request_uri", "path"},
+    {"return", "respond"},
+    {"server_name", "host"},
+    {"skip", "allow"},
+    {"source_ip", "client.address"},
+    {"src", "client.address"},
+    {"throttle", "limit"},
+    {"ua", "user_agent"},
+    {"upstream", "pool"},
+    {"uri", "path"},
+    {"url", "path"},
+};
+
 char Lower(char c) {
   return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
 }
@@ -42,6 +80,10 @@ std::size_t Distance(std::string_view a, std::string_view b) {
 std::string_view Nearest(std::string_view found, const std::vector<std::string>& legal) {
   std::string_view best;
   if (found.size() > kMaxQuoted) return best;
+  for (const OtherWord& word : kOtherWords) {
+    if (word.found != found) continue;
+    if (std::find(legal.begin(), legal.end(), word.meant) != legal.end()) return word.meant;
+  }
   std::size_t best_distance = std::max<std::size_t>(1, found.size() / 3) + 1;
   for (const std::string& word : legal) {
     if (word.size() > found.size() + best_distance) continue;

@@ -47,6 +47,11 @@ Expression ReadAnyTextOf(ConditionReader& reader, const FieldId& field, Stage st
   return ReadAnyOf(
       reader, field, stage, op, node,
       [&](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
+        if (value.find('\b') != std::string_view::npos) {
+          return Fail(
+              "there is a backspace in it, which \\b means in double quotes; "
+              "write it in single quotes");
+        }
         if (!value.empty()) return add(matcher, value, test);
         return Fail("an empty text is found in everything; to ask for any value use present");
       });

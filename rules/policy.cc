@@ -195,8 +195,11 @@ class Judgement {
     for (const std::uint32_t limit : rules_.rules[rule].action.limits) {
       if (Has(scratch_->shadow_pending, limit)) continue;
       const PendingCharge charge{limit, Key(limit), rule, 0};
-      if (facts_.shadow_limits[limit]->Test(charge.key, now_).allowed) {
-        if (rules_.rules[rule].action.charges) scratch_->shadow_pending.push_back(charge);
+      const bool charges = rules_.rules[rule].action.charges;
+      // A limit that is only tested may be charged by rules in force.
+      if (facts_.shadow_limits[limit]->Test(charge.key, now_).allowed &&
+          (charges || facts_.limits[limit]->Test(charge.key, now_).allowed)) {
+        if (charges) scratch_->shadow_pending.push_back(charge);
       } else {
         // As a refusal would: no limit is charged for this rule.
         scratch_->shadow_pending.resize(before);
@@ -218,7 +221,9 @@ class Judgement {
       at = verdict_->foreseen.end() - 1;
     }
     for (const std::uint32_t limit : rule.action.limits) {
-      if (!ForeseeLimit(rule.toggle, limit)) return End(&*at, index, Foreseen::Effect::kLimit);
+      const bool room = rule.action.charges ? ForeseeLimit(rule.toggle, limit)
+                                            : facts_.limits[limit]->Test(Key(limit), now_).allowed;
+      if (!room) return End(&*at, index, Foreseen::Effect::kLimit);
     }
     if (rule.action.final_action == nullptr) return;
     const FinalAction& action = rule.action.final_action->action;

@@ -17,6 +17,9 @@ from harness import ROOT, Case, main, run
 # refuse goes from here.
 BEYOND_A_SCHEMA = {
     "duplicate-keys.yaml": "two keys of one name are one by the time a schema looks",
+    "night-limit-names.yaml": "names that stand in other sections",
+    "night-regex.yaml": "a dialect of expressions that schemas do not speak",
+    "night-two-final-actions.yaml": "which of two actions is meant",
     "host-bits.yaml": "arithmetic: bits beyond a prefix",
     "no-pools.yaml": "right where SPILLWAY_UPSTREAM is set",
     "null-pools.yaml": "the same",

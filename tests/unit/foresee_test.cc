@@ -111,6 +111,24 @@ TEST(Foresee, HasBucketsOfItsOwnForEachToggle) {
   EXPECT_EQ(book.Action({.target = "/real"}), "forward");
 }
 
+// What only tests a limit looks at the one that rules in force have charged.
+TEST(Foresee, TestsWhatOthersHaveCharged) {
+  const std::string test = "action: { limit: { name: few, charge: false } } }\n";
+  RuleBook book("- { name: off, toggle: surge, match: { path: /a }, " + test +
+                    "- { name: shadow, mode: shadow, match: { path: /a }, " + test +
+                    "- { match: { path: /charge }, action: { limit: few } }\n",
+                Scope());
+  book.foresee = true;
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(Of(book.Judge({.target = "/a"}), 0)->effect, Effect::kPass);
+    EXPECT_FALSE(book.verdict.matches.front().over_limit);
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(book.Action({.target = "/charge"}), "forward");
+  EXPECT_EQ(Of(book.Judge({.target = "/a"}), 0)->effect, Effect::kLimit);
+  EXPECT_TRUE(book.verdict.matches.front().over_limit);
+  EXPECT_EQ(ActionName(book.verdict.action), "forward");
+}
+
 // The same requests, once with the toggle off and foreseen, once with it on.
 TEST(Foresee, SaysWhatThenHappens) {
   const std::string rules =
