@@ -112,7 +112,7 @@ class Receipts(Case):
         self.assertEqual(self.explained(proxy, answer), before | {"generation_now": 2})
 
     def test_after_a_reload_the_trace_is_by_the_rules_that_judged_while_they_are_there(self):
-        held = self.raw_origin(lambda conversation: (conversation.read_request(), conversation.read_to_end()))
+        held = self.raw_origin(lambda conversation, _: (conversation.read_request(), conversation.read_to_end()))
         self.settings = config(held, rules=RULES, limits=LIMIT, toggles={"surge": {}})
         proxy = self.spillway(self.settings)
         with connect(proxy.port) as waiting:  # goes by the first generation for as long as it takes
