@@ -9,6 +9,7 @@
 #include "proxy/generation.h"
 #include "proxy/log.h"
 #include "proxy/metrics.h"
+#include "proxy/receipt_view.h"
 #include "proxy/version.h"
 #include "spillway/text.h"
 
@@ -16,6 +17,7 @@ namespace spillway {
 namespace {
 
 constexpr std::string_view kTogglePrefix = "/api/v1/toggles/";
+constexpr std::string_view kExplainPrefix = "/api/v1/explain/";
 
 AdminReply JsonReply(const Json& json, int status = 200) {
   AdminReply reply;
@@ -253,7 +255,22 @@ AdminReply AdminApi::Route(const AdminRequest& request) {
     if (reads) return JsonReply(ViewToggle(server_, *found));
     return request.method == "POST" ? FlipToggle(request, name) : WrongMethod("GET, HEAD, POST");
   }
+  if (request.path.starts_with(kExplainPrefix)) {
+    if (!reads) return WrongMethod("GET, HEAD");
+    return ExplainRefusal(
+        Decode(std::string_view(request.path).substr(kExplainPrefix.size()), false));
+  }
   return AdminError(404, "there is nothing at this path");
+}
+
+AdminReply AdminApi::ExplainRefusal(const std::string& id) {
+  const ReceiptSearch search = server_.FindReceipt(id);
+  if (search.receipt) return JsonReply(ViewReceipt(server_, *search.receipt));
+  if (!search.complete) return AdminError(503, "a worker is too busy to look; ask again");
+  return AdminError(404,
+                    "no refusal with the id '" + id +
+                        "' is remembered: it was refused by no rule, by another process, or too "
+                        "long ago");
 }
 
 AdminReply AdminApi::FlipToggle(const AdminRequest& request, const std::string& name) {

@@ -23,6 +23,7 @@ class AdminApi {
 
  private:
   AdminReply Route(const AdminRequest& request);
+  AdminReply ExplainRefusal(const std::string& id);
   AdminReply FlipToggle(const AdminRequest& request, const std::string& name);
 
   AdminControls& server_;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "proxy/counters.h"
+#include "proxy/receipts.h"
 #include "spillway/result.h"
 #include "spillway/units.h"
 
@@ -57,6 +59,11 @@ class AdminControls {
       const = 0;
   virtual const ReloadStatus& reload_status() const = 0;
   virtual std::vector<const WorkerCounters*> counters() const = 0;
+  // What is kept of a refusal with exactly this id.
+  virtual ReceiptSearch FindReceipt(const std::string& id) const = 0;
+  // That of this number if something under way still goes by it, or the one in force if that has the
+  // same configuration; null: it is gone.
+  virtual std::shared_ptr<const Generation> FindGeneration(std::uint64_t number) const = 0;
   virtual std::uint64_t kept_upstream_connections() const = 0;
   virtual std::vector<std::string> listening() const = 0;  // real addresses, "127.0.0.1:8080"
   virtual std::uint64_t access_log_dropped() const = 0;

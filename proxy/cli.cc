@@ -290,6 +290,9 @@ void AddCtl(CLI::App* app, Options* options) {
       ->excludes(state);
   toggle->add_option("--for", options->order.hold, "switch it off again after this time: 30m");
   toggle->add_option("--reason", options->order.reason, "why, for the log and the status");
+  add("explain", "why a request was refused, by the id that its answer tells")
+      ->add_option("ID", options->order.id, "the id: X-Request-Id")
+      ->required();
   add("reload", "load the configuration anew; refused as a whole when it has an error");
   add("check", "check the configuration file that a reload would take");
   add("drain", "finish what is under way, then exit");

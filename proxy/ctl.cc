@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/ctl_client.h"
+#include "proxy/receipt_view.h"
 #include "proxy/table.h"
 
 namespace spillway {
@@ -198,6 +199,7 @@ Call CallFor(const CtlOrder& order) {
   if (order.verb == "toggle") return {"POST", base + "toggles/" + EncodeSegment(order.toggle)};
   if (order.verb == "check") return {"POST", base + "config/check"};
   if (order.verb == "reload" || order.verb == "drain") return {"POST", base + order.verb};
+  if (order.verb == "explain") return {"GET", base + "explain/" + EncodeSegment(order.id)};
   return {"GET", base + order.verb};
 }
 
@@ -230,6 +232,7 @@ std::string FormatForPeople(const std::string& verb, const Json& answer) {
                                              {"CAPACITY", "capacity"},
                                              {"BY PARENT", "parent_answers"}});
   }
+  if (verb == "explain") return FormatReceipt(answer);
   if (verb == "reload") return "reloaded: generation " + Show(answer, "generation") + "\n";
   if (verb == "check") return "ok (" + Show(answer, "summary") + ")\n";
   if (verb == "drain") return "draining\n";

@@ -15,13 +15,15 @@ namespace spillway {
 inline constexpr int kCtlDone = 0, kCtlRefused = 1, kCtlUsage = 2, kCtlUnreachable = 3;
 
 struct CtlOrder {
-  std::string verb;    // "status", "config", "rules", "toggles", "limits", "pools": asks;
+  std::string verb;    // "status", "config", "rules", "toggles", "limits", "pools",
+                       // "explain": asks;
                        // "reload", "drain", "check", "toggle": orders
   std::string toggle;  // for "toggle": its name, and what it shall be
   bool on = false;
   bool forecast = false;  // ask what switching it on would do instead
   std::string hold;       // as typed: "30m"; empty: none
   std::string reason;
+  std::string id;     // for "explain": a refusal's
   bool json = false;  // print the answer as it came
 };
 

@@ -325,6 +325,7 @@ void Exchange::Account() {
   counters.bytes_in.Add(state_.bytes_in);
   counters.bytes_out.Add(state_.bytes_out);
   counters.request_seconds.Observe(took);
+  if (LeavesReceipt(decision)) LeaveReceipt(decision);
 
   if (worker_.access_log.enabled()) {
     const Config& config = state_.generation->shared->config;

@@ -104,6 +104,10 @@ class Exchange final : public UpstreamUser {
   AnswerContext answer_context();
   std::string_view rule_name() const;
 
+  // exchange_receipt.cc
+  bool LeavesReceipt(Decision decision) const;
+  void LeaveReceipt(Decision decision);
+
   // exchange_identify.cc
   bool Identify();
   void IdentifyAsker(const RequestHead& head);

@@ -7,6 +7,7 @@
 #include <istream>
 #include <ostream>
 
+#include "proxy/explain_telling.h"
 #include "proxy/http1.h"
 #include "proxy/wall_time.h"
 #include "spillway/client_address.h"
@@ -15,15 +16,6 @@
 
 namespace spillway {
 namespace {
-
-// What a terminal can be trusted with.
-std::string Printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return out;
-}
 
 // ---- what is asked
 
@@ -161,89 +153,10 @@ Result<void> SetToggles(const std::vector<std::string>& typed, const Policy& pol
 
 // ---- what is told
 
-std::string Told(const ConditionTrace& why) {
-  std::string text = why.text + (why.holds ? " holds, and must not" : " does not hold");
-  std::string found;
-  for (const auto& [name, value] : why.found) {
-    found += (found.empty() ? "" : ", ") + name + " is '" + value + "'";
-  }
-  return text + ": " + (found.empty() ? "there is none" : found);
-}
-
-std::string TellLimit(const Policy& policy, const Verdict& verdict, std::uint32_t limit) {
-  const LimitInfo& info = policy.limits()[limit];
-  for (const LimitOutcome& outcome : verdict.limits) {
-    if (outcome.limit != limit) continue;
-    if (!outcome.state.allowed) return "limit " + info.name + " is used up";
-    return fmt::format("limit {}: {} of {} left", info.name, outcome.state.remaining,
-                       info.spec.burst);
-  }
-  return "limit " + info.name + ": not charged";
-}
-
-std::string TellMatch(const Policy& policy, const Verdict& verdict, const RuleTrace& trace) {
-  const RuleInfo& rule = policy.rules()[trace.rule];
-  std::vector<std::string> parts;
-  const bool ends = verdict.rule == trace.rule;
-  if (ends) {
-    parts.push_back("ends it: " + std::string(ActionName(verdict.action)));
-  } else if (rule.action == "challenge" && rule.mode == RuleInfo::Mode::kEnforce) {
-    parts.emplace_back("the client has passed its challenge");
-  }
-  for (const std::uint32_t limit : trace.limits) {
-    parts.push_back(rule.mode == RuleInfo::Mode::kShadow ? "limit " + policy.limits()[limit].name
-                                                         : TellLimit(policy, verdict, limit));
-  }
-  parts.insert(parts.end(), trace.effects.begin(), trace.effects.end());
-  if (rule.mode == RuleInfo::Mode::kShadow)
-    parts.push_back(rule.action + " in shadow mode: without effect");
-  return parts.empty() ? "" : fmt::format(": {}", fmt::join(parts, "; "));
-}
-
-void TellRule(const Policy& policy, const Verdict& verdict, const RuleTrace& trace,
-              std::ostream& out) {
-  using Fate = RuleTrace::Fate;
-  const RuleInfo& rule = policy.rules()[trace.rule];
-  const std::string who = rule.name + " (" + rule.place + ")";
-  std::string line;
-  switch (trace.fate) {
-    case Fate::kMatched:
-      line = "  yes  " + who + TellMatch(policy, verdict, trace);
-      break;
-    case Fate::kNotMatched:
-      line = "  no   " + who;
-      for (std::size_t i = 0; i < trace.why.size(); ++i) {
-        line += (i == 0 ? ": " : "; ") + Told(trace.why[i]);
-      }
-      break;
-    case Fate::kToggleOff:
-      line = "  off  " + who + ": toggle " + policy.toggles()[rule.toggle] + " is off";
-      break;
-    case Fate::kModeOff:
-      line = "  off  " + who + ": mode: off";
-      break;
-    case Fate::kOnResponse:
-      line = "  ...  " + who + ": judged when there is an answer";
-      break;
-    case Fate::kNotReached:
-      return;
-  }
-  out << Printable(line) << "\n";
-}
-
-std::string TellAction(const Policy& policy, const Verdict& verdict) {
-  std::string text(ActionName(verdict.action));
-  if (std::holds_alternative<Forward>(verdict.action)) {
+std::string TellEnd(const Policy& policy, const Verdict& verdict) {
+  std::string text = TellAction(verdict.action);
+  if (std::holds_alternative<Forward>(verdict.action))
     text += " to pool " + policy.pools()[verdict.pool];
-  } else if (const auto* deny = std::get_if<Deny>(&verdict.action)) {
-    text += fmt::format(" with status {}", deny->status);
-  } else if (const auto* limit = std::get_if<OverLimit>(&verdict.action)) {
-    text += fmt::format(" with status {}", limit->status);
-  } else if (const auto* redirect = std::get_if<Redirect>(&verdict.action)) {
-    text += fmt::format(" with status {} to {}", redirect->status, redirect->location);
-  } else if (const auto* respond = std::get_if<Respond>(&verdict.action)) {
-    text += fmt::format(" with status {}", respond->status);
-  }
   if (verdict.rule == kNoRule) return text + ": no rule ended it";
   const RuleInfo& rule = policy.rules()[verdict.rule];
   return text + " by rule " + rule.name + " (" + rule.place + ")";
@@ -251,16 +164,10 @@ std::string TellAction(const Policy& policy, const Verdict& verdict) {
 
 void Tell(const Policy& policy, const Verdict& verdict, const std::vector<RuleTrace>& traces,
           std::ostream& out) {
-  std::size_t untried = 0;
-  for (const RuleTrace& trace : traces) {
-    TellRule(policy, verdict, trace, out);
-    untried += trace.fate == RuleTrace::Fate::kNotReached ? 1 : 0;
-  }
-  if (untried > 0) {
-    out << fmt::format("  ...  {} more {} not tried\n", untried,
-                       untried == 1 ? "rule is" : "rules are");
-  }
-  out << Printable(TellAction(policy, verdict)) << "\n";
+  const ToldRules told = TellRules(policy, verdict, traces);
+  for (const ToldRule& rule : told.rules) out << Printable(LineOf(rule)) << "\n";
+  if (told.untried > 0) out << LineOfUntried(told.untried) << "\n";
+  out << Printable(TellEnd(policy, verdict)) << "\n";
 }
 
 }  // namespace

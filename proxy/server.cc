@@ -81,6 +81,14 @@ struct Server::Impl {
   void OnWorkerDrained();
   void End();
 
+  // A generation that was in force. Most are gone soon after; what they did can still be told when the
+  // present one was loaded from the same bytes.
+  struct Earlier {
+    std::uint64_t number, digest;
+    std::weak_ptr<const Generation> generation;
+  };
+  static constexpr std::size_t kMostEarlier = 64;
+
   enum class Phase { kStarting, kServing, kDelaying, kDraining, kEnding };
 
   Server& server;
@@ -98,6 +106,7 @@ struct Server::Impl {
   ReloadStatus reload_status;
   Listeners listeners;
   std::shared_ptr<const Generation> generation;
+  std::vector<Earlier> earlier;  // kMostEarlier of them
   std::unique_ptr<AccessLog> access_log;
   ConnectionPlaces places;
   Workers workers;  // destroyed before the log they write to
@@ -187,6 +196,8 @@ std::string Server::Impl::Hint(const SocketAddress& refused) const {
 
 void Server::Impl::Commit(Prepared prepared) {
   prepared.blueprint.Reconfigure(loop.now());
+  if (earlier.size() == kMostEarlier) earlier.erase(earlier.begin());
+  if (generation) earlier.push_back({generation->number, generation->config.digest, generation});
   generation = prepared.blueprint.generation;
   const Config& config = generation->config;
   log::SetLevel(config.log_level);
@@ -463,6 +474,20 @@ const ReloadStatus& Server::reload_status() const {
 
 std::vector<const WorkerCounters*> Server::counters() const {
   return impl_->workers.counters();
+}
+
+ReceiptSearch Server::FindReceipt(const std::string& id) const {
+  return impl_->workers.FindReceipt(id);
+}
+
+std::shared_ptr<const Generation> Server::FindGeneration(std::uint64_t number) const {
+  const std::shared_ptr<const Generation>& now = impl_->generation;
+  if (number == now->number) return now;
+  for (const Impl::Earlier& each : impl_->earlier) {
+    if (each.number != number) continue;
+    return each.digest == now->config.digest ? now : each.generation.lock();
+  }
+  return nullptr;
 }
 
 std::uint64_t Server::kept_upstream_connections() const {

@@ -54,6 +54,8 @@ class Server : public AdminControls {
   const std::map<std::pair<std::string, std::string>, std::uint64_t>& toggle_flips() const override;
   const ReloadStatus& reload_status() const override;
   std::vector<const WorkerCounters*> counters() const override;
+  ReceiptSearch FindReceipt(const std::string& id) const override;
+  std::shared_ptr<const Generation> FindGeneration(std::uint64_t number) const override;
   std::uint64_t kept_upstream_connections() const override;
   std::vector<std::string> listening() const override;  // real addresses, "127.0.0.1:8080"
   std::uint64_t access_log_dropped() const override;

@@ -232,6 +232,14 @@ void Worker::GiveUpSome() {
   });
 }
 
+void Worker::FindReceipt(std::string id, std::function<void(std::optional<Receipt>)> found) {
+  impl_->context.loop.Post(
+      [&context = impl_->context, id = std::move(id), found = std::move(found)] {
+        const Receipt* const receipt = context.receipts.Find(id);
+        found(receipt != nullptr ? std::optional<Receipt>(*receipt) : std::nullopt);
+      });
+}
+
 void Worker::OnTurn(std::function<void()> task) {
   impl_->context.loop.Post(std::move(task));
 }

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "proxy/access_log.h"
@@ -16,6 +18,7 @@
 #include "proxy/generation.h"
 #include "proxy/listener_id.h"
 #include "proxy/loop.h"
+#include "proxy/receipts.h"
 #include "proxy/socket.h"
 
 namespace spillway {
@@ -51,6 +54,8 @@ class Worker {
   void Drain(std::function<void()> drained);
   // Another worker wants a place: ends a few connections that wait for their clients.
   void GiveUpSome();
+  // Hands over a copy of the receipt with this id, if there is one.
+  void FindReceipt(std::string id, std::function<void(std::optional<Receipt>)> found);
   void OnTurn(std::function<void()> task);  // run on its thread, after all that was said before
   void Stop();                              // at once, cutting what is left
 

@@ -23,6 +23,7 @@
 #include "proxy/http_date.h"
 #include "proxy/loop.h"
 #include "proxy/prepared_answers.h"
+#include "proxy/receipts.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
 #include "proxy/upstream_http2.h"
@@ -88,6 +89,7 @@ struct WorkerContext {
   Http2Upstreams http2_upstreams;
   Http2Spares http2_spares;
   WorkerCounters counters;
+  Receipts receipts;
   Chance chance;
   // Of requests, and the salt of challenges: strangers see them, and nothing else may be drawn from it.
   Chance ids;

@@ -52,6 +52,35 @@ void Workers::AwaitTurns() {
   }
 }
 
+ReceiptSearch Workers::FindReceipt(const std::string& id) const {
+  struct Answer {
+    std::binary_semaphore there{0};
+    std::optional<Receipt> receipt;
+  };
+  // One that comes too late has its own to write to.
+  std::vector<std::shared_ptr<Answer>> answers;
+  for (const auto& worker : workers_) {
+    const auto answer = answers.emplace_back(std::make_shared<Answer>());
+    worker->FindReceipt(id, [answer](std::optional<Receipt> receipt) {
+      answer->receipt = receipt;
+      answer->there.release();
+    });
+  }
+  ReceiptSearch search;
+  for (const auto& answer : answers) {
+    // The first that is late has used up the time of all.
+    const bool there =
+        search.complete ? answer->there.try_acquire_for(kPatience) : answer->there.try_acquire();
+    if (!there) {
+      search.complete = false;
+    } else if (answer->receipt &&
+               (!search.receipt || answer->receipt->when > search.receipt->when)) {
+      search.receipt = answer->receipt;
+    }
+  }
+  return search;
+}
+
 void Workers::Drain(const std::function<void()>& drained) {
   for (const auto& worker : workers_) worker->Drain(drained);
 }

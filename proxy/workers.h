@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "proxy/worker.h"
@@ -36,6 +37,9 @@ class Workers {
 
   void Drain(const std::function<void()>& drained);  // called once by each, on its thread
   void Stop();                                       // at once; returns when all have ended
+
+  // The newest receipt with this id. A worker that is busy is waited for as above, and then left out.
+  ReceiptSearch FindReceipt(const std::string& id) const;
 
   std::vector<const WorkerCounters*> counters() const;
   std::uint64_t kept_upstream_connections() const;

@@ -48,7 +48,10 @@ class Asker {
     if (why->size() == kMostWhy) return;
     const ConditionStep& node = rules_.steps[step];
     if (!rules_.step_texts[step].empty()) {
-      why->push_back({rules_.step_texts[step], is, Found(step)});
+      ConditionTrace& trace = why->emplace_back();
+      trace.text = rules_.step_texts[step];
+      trace.holds = is;
+      LookAt(step, &trace);
       return;
     }
     if (node.kind == Expression::Kind::kNot) return Blame(step + 1, !is, why);
@@ -62,10 +65,10 @@ class Asker {
   }
 
  private:
-  // The values of the fields that the step looks at.
-  std::vector<std::pair<std::string, std::string>> Found(std::uint32_t step) {
-    std::vector<std::pair<std::string, std::string>> found;
-    std::vector<std::string> seen;
+  // The fields that the step looks at, and their values.
+  void LookAt(std::uint32_t step, ConditionTrace* trace) {
+    std::vector<std::string>& seen = trace->asked;
+    auto& found = trace->found;
     for (std::uint32_t i = step; i < rules_.steps[step].end; ++i) {
       if (rules_.steps[i].kind != Expression::Kind::kTest) continue;
       FieldId field = rules_.fields.field_of(rules_.steps[i].test);
@@ -90,7 +93,6 @@ class Asker {
         add(*value);
       }
     }
-    return found;
   }
 
   const CompiledRules& rules_;

@@ -16,6 +16,7 @@ struct ConditionTrace {
   bool holds = false;  // it does, but stands under a `not`
   // What it looked at, and found: {"user_agent", "curl/8.0"}. At most a few, clipped.
   std::vector<std::pair<std::string, std::string>> found;
+  std::vector<std::string> asked = {};  // all that it looked at: "user_agent", "header.accept"
 };
 
 struct RuleTrace {

@@ -95,6 +95,17 @@ class FakeControls : public AdminControls {
   }
   const ReloadStatus& reload_status() const override { return reload_; }
   std::vector<const WorkerCounters*> counters() const override { return {&counters_}; }
+  ReceiptSearch FindReceipt(const std::string& id) const override {
+    const Receipt* const found = receipts_.Find(id);
+    ReceiptSearch search;
+    if (found != nullptr) search.receipt = *found;
+    search.complete = workers_answer_;
+    return search;
+  }
+  std::shared_ptr<const Generation> FindGeneration(std::uint64_t number) const override {
+    if (number != generation_.number) return nullptr;
+    return {std::shared_ptr<void>(), &generation_};
+  }
   std::uint64_t kept_upstream_connections() const override { return 4; }
   std::vector<std::string> listening() const override { return {"127.0.0.1:8080"}; }
   std::uint64_t access_log_dropped() const override { return 2; }
@@ -103,6 +114,8 @@ class FakeControls : public AdminControls {
   WallTime wall_now() const override { return WallTime(std::chrono::seconds(1767225600)); }
 
   Generation generation_;
+  Receipts receipts_{8};
+  bool workers_answer_ = true;
   WorkerCounters counters_;
   std::vector<ToggleStatus> toggles_;
   std::map<std::pair<std::string, std::string>, std::uint64_t> flips_;

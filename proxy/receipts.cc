@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/receipts.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+namespace spillway {
+namespace {
+
+// The most bytes of each text. Together they may be more than there is room for.
+constexpr std::array<std::uint16_t, Receipt::kTexts> kMostOf = {
+    128,  // id, as long as one may be that is taken from a trusted proxy
+    48,   // client
+    64,   // rule
+    80,   // place
+    48,   // limit
+    16,   // method
+    80,   // host
+    160,  // path
+    240,  // user agent
+    120,  // referer
+    64,   // accept-language
+    36,   // ja4
+    120,  // query
+};
+
+// A ring of them must not touch memory before it is written to.
+static_assert(std::is_trivially_default_constructible_v<Receipt>);
+
+}  // namespace
+
+void Receipt::Set(Text text, std::string_view value) {
+  const auto at = static_cast<std::size_t>(text);
+  const std::size_t size =
+      std::min({value.size(), std::size_t{kMostOf[at]}, std::size_t{kRoom} - used});
+  if (size < value.size()) cut_texts |= Bit(text);
+  set_texts |= Bit(text);
+  begins[at] = used;
+  sizes[at] = static_cast<std::uint16_t>(size);
+  value.copy(texts.data() + used, size);
+  used = static_cast<std::uint16_t>(used + size);
+}
+
+std::optional<std::string_view> Receipt::Get(Text text) const {
+  const auto at = static_cast<std::size_t>(text);
+  if ((set_texts & Bit(text)) == 0) return std::nullopt;
+  return std::string_view(texts.data() + begins[at], sizes[at]);
+}
+
+void Receipt::SetLimits(std::span<const LimitOutcome> outcomes) {
+  limits_cut = outcomes.size() > kMostLimits;
+  if (limits_cut) outcomes = outcomes.last(kMostLimits);
+  limits_size = static_cast<std::uint8_t>(outcomes.size());
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    const LimitState& state = outcomes[i].state;
+    limits[i] = {state.retry_after.count(), state.reset.count(), state.remaining,
+                 outcomes[i].limit,         state.allowed,       state.from_parent};
+  }
+}
+
+void Receipt::SetMatches(std::span<const RuleMatch> rules) {
+  matches_cut = rules.size() > kMostMatches;
+  if (matches_cut) rules = rules.first(kMostMatches);
+  matches_size = static_cast<std::uint8_t>(rules.size());
+  for (std::size_t i = 0; i < rules.size(); ++i) matches[i] = rules[i].rule;
+}
+
+Receipts::Receipts(std::size_t most)
+    : most_(most),
+      marks_(std::make_unique<std::uint64_t[]>(most)),
+      receipts_(std::make_unique_for_overwrite<Receipt[]>(most)) {}
+
+std::uint64_t Receipts::MarkOf(std::string_view id) {
+  std::uint64_t mark = 0;
+  const std::size_t size = std::min(id.size(), sizeof(mark));
+  std::memcpy(&mark, id.data() + (id.size() - size), size);
+  return mark;
+}
+
+Receipt& Receipts::Add(std::string_view id) {
+  const std::size_t at = added_++ & (most_ - 1);
+  marks_[at] = MarkOf(id);
+  Receipt& receipt = receipts_[at];
+  receipt.set_texts = receipt.cut_texts = receipt.used = 0;
+  receipt.toggles_size = receipt.matches_size = receipt.limits_size = 0;
+  receipt.matches_cut = receipt.limits_cut = false;
+  receipt.Set(Receipt::Text::kId, id);
+  return receipt;
+}
+
+const Receipt* Receipts::Find(std::string_view id) const {
+  const std::uint64_t mark = MarkOf(id);
+  const std::uint64_t oldest = added_ > most_ ? added_ - most_ : 0;
+  for (std::uint64_t i = added_; i-- > oldest;) {
+    const std::size_t at = i & (most_ - 1);
+    if (marks_[at] == mark && receipts_[at].Get(Receipt::Text::kId) == id) return &receipts_[at];
+  }
+  return nullptr;
+}
+
+}  // namespace spillway
