@@ -51,8 +51,10 @@ inline void CopyShort(char* to, const char* from, std::size_t size) {
     CopyTwo<std::uint64_t>(to, from, size);
   } else if (size >= 4) {
     CopyTwo<std::uint32_t>(to, from, size);
-  } else {
-    for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
+  } else if (size >= 2) {
+    CopyTwo<std::uint16_t>(to, from, size);
+  } else if (size == 1) {
+    *to = *from;
   }
 }
 
