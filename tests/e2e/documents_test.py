@@ -10,7 +10,7 @@ import subprocess
 
 import yaml
 
-from harness import BINARY, ROOT, Case, config, main, run
+from harness import BINARY, ROOT, Case, ask, config, main, run
 
 REFERENCE = os.path.join(ROOT, "docs", "reference.md")
 
@@ -38,13 +38,14 @@ class Endpoints(Case):
                 yield method, path
 
     def test_each_answers_as_the_table_says(self):
-        proxy = self.spillway(config(self.origin(), toggles={"surge": {}}))
+        proxy = self.spillway(config(self.origin(), toggles={"surge": {}}, rules=[{"match": {"path": "/no"}, "action": "deny"}]))
+        refused = ask(proxy.port, target="/no").get("X-Request-Id")
         rows = list(self.rows())
         self.assertGreaterEqual(len(rows), 15)
         for method, path in sorted(rows, key=lambda row: row[1].endswith("drain")):
             body = json.dumps({"on": True}) if method == "POST" and "NAME" in path else None
             with self.subTest(method=method, path=path):
-                status, text = proxy.admin(method, path.replace("NAME", "surge"), body, {"Content-Type": "application/json"})
+                status, text = proxy.admin(method, path.replace("NAME", "surge").replace("ID", refused), body, {"Content-Type": "application/json"})
                 self.assertEqual(status, 202 if path.endswith("drain") else 200, text)
                 if path.startswith("/api/") or path == "/version":
                     json.loads(text)

@@ -303,5 +303,23 @@ TEST(FormatForPeople, BearsAnswersItDoesNotUnderstand) {
   }
 }
 
+TEST_F(AdminApiTest, ExplainsRefusalsByTheirIds) {
+  Receipt& receipt = server_.receipts_.Add("edge/7");
+  receipt.when = 0;
+  receipt.generation = 1;
+  receipt.rule = 0;
+  receipt.status = 403;
+  receipt.decision = Decision::kDeny;
+  receipt.https = false;
+  receipt.protocol.fill(0);
+  EXPECT_EQ(Get("/api/v1/explain/edge%2F7").status, 200);
+  EXPECT_EQ(Get("/api/v1/explain/edge%2F8").status, 404);
+  EXPECT_EQ(Get("/api/v1/explain/").status, 404);
+  EXPECT_EQ(Post("/api/v1/explain/edge%2F7").status, 405);
+  server_.workers_answer_ = false;
+  EXPECT_EQ(Get("/api/v1/explain/edge%2F7").status, 200);  // who has it did answer
+  EXPECT_EQ(Get("/api/v1/explain/edge%2F8").status, 503);
+}
+
 }  // namespace
 }  // namespace spillway

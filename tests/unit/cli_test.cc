@@ -70,7 +70,7 @@ TEST_F(CliTest, AWrongCommandIsNamedWithTheLegalOnesAndTheOneThatWasMeant) {
        "healthcheck, kinds, schema (did you mean 'check'?)\n"},
       {{"ctl", "--json", "relaod"},
        "there is no command 'ctl relaod'; expected one of status, config, rules, limits, pools, "
-       "toggles, toggle, reload, check, drain (did you mean 'reload'?)\n"},
+       "toggles, toggle, explain, reload, check, drain (did you mean 'reload'?)\n"},
       {{"ctl", "bogus"}, "there is no command 'ctl bogus'; expected one of status, "},
       {{"ctl"}, "the command is missing: spillway ctl ...; expected one of status, "},
       {{}, "the command is missing: spillway ...; expected one of run, "},

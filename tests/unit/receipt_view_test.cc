@@ -88,12 +88,14 @@ TEST_F(ReceiptViewTest, DoesNotJudgeByWhatWasCut) {
 }
 
 TEST_F(ReceiptViewTest, SaysThatARuleFailedByWhatIsNotKept) {
-  Receipt& receipt = Refuse();  // as if the host had been another when it was judged
-  receipt.Set(Text::kUserAgent, "x");
+  Receipt& receipt = Refuse();
+  receipt.Set(Text::kUserAgent, "iPhone");  // it holds now, but did not then
   receipt.matches_size = 1;
   receipt.matches[0] = 5;
-  EXPECT_EQ(View()["pass"], "not asked");
-  EXPECT_EQ(View()["trace"][0]["says"], "no");
+  const Json view = View();
+  EXPECT_EQ(view["pass"], "not asked");
+  EXPECT_EQ(view["trace"][0]["says"], "no");
+  EXPECT_EQ(view["trace"][0]["why"], "by something that is not kept");
 }
 
 TEST_F(ReceiptViewTest, TellsTheRecordedDecisionAloneWhenTheRulesAreGone) {
