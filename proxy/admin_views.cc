@@ -388,6 +388,9 @@ Json ViewForecast(const AdminControls& server, const ToggleStatus& toggle) {
   for (const auto& forecast : generation.forecasts) {
     forecast->AddTo(static_cast<std::uint32_t>(at - toggles.begin()), server.now(), &sum);
   }
+  // Agents and paths are a sample of what would be refused.
+  std::uint64_t told = 0;
+  for (const ForecastSum::Share& agent : sum.agents) told += agent.requests;
   const double seconds = std::chrono::duration<double>(sum.span).count();
   const auto each_second = [&](std::uint64_t count) {
     return seconds < 1 ? 0.0 : std::round(static_cast<double>(count) / seconds * 10) / 10;
@@ -402,8 +405,8 @@ Json ViewForecast(const AdminControls& server, const ToggleStatus& toggle) {
           {"answered_per_second", each_second(sum.answer)},
           {"clients", std::llround(sum.clients.Estimate())},
           {"with_cookie", ShareOf(sum.with_cookie, sum.refused())},
-          {"agents", ViewShares(sum.agents, sum.refused())},
-          {"paths", ViewShares(sum.paths, sum.refused())}};
+          {"agents", ViewShares(sum.agents, told)},
+          {"paths", ViewShares(sum.paths, told)}};
 }
 
 Json ViewToggle(const AdminControls& server, const ToggleStatus& toggle) {

@@ -98,6 +98,15 @@ TEST_F(Forecasts, AreAddedUpOverWorkers) {
   EXPECT_EQ(sum.agents.size(), 2u);
 }
 
+TEST_F(Forecasts, TellOfAgentsByASampleWhereThereAreMany) {
+  for (int i = 0; i < 10'240; ++i) Ask("192.0.2.1", Effect::kDeny, 0, {{"User-Agent", "curl/8"}});
+  const ForecastSum sum = Sum();
+  EXPECT_EQ(sum.refused(), 10'240u);
+  ASSERT_EQ(sum.agents.size(), 1u);
+  EXPECT_EQ(sum.agents[0].requests, 1024u + (10'240u - 1024u) / 16);
+  EXPECT_EQ(sum.paths[0].requests, sum.agents[0].requests);
+}
+
 TEST_F(Forecasts, KeepPathsWithinTheirBound) {
   for (int i = 0; i < 5000; ++i) {
     Request request;
