@@ -393,7 +393,7 @@ Json ViewForecast(const AdminControls& server, const ToggleStatus& toggle) {
   for (const ForecastSum::Share& agent : sum.agents) told += agent.requests;
   const double seconds = std::chrono::duration<double>(sum.span).count();
   const auto each_second = [&](std::uint64_t count) {
-    return seconds < 1 ? 0.0 : std::round(static_cast<double>(count) / seconds * 10) / 10;
+    return std::round(static_cast<double>(count) / std::max(seconds, 1.0) * 10) / 10;
   };
   return {{"seconds", std::round(seconds)},
           {"requests", sum.requests},
