@@ -145,7 +145,7 @@ Result<void> SetToggles(const std::vector<std::string>& typed, const Policy& pol
       return Fail("unknown toggle " + Quote(name) +
                   ExpectedOneOf(name, {toggles.begin(), toggles.end()}));
     if (state != "on" && state != "off")
-      return Fail("expected " + name + "=on or " + name + "=off, found " + Quote(one));
+      return Fail(fmt::format("expected {0}=on or {0}=off, found {1}", name, Quote(one)));
     rehearsal->SetToggle(static_cast<std::uint32_t>(found - toggles.begin()), state == "on");
   }
   return {};

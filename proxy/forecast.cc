@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "spillway/challenge.h"
+#include "spillway/text.h"
 
 namespace spillway {
 namespace {
