@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// Who of a pool's requests goes to its servers now, who waits, and who is refused: a limit on the
+// requests in flight, fixed or found on live latency, and a bounded queue before it.
+//
+// Pure: time and chance are arguments, and a simulation runs the same code as the proxy.
+//
+// Thread rule: none of its own; the proxy holds one for each pool, of all workers, under a lock.
+// Memory: AdmissionConfig::Queue::max tickets may wait, and they belong to their owners.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "spillway/traffic_class.h"
+#include "spillway/units.h"
+
+namespace spillway {
+
+// `pools.NAME.concurrency` and `pools.NAME.queue`.
+struct AdmissionConfig {
+  enum class Limit : std::uint8_t { kOff, kFixed, kAdaptive } limit = Limit::kAdaptive;
+  std::uint32_t fixed = 0;  // requests in flight; of kFixed
+  std::uint32_t min = 4;    // of kAdaptive, as what follows
+  std::uint32_t max = 1000;
+  std::uint32_t initial = 20;
+  struct Queue {
+    std::uint32_t max = 1000;                    // requests that wait, of all classes
+    Duration timeout = std::chrono::seconds(5);  // none waits longer
+    friend bool operator==(const Queue&, const Queue&) = default;
+  } queue;
+  friend bool operator==(const AdmissionConfig&, const AdmissionConfig&) = default;
+};
+
+// What is known of a request when it asks.
+struct AdmissionAsk {
+  TrafficClass traffic_class = TrafficClass::kCritical;
+  bool is_protected = false;  // of a visitor in the middle of something: takes the reserved share
+  std::uint8_t cohort = 0;    // 0..127, of the visitor, stable for the hour
+  std::uint64_t client = 0;   // hash of who asks, for fairness
+  std::uint64_t route = 0;    // hash of method and path with its ids folded; 0: not known
+  std::optional<TimePoint> deadline;  // of the client: an answer after it is no use
+};
+
+enum class ShedReason : std::uint8_t {
+  kNone,
+  kQueueFull,
+  kQueueTimeout,
+  kDeadline,  // could not be answered in the time that the client gives
+  kCohort,    // its class and cohort are not served at the moment
+  kRoute,     // its route holds more than its share of the slots
+  kFailing,   // the servers answer errors faster than they could do good
+};
+inline constexpr std::size_t kShedReasons = 7;
+
+// Of one request at one pool, as long as it waits or is in flight. Owned by the caller, who must
+// Leave before it goes. Does not move.
+struct AdmissionTicket {
+  enum class State : std::uint8_t { kOutside, kQueued, kAdmitted, kShed } state = State::kOutside;
+  ShedReason reason = ShedReason::kNone;  // of kShed
+  AdmissionAsk ask;
+  TimePoint entered, admitted;
+  void* owner = nullptr;  // the caller's own
+
+  // The admission's own.
+  AdmissionTicket* previous = nullptr;
+  AdmissionTicket* next = nullptr;
+  std::uint32_t in_flight = 0;  // as it was admitted, with itself
+  bool measured = false;
+};
+
+// How a request that was admitted ended.
+enum class AdmissionEnd : std::uint8_t {
+  kAnswered,    // whatever its status below 500
+  kError,       // a status of 500 and more
+  kDropped,     // timeout, reset, refused connection: a sign of overload
+  kUnmeasured,  // says nothing of the servers: the client left, it never went out
+};
+
+// For status and metrics.
+struct AdmissionView {
+  std::uint32_t limit = 0;  // 0: none
+  std::uint32_t in_flight = 0;
+  std::array<std::uint32_t, kTrafficClasses> queued{};
+  std::array<std::array<std::uint64_t, kShedReasons>, kTrafficClasses> shed{};  // since it began
+  Duration baseline{0};    // first byte of a server that is not pressed; 0: not known yet
+  double gradient = 1;     // the last step's: below 1 the limit shrinks
+  double admit_share = 1;  // of the cohorts of the lowest class that is not shed as a whole
+};
+
+class Admission {
+ public:
+  // `seed` is for the choices by chance.
+  Admission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now);
+  ~Admission();
+  // Another configuration; what was learnt stays, and so do those who wait.
+  void Configure(const AdmissionConfig& config, TimePoint now);
+
+  // REQUIRES: the ticket is outside, its ask set. Afterwards it is kQueued, kAdmitted or kShed.
+  void Enter(AdmissionTicket* ticket, TimePoint now);
+  // The first byte of the final answer came, `took` after the server had the request.
+  void FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now);
+  // It stays in flight without being counted: an upgraded connection, an event stream, a long
+  // upload. Its place is free for another.
+  void StandApart(AdmissionTicket* ticket, TimePoint now);
+  // How pressed the server says it is: 0 not at all, 1 wholly.
+  void Pressure(double pressure, TimePoint now);
+  // A ticket that is queued or admitted ends; afterwards it is kOutside. Of another: does nothing.
+  void Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
+
+  // The next of the waiting whose state has changed to kAdmitted or kShed, null when there is none.
+  // To be asked until then after each call that may free a place, and at wakeup().
+  AdmissionTicket* Next(TimePoint now);
+  // When Next may have something to say though nobody calls anything else.
+  std::optional<TimePoint> wakeup() const;
+
+  AdmissionView View(TimePoint now) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace spillway
