@@ -100,7 +100,59 @@ std::uint32_t Fields::NewTest(const FieldId& id, Stage stage) {
   return tests() - 1;
 }
 
-bool Fields::Build(std::string* error) {
+namespace {
+
+// Above all that people write by hand.
+constexpr int kManySteps = 1000;
+// Each costs a fraction of a microsecond for every value that was not seen before.
+constexpr std::size_t kManyUnfiltered = 16;
+constexpr std::size_t kMostSlow = 20;  // warnings of one field
+
+void Warn(const ExpressionPlace& place, const std::string& why, Diagnostics* warnings) {
+  const std::string list = place.list.empty() ? "" : place.list + ": ";
+  warnings->push_back(place.node.About("warning: " + list + "the expression " +
+                                       yaml::Quote(place.text) + " " + why));
+}
+
+// Nothing of this is wrong: but whoever sends requests chooses the texts.
+void WarnOfSlow(const FieldMatcher& matcher, Diagnostics* warnings) {
+  const std::vector<ExpressionPlace>& places = matcher.expression_places;
+  std::size_t told = 0;
+  for (std::size_t i = 0; i < places.size() && told < kMostSlow; ++i) {
+    const int steps = matcher.expressions.StepsOf(i);
+    const std::string slow = matcher.expressions.SlowPartOf(i);
+    if (steps <= kManySteps && slow.empty()) continue;
+    ++told;
+    // Some 10 us for each byte, and 20 ms for a user agent of 2,000, were measured.
+    Warn(places[i],
+         slow.empty() ? "is large: a text can be made for which " + std::to_string(steps) +
+                            " steps are taken for each byte (" + std::to_string(kManySteps) +
+                            " are much); use a shorter one, or several"
+                      : "can be slow by its " + yaml::Quote(slow) +
+                            ", which a text can begin again and again before it is over, so that "
+                            "each byte takes microseconds; count to less than " +
+                            std::to_string(kManyTimes) + ", or not at all (* or +), or begin it " +
+                            "with ^ or with something that cannot be in it",
+         warnings);
+  }
+  const std::span<const int> unfiltered = matcher.expressions.unfiltered();
+  if (unfiltered.size() <= kManyUnfiltered) return;
+  const auto first =
+      static_cast<std::size_t>(*std::min_element(unfiltered.begin(), unfiltered.end()));
+  if (first >= places.size()) return;
+  Warn(places[first],
+       "and " + std::to_string(unfiltered.size() - 1) + " others on " + NameOf(matcher.id) +
+           " can match without any plain text of three bytes that could be looked for first, so "
+           "that all of them are tried on each value (" +
+           std::to_string(kManyUnfiltered) +
+           " are much); join them by |, or write out more of "
+           "what they seek",
+       warnings);
+}
+
+}  // namespace
+
+bool Fields::Build(std::string* error, Diagnostics* warnings) {
   for (FieldMatcher& matcher : matchers_) {
     matcher.asked = {};
     matcher.prefixes.Build();
@@ -118,6 +170,8 @@ bool Fields::Build(std::string* error) {
           " MiB together; use fewer or simpler ones (counted repetitions such as {500} are large)";
       return false;
     }
+    if (!matcher.expressions.empty() && warnings != nullptr) WarnOfSlow(matcher, warnings);
+    matcher.expression_places = {};
   }
   return true;
 }

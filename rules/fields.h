@@ -24,6 +24,8 @@
 #include "rules/patterns.h"
 #include "rules/sources.h"
 #include "rules/text_index.h"
+#include "rules/yaml.h"
+#include "spillway/diagnostics.h"
 #include "spillway/match_memo.h"
 #include "spillway/request.h"
 
@@ -79,6 +81,13 @@ std::optional<std::string_view> FirstValue(const FieldId& field, const Scene& sc
 enum class Stage : std::uint8_t { kLookup, kWords, kExpressions };
 inline constexpr std::uint32_t kStages = 3;  // of each field
 
+// Where an expression is written.
+struct ExpressionPlace {
+  yaml::Node node;   // the value, or the $name of the list that it is in
+  std::string list;  // then the list's name and its place there
+  std::string text;
+};
+
 struct FieldMatcher {
   explicit FieldMatcher(FieldId field);
   FieldId id;
@@ -93,6 +102,7 @@ struct FieldMatcher {
   NumberSet numbers;     // kNumber only, and beside it `present`
   LiteralSet words;
   PatternSet expressions;
+  std::vector<ExpressionPlace> expression_places;  // by number; empty once built
 };
 
 class Fields {
@@ -100,8 +110,9 @@ class Fields {
   // A number for a test of `field` that `stage` decides; the caller then adds to field(id).
   std::uint32_t NewTest(const FieldId& id, Stage stage);
   FieldMatcher& field(const FieldId& id);
-  // False with a reason: the tests on one field do not fit into the memory set for them.
-  bool Build(std::string* error);
+  // False with a reason: the tests on one field do not fit into the memory set for them. What fits but
+  // may be slow is added to *warnings, unless that is null.
+  bool Build(std::string* error, Diagnostics* warnings);
 
   std::uint32_t tests() const { return static_cast<std::uint32_t>(stage_of_.size()); }
   std::uint32_t stages() const { return static_cast<std::uint32_t>(matchers_.size()) * kStages; }

@@ -309,8 +309,8 @@ std::vector<std::string> RuleSetBuilder::names() const {
   return names;
 }
 
-std::shared_ptr<const Policy> RuleSetBuilder::Build(std::string* error) {
-  if (!impl_->rules->fields.Build(error)) return nullptr;
+std::shared_ptr<const Policy> RuleSetBuilder::Build(std::string* error, Diagnostics* warnings) {
+  if (!impl_->rules->fields.Build(error, warnings)) return nullptr;
   PlaceGates(impl_->rules.get());
   ExpectHeaders(impl_->rules.get());
   auto built = std::exchange(impl_->rules, std::make_unique<CompiledRules>());
