@@ -58,20 +58,47 @@ inline void CopyShort(char* to, const char* from, std::size_t size) {
   }
 }
 
-inline void SetText(Receipt& receipt, Receipt::Text text, std::string_view value) {
-  const auto at = static_cast<std::size_t>(text);
-  const std::size_t used = receipt.used;
-  std::size_t size = value.size();
-  if (const std::size_t most = std::min<std::size_t>(kMostOfText[at], Receipt::kRoom - used);
-      size > most) [[unlikely]] {
-    size = most;
-    receipt.cut_texts |= Receipt::Bit(text);
+// Writes texts into a receipt, behind those that are there; what it has written is in it once the pen
+// is gone. It counts in registers: a byte written to a receipt could be any of the receipt's own
+// counts, which the compiler would else load and store anew for each text.
+class ReceiptPen {
+ public:
+  explicit ReceiptPen(Receipt& receipt)
+      : receipt_(receipt), set_(receipt.set_texts), used_(receipt.used) {}
+  ~ReceiptPen() {
+    receipt_.set_texts = static_cast<std::uint16_t>(set_);
+    receipt_.used = static_cast<std::uint16_t>(used_);
   }
-  receipt.set_texts |= Receipt::Bit(text);
-  receipt.begins[at] = receipt.used;
-  receipt.sizes[at] = static_cast<std::uint16_t>(size);
-  CopyShort(receipt.texts.data() + used, value.data(), size);
-  receipt.used = static_cast<std::uint16_t>(used + size);
-}
+  ReceiptPen(const ReceiptPen&) = delete;
+  ReceiptPen& operator=(const ReceiptPen&) = delete;
+
+  // Each text at most once.
+  void Set(Receipt::Text text, std::string_view value) {
+    const auto at = static_cast<std::size_t>(text);
+    std::size_t size = value.size();
+    if (size > kMostOfText[at] || size > Receipt::kRoom - used_) [[unlikely]] {
+      size = std::min<std::size_t>(kMostOfText[at], Receipt::kRoom - used_);
+      receipt_.cut_texts |= Receipt::Bit(text);
+    }
+    set_ |= Receipt::Bit(text);
+    receipt_.begins[at] = static_cast<std::uint16_t>(used_);
+    receipt_.sizes[at] = static_cast<std::uint16_t>(size);
+    CopyShort(receipt_.texts.data() + used_, value.data(), size);
+    used_ += static_cast<std::uint32_t>(size);
+  }
+
+  // Of a field that comes twice the first; that it is not whole is said as of one that is cut.
+  void SetFirst(Receipt::Text text, std::string_view value) {
+    if ((set_ & Receipt::Bit(text)) != 0) {
+      receipt_.cut_texts |= Receipt::Bit(text);
+    } else {
+      Set(text, value);
+    }
+  }
+
+ private:
+  Receipt& receipt_;
+  std::uint32_t set_, used_;
+};
 
 }  // namespace spillway

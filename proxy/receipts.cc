@@ -16,7 +16,7 @@ static_assert(std::is_trivially_default_constructible_v<Receipt>);
 }  // namespace
 
 void Receipt::Set(Text text, std::string_view value) {
-  SetText(*this, text, value);
+  ReceiptPen(*this).Set(text, value);
 }
 
 std::optional<std::string_view> Receipt::Get(Text text) const {
@@ -50,8 +50,11 @@ Receipts::Receipts(std::size_t most)
 
 std::uint64_t Receipts::MarkOf(std::string_view id) {
   std::uint64_t mark = 0;
-  const std::size_t size = std::min(id.size(), sizeof(mark));
-  std::memcpy(&mark, id.data() + (id.size() - size), size);
+  if (id.size() >= sizeof(mark)) {  // as ours are: one load
+    std::memcpy(&mark, id.data() + (id.size() - sizeof(mark)), sizeof(mark));
+    return mark;
+  }
+  std::memcpy(&mark, id.data(), id.size());
   return mark;
 }
 
@@ -62,7 +65,7 @@ Receipt& Receipts::Add(std::string_view id) {
   receipt.set_texts = receipt.cut_texts = receipt.used = 0;
   receipt.toggles_size = receipt.matches_size = receipt.limits_size = 0;
   receipt.matches_cut = receipt.limits_cut = false;
-  SetText(receipt, Receipt::Text::kId, id);
+  ReceiptPen(receipt).Set(Receipt::Text::kId, id);
   return receipt;
 }
 

@@ -36,6 +36,16 @@ std::string Trimmed(std::string text) {
   return text;
 }
 
+// What `check` warns of, a line each.
+void LogWarnings(const Diagnostics& warnings) {
+  constexpr std::string_view kWord = "warning: ";  // which the level says
+  for (Diagnostic warning : warnings) {
+    if (warning.message.starts_with(kWord)) warning.message.erase(0, kWord.size());
+    warning.source.clear();
+    log::Warning("{}", Trimmed(Format(warning)));
+  }
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -210,6 +220,7 @@ void Server::Impl::Commit(Prepared prepared) {
   } else {
     admin->SetGuard(std::move(*prepared.guard));
   }
+  LogWarnings(config.warnings);
   const auto rules = config.policy->rules();
   const bool challenges = std::any_of(
       rules.begin(), rules.end(), [](const RuleInfo& rule) { return rule.action == "challenge"; });

@@ -30,9 +30,6 @@ struct ConditionStep {
 
 struct CompiledRule {
   std::uint32_t condition = 0;  // index of its first step
-  // Stages that must have run before it is known whether it is to be looked at: those of its gates,
-  // where no rule before it has made them run.
-  std::vector<std::uint32_t> starts;
   std::uint32_t toggle = kNoRule;
   bool shadow = false;
   RuleAction action;
@@ -50,9 +47,19 @@ struct CompiledRules {
   std::vector<ConditionStep> steps;
   std::vector<std::string> step_texts;  // by step: what Expression::text was, for who asks why
   std::vector<std::vector<std::uint32_t>> gated_by;  // test -> rules of whose gates it is one
-  // Bit: a rule without gates, or the first with one that a stage decides (which then makes the
-  // stage run).
-  std::vector<std::uint64_t> first_candidates;
+  // Stages that decide gates, each with the first rule that has one of them, in the order of the
+  // rules: it must have run before that rule is known to be worth a look or not.
+  struct Start {
+    std::uint32_t rule;
+    std::uint32_t stage;
+  };
+  std::vector<Start> starts;
+  // What is known of a request at first, in one piece, so that it is laid out by one copy. Bits by
+  // rule: it is worth a look (now only those without gates); by test: it is known to hold (none); by
+  // stage: it has run, so that its other tests do not hold (none).
+  std::vector<std::uint64_t> first_findings;
+  std::size_t holds_at = 0, ran_at = 0;  // where in it the tests and the stages begin
+  HeaderNames header_names;              // of the fields that may be looked at
 };
 
 }  // namespace spillway

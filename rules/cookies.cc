@@ -3,6 +3,8 @@
 // value is given as it stands, quotes included. What has no '=' is no cookie.
 #include "rules/cookies.h"
 
+#include <algorithm>
+
 #include "spillway/challenge.h"
 #include "spillway/text.h"
 
@@ -13,6 +15,9 @@ std::optional<std::string_view> TakeCookie(std::string_view* rest, std::string_v
     const std::size_t end = rest->find(';');
     const std::string_view pair = rest->substr(0, end);
     rest->remove_prefix(end == std::string_view::npos ? rest->size() : end + 1);
+    // Most have another name, which is seen without looking for its end.
+    const std::size_t begin = std::min(pair.find_first_not_of(" \t"), pair.size());
+    if (begin < pair.size() && !name.empty() && pair[begin] != name[0]) continue;
     const std::size_t equals = pair.find('=');
     if (equals != std::string_view::npos && TrimSpace(pair.substr(0, equals)) == name) {
       return TrimSpace(pair.substr(equals + 1));

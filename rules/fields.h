@@ -24,6 +24,8 @@
 #include "rules/patterns.h"
 #include "rules/sources.h"
 #include "rules/text_index.h"
+#include "rules/yaml.h"
+#include "spillway/diagnostics.h"
 #include "spillway/match_memo.h"
 #include "spillway/request.h"
 
@@ -34,12 +36,16 @@ struct FieldId {
   std::string name = {};        // of the header field (lower case), the cookie, ...
   std::uint64_t parameter = 0;  // what a source of numbers makes of it
   Case letter_case = Case::kExact;
-  bool host_of = false;  // not the value but the host in it
+  bool host_of = false;  // not the value but the host in it; of a header field
   friend bool operator==(const FieldId&, const FieldId&) = default;
 };
 
 // As a condition says it: "path", "header.accept-language".
 std::string NameOf(const FieldId& field);
+
+inline constexpr std::string_view kCookieField = "cookie";  // the header field of all cookies
+// The name of the header field of requests that it is read from, where there is one.
+void AddHeaderName(const FieldId& field, HeaderNames* names);
 
 // Buffers that matching needs, kept from request to request by the caller.
 struct MatchScratch {
@@ -52,9 +58,10 @@ struct MatchScratch {
   std::optional<std::string_view> hashed;
   WideHash hash;
 
-  // REQUIRED before the first value of the next request is asked for.
-  void Reset() {
-    headers.Reset();
+  // REQUIRED before the first value of the next request is asked for. `expected`: the header
+  // fields that it will be looked for in, as far as is known.
+  void Reset(const HeaderNames& expected = HeaderNames::All()) {
+    headers.Reset(expected);
     hashed.reset();
   }
 };
@@ -74,6 +81,13 @@ std::optional<std::string_view> FirstValue(const FieldId& field, const Scene& sc
 enum class Stage : std::uint8_t { kLookup, kWords, kExpressions };
 inline constexpr std::uint32_t kStages = 3;  // of each field
 
+// Where an expression is written.
+struct ExpressionPlace {
+  yaml::Node node;   // the value, or the $name of the list that it is in
+  std::string list;  // then the list's name and its place there
+  std::string text;
+};
+
 struct FieldMatcher {
   explicit FieldMatcher(FieldId field);
   FieldId id;
@@ -88,6 +102,7 @@ struct FieldMatcher {
   NumberSet numbers;     // kNumber only, and beside it `present`
   LiteralSet words;
   PatternSet expressions;
+  std::vector<ExpressionPlace> expression_places;  // by number; empty once built
 };
 
 class Fields {
@@ -95,8 +110,9 @@ class Fields {
   // A number for a test of `field` that `stage` decides; the caller then adds to field(id).
   std::uint32_t NewTest(const FieldId& id, Stage stage);
   FieldMatcher& field(const FieldId& id);
-  // False with a reason: the tests on one field do not fit into the memory set for them.
-  bool Build(std::string* error);
+  // False with a reason: the tests on one field do not fit into the memory set for them. What fits but
+  // may be slow is added to *warnings, unless that is null.
+  bool Build(std::string* error, Diagnostics* warnings);
 
   std::uint32_t tests() const { return static_cast<std::uint32_t>(stage_of_.size()); }
   std::uint32_t stages() const { return static_cast<std::uint32_t>(matchers_.size()) * kStages; }
@@ -106,6 +122,9 @@ class Fields {
   }
   const Source& source_of(std::uint32_t test) const { return *field_of(test).source; }
   Stage kind_of(std::uint32_t test) const { return static_cast<Stage>(stage_of_[test] % kStages); }
+
+  // The header fields of requests that are looked at.
+  void AddHeaderNames(HeaderNames* names) const;
 
   // Calls hit(test) for each test of the stage that holds, at least once. `memo` may be null.
   template <class OnHit>
@@ -119,6 +138,10 @@ class Fields {
   template <class OnHit>
   static void Search(const FieldMatcher& matcher, Stage stage, std::string_view value,
                      MatchScratch* scratch, OnHit&& hit);
+  // The same, unless it is remembered.
+  template <class OnHit>
+  void LookUp(std::uint32_t stage, std::string_view value, MatchScratch* scratch, MatchMemo* memo,
+              OnHit&& hit) const;
 
   std::vector<FieldMatcher> matchers_;
   std::vector<std::uint32_t> stage_of_;  // test -> field * kStages + stage
@@ -132,8 +155,15 @@ class FieldValues {
   std::optional<std::string_view> Next();
 
  private:
-  std::optional<std::string_view> NextRaw();
-  std::optional<std::string_view> NextHeader(std::string_view name);
+  std::optional<std::string_view> NextText();
+  std::optional<std::string_view> NextHost();
+  std::optional<std::string_view> NextHeader(std::string_view name) {
+    while (places_.first < places_.end) {
+      const HeaderField& header = headers_[places_.first++];
+      if (EqualsIgnoreCase(header.name, name)) return header.value;
+    }
+    return std::nullopt;
+  }
   std::optional<std::string_view> NextCookie();
   std::optional<std::string_view> NextQuery();
 
@@ -145,6 +175,37 @@ class FieldValues {
   std::string_view rest_;       // of the query, or of a Cookie header
   bool done_ = false;
 };
+
+inline FieldValues::FieldValues(const FieldId& field, const Scene& scene, MatchScratch* scratch)
+    : field_(field), scene_(scene), scratch_(scratch), headers_(scene.request.headers) {
+  if (field.source->of_response) {
+    headers_ = scene.response == nullptr ? std::span<const HeaderField>() : scene.response->headers;
+    places_.end = headers_.size();
+  } else if (field.source->form == Source::Form::kHeader) {
+    places_ = scratch->headers.Find(headers_, field.name);
+  } else if (field.source->form == Source::Form::kCookie) {
+    places_ = scratch->headers.Find(headers_, kCookieField);
+  } else if (field.source->form == Source::Form::kQuery) {
+    rest_ = scene.request.query;
+  }
+}
+
+inline std::optional<std::string_view> FieldValues::Next() {
+  switch (field_.source->form) {
+    case Source::Form::kHeader:
+      return field_.host_of ? NextHost() : NextHeader(field_.name);
+    case Source::Form::kCookie:
+      return NextCookie();
+    case Source::Form::kQuery:
+      return NextQuery();
+    case Source::Form::kText:
+      return NextText();
+    case Source::Form::kAddress:
+    case Source::Form::kNumber:
+      break;
+  }
+  return std::nullopt;
+}
 
 template <class OnHit>
 void Fields::Search(const FieldMatcher& matcher, Stage stage, std::string_view value,
@@ -166,11 +227,40 @@ void Fields::Search(const FieldMatcher& matcher, Stage stage, std::string_view v
 }
 
 template <class OnHit>
+void Fields::LookUp(std::uint32_t stage, std::string_view value, MatchScratch* scratch,
+                    MatchMemo* memo, OnHit&& hit) const {
+  const FieldMatcher& matcher = matchers_[stage / kStages];
+  const auto kind = static_cast<Stage>(stage % kStages);
+  // Lookups are as fast as remembering, and no longer text comes often.
+  if (memo == nullptr || kind == Stage::kLookup || value.size() > MatchMemo::kMostText) {
+    Search(matcher, kind, value, scratch, hit);
+  } else if (const FewTests* known =
+                 memo->Find(stage / kStages, HalfOf(kind), HashOf(value, *memo, scratch));
+             known != nullptr) {
+    known->ForEach(hit);
+  } else {
+    FewTests tests;
+    bool few = true;
+    Search(matcher, kind, value, scratch, [&](std::uint32_t test) {
+      few = tests.Add(test) && few;
+      hit(test);
+    });
+    if (few) memo->Learn(tests);
+  }
+}
+
+template <class OnHit>
 void Fields::Run(std::uint32_t stage, const Scene& scene, MatchScratch* scratch, MatchMemo* memo,
                  OnHit&& hit) const {
   const FieldMatcher& matcher = matchers_[stage / kStages];
   if (matcher.id.source->form == Source::Form::kAddress) {
     matcher.addresses.Find(scene.request.client, hit);
+    return;
+  }
+  if (matcher.id.source->form == Source::Form::kText) {
+    if (const std::optional<std::string_view> value = matcher.id.source->text(scene)) {
+      LookUp(stage, *value, scratch, memo, hit);
+    }
     return;
   }
   if (matcher.id.source->form == Source::Form::kNumber) {
@@ -180,25 +270,9 @@ void Fields::Run(std::uint32_t stage, const Scene& scene, MatchScratch* scratch,
     matcher.numbers.Find(*number, hit);
     return;
   }
-  const auto kind = static_cast<Stage>(stage % kStages);
   FieldValues values(matcher.id, scene, scratch);
   while (const std::optional<std::string_view> value = values.Next()) {
-    // Lookups are as fast as remembering, and no longer text comes often.
-    if (memo == nullptr || kind == Stage::kLookup || value->size() > MatchMemo::kMostText) {
-      Search(matcher, kind, *value, scratch, hit);
-    } else if (const FewTests* known =
-                   memo->Find(stage / kStages, HalfOf(kind), HashOf(*value, *memo, scratch));
-               known != nullptr) {
-      known->ForEach(hit);
-    } else {
-      FewTests tests;
-      bool few = true;
-      Search(matcher, kind, *value, scratch, [&](std::uint32_t test) {
-        few = tests.Add(test) && few;
-        hit(test);
-      });
-      if (few) memo->Learn(tests);
-    }
+    LookUp(stage, *value, scratch, memo, hit);
   }
 }
 

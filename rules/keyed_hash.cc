@@ -50,8 +50,14 @@ WideHash KeyedHash(std::string_view bytes, const HashSecret& secret) {
     state.Take(word);
   }
   std::uint64_t last = std::uint64_t{bytes.size()} << 56;
-  for (std::size_t i = 0; i < left; ++i) {
-    last |= std::uint64_t{static_cast<unsigned char>(at[i])} << 8 * i;
+  if (left > 0 && bytes.size() >= 8) {  // with those before them, which then go
+    std::uint64_t word = 0;
+    std::memcpy(&word, at + left - 8, 8);
+    last |= word >> 8 * (8 - left);
+  } else {
+    for (std::size_t i = 0; i < left; ++i) {
+      last |= std::uint64_t{static_cast<unsigned char>(at[i])} << 8 * i;
+    }
   }
   state.Take(last);
   WideHash hash;

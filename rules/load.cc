@@ -146,7 +146,7 @@ class Load {
     ReadTests(builder.names(), limits, loader_, &draft_);
     if (!diagnostics_.empty()) return;
     std::string error;
-    draft_.config.policy = builder.Build(&error);
+    draft_.config.policy = builder.Build(&error, &draft_.config.warnings);
     if (draft_.config.policy != nullptr) return;
     diagnostics_.emplace_back().message = "the rules cannot be compiled: " + error;
     diagnostics_.back().file = draft_.config.file;

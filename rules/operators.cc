@@ -34,6 +34,8 @@ Expression ReadAnyOf(ConditionReader& reader, const FieldId& field, Stage stage,
     if (const Result<void> added = add(matcher, value.text, test); !added) {
       value.Fail(added.error().message);
       right = false;
+    } else if (stage == Stage::kExpressions) {
+      matcher.expression_places.push_back({value.node, value.list, value.text});
     }
   }
   if (right) matcher.asked.emplace(std::move(asked), test);

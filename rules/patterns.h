@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,14 @@ class PatternSet {
   bool Build();
   bool empty() const;
 
+  // What an expression may cost, by its number among those that were added. REQUIRES: built.
+  // The steps of its program: for a text that is made to be slow as many may be taken for each byte.
+  int StepsOf(std::size_t expression) const;
+  // The part of it by which a short expression can be slow; empty: none was found.
+  std::string SlowPartOf(std::size_t expression) const;
+  // Those that need no text, and so are tried on every value.
+  std::span<const int> unfiltered() const;
+
   // Calls hit(test) for each test with a matching expression, at least once. Allocates only when a text of an
   // expression is there: the engine offers no other way to say which expressions need it.
   template <class OnHit>
@@ -81,6 +90,14 @@ class PatternSet {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// "a.{30}": a repetition counted so far (kManyTimes) that it can be under way from several places at
+// once, as what begins it can be in it, too. The engine then has a state for each set of such places,
+// of which there are 2^30; it makes them anew for nearly each byte of a text that is made for it,
+// which costs microseconds. Empty: there is none. Looks at the shape only, so it may be wrong either
+// way about expressions that nobody writes. REQUIRES: it is one that compiles.
+std::string SlowPart(std::string_view expression);
+inline constexpr int kManyTimes = 16;
 
 // The expression for a shape: "*" any text without "/", "**" any text, "?" one byte but "/".
 std::string GlobExpression(std::string_view glob);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Judging one request:
 //
-//   next candidate rule -> its stages have run? -> switched on? -> condition holds? -> act ------.
-//        ^                                                                                       |
-//        +---------------------------------- not final ------------------------------------------+
-//                                              final: settle the limits, done <------------------'
+//   stages that decide whether -> next candidate -> switched on? -> condition holds? -> act ------.
+//   rules from here on are            rule                                                      |
+//   candidates                          ^                                                       |
+//        ^                              |                                                       |
+//        +------------------------------+----------------- not final ---------------------------+
+//                                              final: settle the limits, done <-----------------'
 //
 // Limits are tested as their rules come and charged once, together, when the request is known to
 // go on.
@@ -28,70 +30,69 @@ namespace {
 class Findings {
  public:
   Findings(const CompiledRules& rules, const Scene& scene, MatchMemo* memo, DecideScratch* scratch)
-      : rules_(rules), scene_(scene), memo_(memo), scratch_(scratch) {
-    scratch->holds.assign((rules.fields.tests() + 63) / 64, 0);
-    scratch->ran.assign((rules.fields.stages() + 63) / 64, 0);
-    scratch->candidates = rules.first_candidates;
-    scratch->match.Reset();
+      : rules_(rules), scene_(scene), memo_(memo), match_(&scratch->match) {
+    scratch->findings = rules.first_findings;
+    candidates_ = scratch->findings.data();
+    holds_ = candidates_ + rules.holds_at;
+    ran_ = candidates_ + rules.ran_at;
+    match_->Reset(rules.header_names);
   }
 
-  // The first rule from `rule` on that may match; rules_.rules.size() when there is none.
-  std::uint32_t Candidate(std::uint32_t rule) const {
-    const std::vector<std::uint64_t>& bits = scratch_->candidates;
+  // The first rule of [rule, end) that may match, as far as is known; `end` when there is none.
+  std::uint32_t Candidate(std::uint32_t rule, std::uint32_t end) const {
+    if (rule >= end) return end;
+    const std::size_t last = (end - 1) / 64;
     std::size_t word = rule / 64;
-    if (word >= bits.size()) return static_cast<std::uint32_t>(rules_.rules.size());
-    std::uint64_t rest = bits[word] & (~std::uint64_t{0} << (rule % 64));
-    while (rest == 0 && ++word < bits.size()) rest = bits[word];
-    if (rest == 0) return static_cast<std::uint32_t>(rules_.rules.size());
-    return static_cast<std::uint32_t>(word * 64) +
-           static_cast<std::uint32_t>(std::countr_zero(rest));
+    std::uint64_t rest = candidates_[word] & (~std::uint64_t{0} << (rule % 64));
+    while (rest == 0 && word < last) rest = candidates_[++word];
+    if (rest == 0) return end;
+    return std::min(end, static_cast<std::uint32_t>(word * 64) +
+                             static_cast<std::uint32_t>(std::countr_zero(rest)));
   }
 
   void Run(std::uint32_t stage) {
-    if (Bit(scratch_->ran, stage)) return;
-    SetBit(&scratch_->ran, stage);
-    rules_.fields.Run(stage, scene_, &scratch_->match, memo_,
-                      [&](std::uint32_t hit) { Holds(hit); });
+    if (Bit(ran_, stage)) return;
+    SetBit(ran_, stage);
+    rules_.fields.Run(stage, scene_, match_, memo_, [&](std::uint32_t hit) { Holds(hit); });
   }
 
   bool Test(std::uint32_t test) {
     Run(rules_.fields.stage_of(test));
-    return Bit(scratch_->holds, test);
+    return Bit(holds_, test);
   }
 
-  // Whether the condition at `step` holds; asks no more than it must.
+  // Whether the condition at `step` holds; asks no more than it must. Most are one test, or that it
+  // does not hold.
   bool Condition(std::uint32_t step) {
+    bool wanted = true;
+    for (; rules_.steps[step].kind == Expression::Kind::kNot; ++step) wanted = !wanted;
     const ConditionStep& node = rules_.steps[step];
-    switch (node.kind) {
-      case Expression::Kind::kTest:
-        return Test(node.test);
-      case Expression::Kind::kNot:
-        return !Condition(step + 1);
-      case Expression::Kind::kAll:
-        for (std::uint32_t i = step + 1; i < node.end; i = rules_.steps[i].end) {
-          if (!Condition(i)) return false;
-        }
-        return true;
-      case Expression::Kind::kAny:
-        for (std::uint32_t i = step + 1; i < node.end; i = rules_.steps[i].end) {
-          if (Condition(i)) return true;
-        }
-        return false;
-    }
-    return false;
+    return (node.kind == Expression::Kind::kTest ? Test(node.test) : Joined(step)) == wanted;
   }
 
  private:
+  // REQUIRES: the step is one of `all` or `any`.
+  bool Joined(std::uint32_t step) {
+    const ConditionStep& node = rules_.steps[step];
+    const bool all = node.kind == Expression::Kind::kAll;
+    for (std::uint32_t i = step + 1; i < node.end; i = rules_.steps[i].end) {
+      if (Condition(i) != all) return !all;
+    }
+    return all;
+  }
+
   void Holds(std::uint32_t test) {
-    if (Bit(scratch_->holds, test)) return;
-    SetBit(&scratch_->holds, test);
-    for (const std::uint32_t rule : rules_.gated_by[test]) SetBit(&scratch_->candidates, rule);
+    if (Bit(holds_, test)) return;
+    SetBit(holds_, test);
+    for (const std::uint32_t rule : rules_.gated_by[test]) SetBit(candidates_, rule);
   }
 
   const CompiledRules& rules_;
   const Scene& scene_;
   MatchMemo* const memo_;
-  DecideScratch* scratch_;
+  MatchScratch* const match_;
+  std::uint64_t *candidates_, *holds_,
+      *ran_;  // of the scratch: first_findings, and what came since
 };
 
 // One request on its way through the rules.
@@ -129,10 +130,18 @@ class Judgement {
     const Scene scene{request_, facts_.wall, facts_.surroundings};
     Findings findings(rules_, scene, facts_.memo, scratch_);
     const auto end = static_cast<std::uint32_t>(rules_.rules.size());
-    for (std::uint32_t i = findings.Candidate(0); i < end; i = findings.Candidate(i + 1)) {
+    auto start = rules_.starts.begin();
+    for (std::uint32_t i = 0;; ++i) {
+      // A stage runs when the first rule that waits for it is come to: no candidate before that one
+      // ended it.
+      for (; start != rules_.starts.end(); ++start) {
+        i = findings.Candidate(i, start->rule);
+        if (i < start->rule) break;
+        findings.Run(start->stage);
+      }
+      if (start == rules_.starts.end()) i = findings.Candidate(i, end);
+      if (i == end) break;
       const CompiledRule& rule = rules_.rules[i];
-      // Before the toggle is looked at: later rules wait for this rule to make the stage run.
-      for (const std::uint32_t stage : rule.starts) findings.Run(stage);
       if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) {
         if (facts_.foresee && !rule.shadow) Foresee(i, &findings);
         continue;

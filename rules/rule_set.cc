@@ -116,10 +116,20 @@ void LayOut(const Expression& expression, CompiledRules* rules) {
   rules->steps[at].end = static_cast<std::uint32_t>(rules->steps.size());
 }
 
+// Which header fields may be looked at: by conditions, or for the keys of limits.
+void ExpectHeaders(CompiledRules* rules) {
+  rules->fields.AddHeaderNames(&rules->header_names);
+  for (const LimitKeyPlan& plan : rules->limit_keys) {
+    for (const FieldId& part : plan.parts) AddHeaderName(part, &rules->header_names);
+  }
+}
+
 // Which rules are looked at in any case, and which once a gate is known to hold.
 void PlaceGates(CompiledRules* rules) {
   rules->gated_by.resize(rules->fields.tests());
-  rules->first_candidates.resize((rules->rules.size() + 63) / 64);
+  rules->holds_at = WordsFor(rules->rules.size());
+  rules->ran_at = rules->holds_at + WordsFor(rules->fields.tests());
+  rules->first_findings.resize(rules->ran_at + WordsFor(rules->fields.stages()));
   std::vector<std::uint32_t> uses(rules->fields.tests(), 0);
   for (const ConditionStep& step : rules->steps) {
     if (step.kind == Expression::Kind::kTest) ++uses[step.test];
@@ -131,16 +141,15 @@ void PlaceGates(CompiledRules* rules) {
       rules->on_response.push_back(i);
       continue;
     }
-    CompiledRule& rule = rules->rules[i];
-    const Gates gates = GatesOf(*rules, rule.condition, uses);
+    const Gates gates = GatesOf(*rules, rules->rules[i].condition, uses);
     for (const std::uint32_t gate : gates.tests) {
       std::vector<std::uint32_t>& gated = rules->gated_by[gate];
       if (gated.empty() || gated.back() != i) gated.push_back(i);
       const std::uint32_t stage = rules->fields.stage_of(gate);
-      if (!started[stage]) rule.starts.push_back(stage);
+      if (!started[stage]) rules->starts.push_back({i, stage});
       started[stage] = true;
     }
-    if (gates.tests.empty() || !rule.starts.empty()) SetBit(&rules->first_candidates, i);
+    if (gates.tests.empty()) SetBit(&rules->first_findings, i);
   }
 }
 
@@ -300,9 +309,10 @@ std::vector<std::string> RuleSetBuilder::names() const {
   return names;
 }
 
-std::shared_ptr<const Policy> RuleSetBuilder::Build(std::string* error) {
-  if (!impl_->rules->fields.Build(error)) return nullptr;
+std::shared_ptr<const Policy> RuleSetBuilder::Build(std::string* error, Diagnostics* warnings) {
+  if (!impl_->rules->fields.Build(error, warnings)) return nullptr;
   PlaceGates(impl_->rules.get());
+  ExpectHeaders(impl_->rules.get());
   auto built = std::exchange(impl_->rules, std::make_unique<CompiledRules>());
   return std::make_shared<const Policy>(std::move(built));
 }

@@ -47,8 +47,9 @@ class RuleSetBuilder {
   void Add(const yaml::Node& rule);        // one item of `rules`
   std::vector<std::string> names() const;  // of the rules so far
   // The policy; REQUIRES that no diagnostics were reported. Null with a reason in *error when
-  // patterns do not compile together within the memory set for them.
-  std::shared_ptr<const Policy> Build(std::string* error);
+  // patterns do not compile together within the memory set for them. What is right, but may be slow,
+  // is added to *warnings; null: it is not asked.
+  std::shared_ptr<const Policy> Build(std::string* error, Diagnostics* warnings = nullptr);
 
  private:
   struct Impl;

@@ -29,9 +29,7 @@ struct ForeseenCharge {
 };
 
 struct DecideScratch {
-  std::vector<std::uint64_t> holds;       // bit: the test is known to hold
-  std::vector<std::uint64_t> ran;         // bit: the stage has run, its other tests do not hold
-  std::vector<std::uint64_t> candidates;  // bit: the rule is worth a look
+  std::vector<std::uint64_t> findings;  // as CompiledRules::first_findings
   std::vector<PendingCharge> pending;
   std::vector<PendingCharge> shadow_pending;
   std::vector<ForeseenCharge> foreseen_pending;

@@ -74,6 +74,7 @@ void AffixIndex::Build() {
 }
 
 bool AffixIndex::Affixes(std::string_view text, std::string_view value) const {
+  if (end_ == End::kFront && case_ == Case::kExact) return value.starts_with(text);
   if (value.size() < text.size()) return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (At(value, i) != text[i]) return false;
@@ -82,6 +83,7 @@ bool AffixIndex::Affixes(std::string_view text, std::string_view value) const {
 }
 
 bool AffixIndex::Above(std::string_view text, std::string_view value) const {
+  if (end_ == End::kFront && case_ == Case::kExact) return text > value;
   const std::size_t common = std::min(text.size(), value.size());
   for (std::size_t i = 0; i < common; ++i) {
     const auto a = static_cast<unsigned char>(text[i]);

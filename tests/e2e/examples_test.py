@@ -36,6 +36,7 @@ class Examples(Case):
                 for command in ("check", "test"):
                     done = run(command, path)
                     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                    self.assertNotIn("warning: the expression", done.stderr)
 
     def test_each_rule_set_of_the_library_and_each_stance_passes_its_tests_alone(self):
         paths = sorted(glob.glob(os.path.join(EXAMPLES, "rules.d", "**", "*.yaml"), recursive=True))
@@ -59,6 +60,7 @@ class Examples(Case):
                 for command in ("check", "test"):
                     done = run(command, name)
                     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                    self.assertNotIn("warning: the expression", done.stderr)
 
     def test_the_rule_library_does_what_it_says(self):
         server = self.origin()

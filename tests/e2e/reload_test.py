@@ -57,6 +57,17 @@ class Swap(Case):
         self.assertEqual(proxy.reload()[0], 200)
         self.assertEqual(proxy.metric("spillway_config_last_reload_successful"), 1)
 
+    def test_what_check_warns_of_is_logged_at_the_start_and_at_each_reload(self):
+        server = self.origin()
+        large = {"name": "large", "match": {"path": {"regex": "^/(ab|cd){400}$"}}, "action": "deny"}
+        settings = config(server, rules=[large])
+        proxy = self.spillway(settings)
+        warned = r"warning.*rules\[0\]\.match\.path\.regex: the expression .* is large"
+        proxy.log.wait(warned)
+        before = len(proxy.log.all())
+        self.assertEqual(proxy.reload()[0], 200)
+        proxy.log.wait(warned, since=before)
+
     def test_a_missing_file_changes_nothing(self):
         server = self.origin()
         proxy = self.spillway(with_rule(server, 403))

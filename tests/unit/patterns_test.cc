@@ -266,5 +266,32 @@ TEST(ExactIndex, FindsWholeTextsOnly) {
   EXPECT_EQ(FoundIn(fold, "aBC"), (Tests{1}));
 }
 
+TEST(Patterns, KnowTheCountedRepetitionsThatAreSlow) {
+  const std::pair<const char*, const char*> kRows[] = {
+      {"a.{30}", ".{30}"},
+      {"a[ab]{16}c", "[ab]{16}"},
+      {"a.{0,20}b", ".{0,20}"},
+      {"x(ab|a){1,40}", "(ab|a){1,40}"},
+      {"^.*a.{30}", ".{30}"},
+      {"^a|b.{30}", ".{30}"},
+      {"\\ba\\w{30}", "\\w{30}"},
+      // Few times, at one place only, or apart from what stands before it.
+      {"a.{15}", ""},
+      {"^a.{30}", ""},
+      {"(?i)^/a.{30}$", ""},
+      {"sid=[0-9a-f]{32}", ""},
+      {"sid=([0-9a-f]{32})", ""},
+      {"\\.[0-9]{20}", ""},
+      {"\\b[0-9a-f]{32}\\b", ""},
+      {"[0-9]{20}", ""},
+      {"(?:[0-9]{1,3}\\.){3}", ""},
+      {"a\\x{41}b", ""},
+      {"a[{30}]", ""},
+      {"a.{x}", ""},
+      {"a.{30", ""},
+  };
+  for (const auto& [expression, part] : kRows) EXPECT_EQ(SlowPart(expression), part) << expression;
+}
+
 }  // namespace
 }  // namespace spillway
