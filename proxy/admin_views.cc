@@ -341,6 +341,7 @@ Json ViewRules(const AdminControls& server) {
     json["action"] = rules[i].action;
     json["mode"] = ModeName(rules[i].mode);
     json["toggle"] = rules[i].toggle == kNoRule ? "" : policy.toggles()[rules[i].toggle];
+    json["when"] = rules[i].on_response ? "response" : "request";
     json["place"] = rules[i].place;
     std::uint64_t enforced = 0, shadow = 0, over = 0, shadow_over = 0;
     for (const auto& worker : generation.rule_counters) {
