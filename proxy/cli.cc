@@ -367,6 +367,8 @@ void AddReplay(CLI::App* app, Options* options) {
       ->add_option("--passes", replay->passes,
                    "none or all: who has passed challenges, unknown otherwise")
       ->check(CLI::IsMember({"none", "all"}));
+  command->add_option("--host", replay->host,
+                      "the host that was asked for, of logs that do not hold it");
   command->add_flag("--json", replay->json, "print the result as JSON");
 }
 
