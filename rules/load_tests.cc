@@ -8,6 +8,7 @@
 #include "rules/conditions.h"
 #include "rules/draft.h"
 #include "rules/kind_row.h"
+#include "rules/week.h"
 
 namespace spillway {
 namespace {
@@ -257,6 +258,16 @@ void ReadRateOf(const Slot& slot, TestDraft* out) {
   }
 }
 
+void ReadTime(const Slot& slot, TestDraft* out) {
+  constexpr std::string_view kWhat = "a day and a time of day in UTC, such as sat 23:30";
+  if (!ExpectScalar(slot.node, kWhat)) return;
+  if (const auto minutes = DayAndTime(slot.node.text())) {
+    out->test.into_week = std::chrono::minutes(*minutes);
+  } else {
+    slot.node.Fail("expected " + std::string(kWhat) + ", found " + yaml::Quote(slot.node.text()));
+  }
+}
+
 void ReadTestToggles(const Slot& slot, TestDraft* out) {
   if (!ExpectMap(slot.node)) return;
   std::vector<std::string> names;
@@ -336,6 +347,7 @@ constexpr KeyRow<TestDraft> kTestRows[] = {
      &ReadRepeat},
     {"every", "duration 0s..1h", "0s", "the time from one to the next", &ReadEvery},
     {"rate", "rate", "", "how many in what time, instead of `every`", &ReadRateOf},
+    {"time", "day and time", "mon 12:00", "when it is asked first, in UTC", &ReadTime},
     {"toggles", "map of names to on/off", "", "toggles that stand otherwise than by default",
      &ReadTestToggles},
     {"pass", "true | false", "false", "the client has passed every challenge", &ReadPass},

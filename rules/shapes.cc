@@ -54,6 +54,8 @@ std::vector<Shape> ListShapes() {
   add("time zone", {"^(UTC|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"},
       "UTC, or an offset from it such as \"+02:00\"", Scalar::kTextOrInteger);
   add("day", {"^(mon|tue|wed|thu|fri|sat|sun)$"}, "mon, tue, wed, thu, fri, sat or sun");
+  add("day and time", {"^(mon|tue|wed|thu|fri|sat|sun) ([01][0-9]|2[0-3]):[0-5][0-9]$"},
+      "a day and a time of day, such as sat 23:30");
   add("country code", {"^[A-Za-z]{2}$"}, "two letters (ISO 3166), such as DE or US", Scalar::kAny);
   add("AS number", {"^(AS)?[1-9][0-9]{0,9}$"}, "the number of a network, such as 64500 or AS64500",
       Scalar::kTextOrInteger);

@@ -74,6 +74,27 @@ TEST(RuleTests, PassWhenTheRulesDoWhatIsExpected) {
   }
 }
 
+TEST(RuleTests, SayWhenTheyAreAsked) {
+  const std::string site =
+      std::string(kTwoLines) +
+      "rules:\n"
+      "  - { name: night, match: { time: { from: '22:00', to: '06:00', days: [fri, sat] } },"
+      " action: deny }\n"
+      "tests:\n";
+  for (const std::string test : {
+           "time: sat 05:59, expect: { action: deny, rule: night }",
+           "time: sat 06:00, expect: { action: forward }",
+           "time: sun 00:00, expect: { action: deny }",
+           "time: mon 00:00, expect: { action: forward }",
+           "expect: { action: forward }",
+           "time: fri 21:00, repeat: 61, every: 1m, expect: { action: deny, after: 60 }",
+       }) {
+    const auto config = LoadText(site + "  - { name: it, " + test + " }\n");
+    ASSERT_TRUE(config) << test << Format(config.error());
+    EXPECT_EQ(Format(RunRuleTests(*config)), "") << test;
+  }
+}
+
 TEST(RuleTests, SayWhatWasExpectedAndWhatWasFoundByWhichRule) {
   const struct {
     std::string test, said;
