@@ -89,6 +89,24 @@ inline constexpr Source kAddress{.name = "client.address",
                                  .form = Source::Form::kAddress,
                                  .cost = Source::Cost::kLittle,
                                  .lets = Source::Lets::kVeryFew};
+// Known by those who have the files.
+inline constexpr Source kCountry{.name = "client.country",
+                                 .form = Source::Form::kText,
+                                 .cost = Source::Cost::kQuery,
+                                 .lets = Source::Lets::kUnasked,
+                                 .text = [](const Scene& scene) -> std::optional<std::string_view> {
+                                   if (scene.surroundings == nullptr) return std::nullopt;
+                                   return scene.surroundings->Country(scene.request.client);
+                                 }};
+inline constexpr Source kNetwork{
+    .name = "client.asn",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId&) -> std::optional<std::uint64_t> {
+      if (scene.surroundings == nullptr) return std::nullopt;
+      return scene.surroundings->Network(scene.request.client);
+    }};
 inline constexpr Source kHeader{.name = "header.NAME",
                                 .form = Source::Form::kHeader,
                                 .cost = Source::Cost::kHeaders,
