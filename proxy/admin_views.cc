@@ -298,6 +298,11 @@ Json ViewConfig(const AdminControls& server) {
   json["admin"] = {{"address", config.admin.address ? config.admin.address->text : "off"},
                    {"token_file", config.admin.token_file}};
   json["clients"] = ViewClients(config.clients);
+  Json bots = Json::array();
+  for (const BotConfig& bot : config.bots.known) {
+    bots.push_back({{"name", bot.name}, {"user_agent", bot.user_agent}, {"domains", bot.domains}});
+  }
+  json["bots"] = {{"nameservers", config.bots.nameservers}, {"known", std::move(bots)}};
   json["geo"] = {{"country_file", config.geo.country_file}, {"asn_file", config.geo.asn_file}};
   const ChallengeDemand& demand = config.challenge.defaults;
   json["challenge"] = {{"key_file", config.challenge.key_file},

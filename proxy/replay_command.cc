@@ -12,6 +12,7 @@
 
 #include "proxy/files.h"
 #include "proxy/replay_report.h"
+#include "spillway/target.h"
 
 namespace spillway {
 namespace {

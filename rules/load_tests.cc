@@ -165,6 +165,37 @@ void ReadCertificate(RequestReader& reader, const PartSlot& slot) {
   if (auto text = ReadLine(slot.value)) reader.texts.client_certificate = *std::move(text);
 }
 
+void ReadCountry(RequestReader& reader, const PartSlot& slot) {
+  const Result<std::string> code = ParseCountry(slot.value.text());
+  if (code) {
+    reader.texts.said.country = *code;
+  } else {
+    slot.value.Fail(code.error().message);
+  }
+}
+
+void ReadNetwork(RequestReader& reader, const PartSlot& slot) {
+  const Result<std::uint32_t> number = ParseNetwork(slot.value.text());
+  if (number) {
+    reader.texts.said.network = *number;
+  } else {
+    slot.value.Fail(number.error().message);
+  }
+}
+
+void ReadVerifiedBot(RequestReader& reader, const PartSlot& slot) {
+  if (!ExpectScalar(slot.value, "yes, forged or unknown")) return;
+  const std::string_view text = slot.value.text();
+  if (const auto check = ReadBotWord(text)) {
+    reader.texts.said.bot = *check;
+  } else if (text == WordOf(BotCheck::kNone)) {
+    slot.value.Fail("who claims to be a robot is yes, forged or unknown; none is who does not");
+  } else {
+    slot.value.Fail("unknown word " + yaml::Quote(text) +
+                    yaml::ExpectedOneOf(text, {"yes", "forged", "unknown"}));
+  }
+}
+
 constexpr KindRow<PartFunction> kParts[] = {
     {"method", "value", "the method; without it GET", &ReadMethod},
     {"path", "path of a URL",
@@ -182,6 +213,12 @@ constexpr KindRow<PartFunction> kParts[] = {
     {"user_agent", "value", "the User-Agent; without it there is none", &ReadUserAgent},
     {"referer", "value", "the Referer; without it there is none", &ReadReferer},
     {"client.address", "IP address", "who asks; without it 198.51.100.1", &ReadAddress},
+    {"client.country", "country code", "where the address is; without it that is not known",
+     &ReadCountry},
+    {"client.asn", "AS number", "whose the address is; without it that is not known", &ReadNetwork},
+    {"client.verified_bot", "yes | forged | unknown",
+     "what DNS says of a user agent that claims to be a robot; without it unknown",
+     &ReadVerifiedBot},
     {"tls.ja4", "value", "the JA4 fingerprint; without it there is none", &ReadJa4},
     {"tls.client_certificate", "value", "the subject of the client's certificate",
      &ReadCertificate},

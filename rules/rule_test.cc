@@ -106,6 +106,7 @@ std::optional<Diagnostic> Run(const Config& config, const RuleTest& test, Rehear
   for (const auto& [toggle, on] : test.toggles) rehearsal->SetToggle(toggle, on);
   rehearsal->SetPass(test.pass);
   rehearsal->SetWall(kMonday + test.into_week);
+  rehearsal->Say(test.request.said);
   if (const Result<void> fresh = rehearsal->Fresh(); !fresh)
     return Failure(test, 1, fresh.error().message);
 

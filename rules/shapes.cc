@@ -77,6 +77,8 @@ std::vector<Shape> ListShapes() {
   add("address range", {"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"},
       "an address or a range, such as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32");
   add("IP address", {"^[0-9A-Fa-f:.]+$"}, "such as 192.0.2.1 or 2001:db8::1");
+  add("name server", {"^([0-9A-Fa-f:.]+|", kIpV6, ":[1-9][0-9]{0,4})$"},
+      "such as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53");
   add("host name", {"^[A-Za-z0-9_.-]{1,254}$"}, "such as app.example.com", Scalar::kAny);
   add("host", {R"(^[A-Za-z0-9._:\[\]-]{1,255}$)"},
       "such as app.example.com or app.example.com:8080", Scalar::kAny);

@@ -35,8 +35,9 @@ struct Source {
     kNumber,   // at most one number
   };
   // How dear it is to know the value and look it up: of several conditions that must all hold, the
-  // cheap ones are asked first. Searching for words or expressions is dearer than any of these.
-  enum class Cost : std::uint8_t { kNone, kLittle, kHeaders, kCookies, kQuery };
+  // cheap ones are asked first. Searching for words or expressions is dearer than any of these, but
+  // for kDearest.
+  enum class Cost : std::uint8_t { kNone, kLittle, kHeaders, kCookies, kQuery, kDearest = 9 };
   // How few requests a test lets through, as a rule of thumb.
   // kUnasked: it is not to be asked before all else that must hold is known to, as the answer is
   // dear.

@@ -200,6 +200,19 @@ rules:
   EXPECT_THAT(err_, HasSubstr("expected NAME=on or NAME=off"));
 }
 
+TEST_F(ReplayTest, OfARobotItIsKnownOnlyThatABrowserIsNone) {
+  const std::string rules =
+      "rules: [{ name: r, match: { client.verified_bot: forged }, action: deny },"
+      " { name: n, match: { client.verified_bot: none }, action: { tag: n } }]";
+  const Json browser = Rule(rules, Combined(0, "/"), 0);
+  EXPECT_EQ(browser["undecided"], 0);
+  EXPECT_EQ(Rule(rules, Combined(0, "/"), 1)["matched"], 1);
+  std::string robot = Combined(0, "/");
+  robot.replace(robot.find("curl/8"), 6, "Googlebot/2.1");
+  EXPECT_EQ(Rule(rules, robot, 0)["not_logged"]["client.verified_bot"], 1);
+  EXPECT_EQ(Rule(rules, robot, 1)["matched"], 0);
+}
+
 TEST_F(ReplayTest, AgainstAnotherRuleSetItSaysWhatDiffersWithExamples) {
   const std::string old = File("old.yaml", kPools + std::string("rules: [{ name: a, match: { path: "
                                                                 "/a }, action: deny }]"));

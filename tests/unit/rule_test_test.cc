@@ -196,5 +196,27 @@ TEST(RuleTests, HaveBoundsInNumberAndInWhatTheyJudge) {
               HasSubstr("judge more than 200000 requests"));
 }
 
+TEST(RuleTests, SayWhereTheClientIs) {
+  const std::string site =
+      std::string(kTwoLines) +
+      "geo: { country_file: c.mmdb, asn_file: a.mmdb }\n"
+      "limits: { land: { key: client.country, rate: 1/h, burst: 2 } }\n"
+      "rules:\n"
+      "  - { name: far, match: { client.country: AQ }, action: { deny: { status: 451 } } }\n"
+      "  - { name: net, match: { client.asn: 64500 }, action: { deny: { status: 404 } } }\n"
+      "  - { name: land, match: { client.country: { present: true } }, action: { limit: land } }\n"
+      "tests:\n";
+  for (const std::string test : {
+           "expect: { action: forward }",
+           "request: { client.country: aq }, expect: { action: deny, rule: far }",
+           "request: { client.asn: AS64500 }, expect: { action: deny, rule: net }",
+           "request: { client.country: DE }, repeat: 3, expect: { action: limit, after: 2 }",
+       }) {
+    const auto config = LoadText(site + "  - { name: it, " + test + " }\n");
+    ASSERT_TRUE(config) << test << Format(config.error());
+    EXPECT_EQ(Format(RunRuleTests(*config)), "") << test;
+  }
+}
+
 }  // namespace
 }  // namespace spillway
