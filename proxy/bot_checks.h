@@ -41,7 +41,7 @@ class BotChecks {
   static constexpr Duration kShortestYes = 5min, kLongestYes = 1h, kForgedHolds = 10min,
                             kAskAgain = 30s;
 
-  // Looks an address up, and calls the function once, or never.
+  // Looks an address up, and calls the function once, perhaps within the call, or never.
   using LookUp =
       std::function<void(const IpAddress& client, const std::vector<std::string>& domains,
                          std::function<void(BotAnswer)> done)>;

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "proxy/access_log.h"
 #include "proxy/admin.h"
@@ -243,7 +244,12 @@ void Server::Impl::LookUpBot(const IpAddress& client, const std::vector<std::str
   if (!bot_resolver) {
     std::string servers;
     for (const std::string& one : bot_nameservers) servers += (servers.empty() ? "" : ",") + one;
-    bot_resolver = std::make_unique<Resolver>(loop, servers);
+    try {
+      bot_resolver = std::make_unique<Resolver>(loop, servers);
+    } catch (const std::runtime_error& error) {
+      log::Warning("cannot ask DNS about robots: {}", error.what());
+      return done({BotCheck::kUnknown});
+    }
   }
   spillway::LookUpBot(*bot_resolver, client, domains, std::move(done));
 }

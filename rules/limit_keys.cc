@@ -89,13 +89,13 @@ constexpr std::string_view kWhole = "alone";
 
 constexpr KindRow<PartFunction> kParts[] = {
     {"client.address", kPart, "the client's address", &AddressPart},
-    {"client.country", kPart, "the country of the client's address", &CountryPart},
-    {"client.asn", kPart, "the network (AS) of the client's address", &NetworkPart},
     {"path", kPart, "the normalised path", &PathPart},
     {"path.1", kPart, "its first part: shop of /shop/cart", &SegmentPart<1>},
     {"path.2", kPart, "its second part: cart of /shop/cart", &SegmentPart<2>},
     {"path.3", kPart, "its third part", &SegmentPart<3>},
     {"path.4", kPart, "its fourth part", &SegmentPart<4>},
+    {"client.country", kPart, "the country of the client's address", &CountryPart},
+    {"client.asn", kPart, "the network (AS) of the client's address", &NetworkPart},
     {"host", kPart, "the host", &HostPart},
     {"method", kPart, "the method", &MethodPart},
     {"user_agent", kPart, "the User-Agent header", &UserAgentPart},
