@@ -58,9 +58,8 @@ class Dump {
     }
     for (const RuleInfo& rule : c.policy->rules()) Put("rule", rule.name, rule.place);
     for (const RuleTest& test : c.tests) {
-      Put("test", test.name, test.repeat, test.spacing.events, test.spacing.period,
-          test.into_week, test.pass,
-          static_cast<int>(test.expect.action), test.expect.rule, test.expect.limit,
+      Put("test", test.name, test.repeat, test.spacing.events, test.spacing.period, test.into_week,
+          test.pass, static_cast<int>(test.expect.action), test.expect.rule, test.expect.limit,
           test.expect.status.value_or(0), test.expect.after);
     }
   }
