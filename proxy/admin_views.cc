@@ -298,6 +298,11 @@ Json ViewConfig(const AdminControls& server) {
   json["admin"] = {{"address", config.admin.address ? config.admin.address->text : "off"},
                    {"token_file", config.admin.token_file}};
   json["clients"] = ViewClients(config.clients);
+  Json bots = Json::array();
+  for (const BotConfig& bot : config.bots.known) {
+    bots.push_back({{"name", bot.name}, {"user_agent", bot.user_agent}, {"domains", bot.domains}});
+  }
+  json["bots"] = {{"nameservers", config.bots.nameservers}, {"known", std::move(bots)}};
   json["geo"] = {{"country_file", config.geo.country_file}, {"asn_file", config.geo.asn_file}};
   const ChallengeDemand& demand = config.challenge.defaults;
   json["challenge"] = {{"key_file", config.challenge.key_file},
@@ -341,6 +346,7 @@ Json ViewRules(const AdminControls& server) {
     json["action"] = rules[i].action;
     json["mode"] = ModeName(rules[i].mode);
     json["toggle"] = rules[i].toggle == kNoRule ? "" : policy.toggles()[rules[i].toggle];
+    json["when"] = rules[i].on_response ? "response" : "request";
     json["place"] = rules[i].place;
     std::uint64_t enforced = 0, shadow = 0, over = 0, shadow_over = 0;
     for (const auto& worker : generation.rule_counters) {

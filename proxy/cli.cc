@@ -318,6 +318,12 @@ CLI::App* AddExplain(CLI::App* app, Options* options) {
   explain->add_option("-b,--cookie", order.cookie, "the Cookie field: 'a=1; b=2'");
   explain->add_option("--client-address", order.client_address,
                       "who asks (default: 198.51.100.1); a trusted proxy is asked for whom");
+  explain->add_option("--country", order.country, "where the client's address is: DE");
+  explain->add_option("--asn", order.network, "whose network it is in: AS64500");
+  explain
+      ->add_option("--verified-bot", order.verified_bot,
+                   "what DNS says of a user agent that claims to be a robot (default: unknown)")
+      ->check(CLI::IsMember({"yes", "forged", "unknown"}));
   explain->add_option("--scheme", order.scheme, "http or https")
       ->check(CLI::IsMember({"http", "https"}));
   explain->add_option("--protocol", order.protocol, "HTTP/1.0, HTTP/1.1 or HTTP/2.0")
@@ -328,7 +334,7 @@ CLI::App* AddExplain(CLI::App* app, Options* options) {
   explain->add_flag("--pass", order.pass, "the client has passed every challenge");
   explain->add_flag("--jsonl", order.jsonl,
                     "judge many: a JSON object a line in (id, method, path, host, client_ip, "
-                    "headers), one out (id, action, rule)");
+                    "headers, country, asn, verified_bot), one out (id, action, rule)");
   AddConfigOption(explain, options);
   return explain;
 }
@@ -367,6 +373,8 @@ void AddReplay(CLI::App* app, Options* options) {
       ->add_option("--passes", replay->passes,
                    "none or all: who has passed challenges, unknown otherwise")
       ->check(CLI::IsMember({"none", "all"}));
+  command->add_option("--host", replay->host,
+                      "the host that was asked for, of logs that do not hold it");
   command->add_flag("--json", replay->json, "print the result as JSON");
 }
 

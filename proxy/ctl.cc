@@ -217,6 +217,7 @@ std::string FormatForPeople(const std::string& verb, const Json& answer) {
   if (verb == "rules") {
     return FormatList(At(answer, "rules"), {{"RULE", "name"},
                                             {"ACTION", "action"},
+                                            {"WHEN", "when"},
                                             {"MODE", "mode"},
                                             {"TOGGLE", "toggle"},
                                             {"MATCHES", "matches"},

@@ -128,6 +128,7 @@ void Exchange::Decide() {
   Forecast* const forecast = state_.generation->forecast;
   facts.foresee = forecast != nullptr;
   shared.config.policy->Decide(state_.request, facts, state_.began, &verdict_);
+  state_.bot = surroundings.bot();
   if (forecast != nullptr) {
     forecast->Count(state_.began);
     for (const Foreseen& one : verdict_.foreseen) forecast->Note(state_.request, one, state_.began);

@@ -168,6 +168,7 @@ class Exchange final : public UpstreamUser {
     bool internal = false;
     bool refused = false;  // there is no head: what came is no request
     std::optional<Decision> decision;
+    std::optional<BotCheck> bot;  // what a rule was told, if one asked
 
     // Of the upstream.
     std::shared_ptr<Endpoint> last;  // the one that was tried last

@@ -76,6 +76,7 @@ void Exchange::LeaveReceipt(Decision decision) {
   receipt.status = static_cast<std::uint16_t>(state_.status);
   receipt.decision = decision;
   receipt.https = request.scheme.size() == 5;
+  receipt.told_bot = state_.bot ? static_cast<std::uint8_t>(*state_.bot) + 1 : 0;
   receipt.protocol = {};
   CopyShort(receipt.protocol.data(), request.protocol.data(),
             std::min(request.protocol.size(), receipt.protocol.size()));

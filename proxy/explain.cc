@@ -99,6 +99,31 @@ Result<void> TakeRaw(const std::string& raw, const ClientConfig::Sizes& sizes,
   return {};
 }
 
+}  // namespace
+
+Result<void> TakeSaid(const std::string& country, const std::string& network,
+                      const std::string& verified_bot, SaidOfClient* said) {
+  if (!country.empty()) {
+    auto code = ParseCountry(country);
+    if (!code) return Fail(std::move(code.error().message));
+    said->country = std::move(*code);
+  }
+  if (!network.empty()) {
+    auto number = ParseNetwork(network);
+    if (!number) return Fail(std::move(number.error().message));
+    said->network = *number;
+  }
+  if (!verified_bot.empty()) {
+    const auto check = ReadBotWord(verified_bot);
+    if (!check)
+      return Fail("expected yes, forged or unknown of a robot, found " + Quote(verified_bot));
+    said->bot = *check;
+  }
+  return {};
+}
+
+namespace {
+
 Result<void> TakeTyped(const ExplainOrder& order, RequestTexts* texts) {
   Result<void> taken;
   if (!order.request.empty()) taken = TakeRequestLine(order.request, texts);
@@ -112,6 +137,7 @@ Result<void> TakeTyped(const ExplainOrder& order, RequestTexts* texts) {
   }
   if (!order.scheme.empty()) texts->scheme = order.scheme;
   if (!order.protocol.empty()) texts->protocol = order.protocol;
+  if (taken) taken = TakeSaid(order.country, order.network, order.verified_bot, &texts->said);
   if (order.client_address.empty() || !taken) return taken;
   const auto client = IpAddress::Parse(order.client_address);
   if (!client) return Fail("expected an address, found " + Quote(order.client_address));
@@ -210,6 +236,7 @@ Result<void> Explain(const ExplainOrder& order, const Config& config, std::uint6
   out << Printable(fmt::format("{} {}://{}{} from {}; path {}", request.method, request.scheme,
                                texts.host, request.target, request.client.ToString(), request.path))
       << "\n";
+  (*rehearsal)->Say(texts.said);
   const Verdict& verdict = (*rehearsal)->Judge(request);
   Tell(policy, verdict, (*rehearsal)->Explain(request), out);
   return {};

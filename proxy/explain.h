@@ -24,8 +24,9 @@ struct ExplainOrder {
   std::vector<std::string> headers = {};  // "Name: value"
   std::vector<std::string> toggles = {};  // "surge=on"
   bool pass = false;                      // the client has passed every challenge
-  std::string at = {};                    // "2026-01-31T12:00:00Z", for rules that ask the time
-  bool jsonl = false;                     // requests come as JSON, a line each
+  std::string country = {}, network = {}, verified_bot = {};  // "DE", "AS64500", "yes"
+  std::string at = {};  // "2026-01-31T12:00:00Z", for rules that ask the time
+  bool jsonl = false;   // requests come as JSON, a line each
 };
 
 // With neither a request nor a target the request is read from `in`, as it would come over a
@@ -33,8 +34,12 @@ struct ExplainOrder {
 Result<void> Explain(const ExplainOrder& order, const Config& config, std::uint64_t seed,
                      WallTime now, std::istream& in, std::ostream& out);
 
+// What DNS and the files of addresses are supposed to say; empty texts: nothing.
+Result<void> TakeSaid(const std::string& country, const std::string& network,
+                      const std::string& verified_bot, SaidOfClient* said);
+
 // A JSON object a line in, one a line out, in order: {"id", "method", "path", "host", "client_ip",
-// "headers"} to {"id", "action", "rule"}. Each is judged by itself, as if its client had not been here
+// "headers", "country", "asn", "verified_bot"} to {"id", "action", "rule"}. Each is judged by itself, as if its client had not been here
 // before. What is wrong with a line is the `error` of its answer. A line has at most kMostLine bytes.
 inline constexpr std::size_t kMostLine = std::size_t{1} << 20;
 void ExplainLines(const Config& config, Rehearsal& rehearsal, std::istream& in, std::ostream& out);

@@ -62,10 +62,13 @@ Result<void> TakeFields(const Json& line, RequestTexts* texts) {
 }
 
 Result<void> TakeLine(const Json& line, RequestTexts* texts) {
-  std::string client;
+  std::string client, country, network, verified_bot;
   const std::pair<const char*, std::string*> parts[] = {
-      {"method", &texts->method}, {"path", &texts->target},       {"host", &texts->host},
-      {"scheme", &texts->scheme}, {"protocol", &texts->protocol}, {"client_ip", &client}};
+      {"method", &texts->method},     {"path", &texts->target},
+      {"host", &texts->host},         {"scheme", &texts->scheme},
+      {"protocol", &texts->protocol}, {"client_ip", &client},
+      {"country", &country},          {"asn", &network},
+      {"verified_bot", &verified_bot}};
   for (const auto& [key, out] : parts) {
     if (auto taken = TakeText(line, key, out); !taken) return taken;
   }
@@ -75,6 +78,7 @@ Result<void> TakeLine(const Json& line, RequestTexts* texts) {
     if (!address) return Fail("client_ip " + Quote(client) + " is not an address");
     texts->client = *address;
   }
+  if (auto said = TakeSaid(country, network, verified_bot, &texts->said); !said) return said;
   return TakeFields(line, texts);
 }
 
@@ -103,6 +107,7 @@ class Lines {
     if (auto taken = TakeLine(line, &texts); !taken) return taken;
     if (auto posed = posed_.Pose(texts, config_.clients.ambiguous_paths); !posed) return posed;
     if (auto fresh = rehearsal_.Fresh(); !fresh) return fresh;
+    rehearsal_.Say(std::move(texts.said));
     const Verdict& verdict = rehearsal_.Judge(posed_.request());
     (*answer)["action"] = ActionName(verdict.action);
     (*answer)["rule"] = nullptr;

@@ -19,6 +19,7 @@
 
 namespace spillway {
 
+class BotChecks;        // proxy/bot_checks.h
 struct ChallengeState;  // proxy/challenge_gate.h
 
 struct Generation {
@@ -29,6 +30,7 @@ struct Generation {
   std::vector<std::shared_ptr<LimitTable>> shadow_limits;  // the same; null where not in shadow use
   std::vector<std::shared_ptr<const TlsContext>> tls;  // as config.listeners; null for plain ones
   std::shared_ptr<const GeoFile> countries, networks;  // null: not configured
+  std::shared_ptr<BotChecks> bots;                     // of the whole process; null: nobody knows
   std::shared_ptr<const ChallengeState> challenge;     // the key, the cookie's name, spent tickets
   std::uint64_t most_connections = 1;  // over all workers; then accepting waits until one is gone
   std::uint64_t hash_seed = 0;         // of limit and balance keys; the same for the whole process

@@ -166,6 +166,7 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.challenge = std::move(*challenge);
   next.hash_seed = constants.hash_seed;
   next.memo_secret = constants.memo_secret;
+  next.bots = constants.bots;
   next.most_connections = MostConnections(next.config, constants);
   next.pools = keeper.Build(next.config.pools, *upstream_tls);
   if (const std::size_t toggles = next.config.policy->toggles().size(); toggles > 0) {

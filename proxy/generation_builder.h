@@ -22,6 +22,7 @@ struct ProcessConstants {
   std::uint64_t descriptors = 1024;  // the limit in force
   std::uint64_t hash_seed = 0;
   HashSecret memo_secret = {};
+  std::shared_ptr<BotChecks> bots;
   std::shared_ptr<const TicketKeys> ticket_keys;  // for listeners without files of them
 };
 

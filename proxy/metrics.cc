@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/bot_checks.h"
 #include "proxy/generation.h"
 #include "proxy/version.h"
 
@@ -82,6 +83,7 @@ class Scrape {
     Build();
     Requests();
     Connections();
+    Bots();
     Challenges();
     Upstreams();
     Endpoints();
@@ -183,6 +185,19 @@ class Scrape {
         .Add(Sum(&WorkerCounters::timeouts_client));
     NewCounter("spillway_access_log_dropped_total", "Lines dropped because the log was too slow.")
         .Add(Number(server_.access_log_dropped()));
+  }
+
+  void Bots() {
+    Family lookups = NewCounter("spillway_bot_lookups_total",
+                                "Clients that claim to be robots, by what DNS said of them.");
+    for (const BotCheck came_to :
+         {BotCheck::kYes, BotCheck::kForged, BotCheck::kUnknown, BotCheck::kNone}) {
+      const std::uint64_t count =
+          generation_.bots == nullptr ? 0 : generation_.bots->count(came_to);
+      lookups.Add(
+          Number(count),
+          {{"result", came_to == BotCheck::kNone ? "no_room" : std::string(WordOf(came_to))}});
+    }
   }
 
   void Challenges() {

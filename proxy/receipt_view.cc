@@ -12,6 +12,7 @@
 #include "proxy/explain_telling.h"
 #include "proxy/generation.h"
 #include "proxy/wall_time.h"
+#include "spillway/posed_request.h"
 
 namespace spillway {
 namespace {
@@ -50,7 +51,8 @@ std::string_view ProtocolOf(const Receipt& receipt) {
 }
 
 // What stands in the way of knowing what a condition made of `field`.
-std::string Unknown(const Receipt& receipt, const std::string& field) {
+std::string Unknown(const Receipt& receipt, const std::string& field, bool bot_known) {
+  if (field == "client.verified_bot" && bot_known) return {};
   for (const char* kept : {"scheme", "protocol", "client.address", "sample", "time"}) {
     if (field == kept) return {};
   }
@@ -94,8 +96,9 @@ Verdict VerdictOf(const Receipt& receipt) {
   return verdict;
 }
 
-Json ViewTrace(const Receipt& receipt, const Policy& policy, const Verdict& verdict,
+Json ViewTrace(const Receipt& receipt, const Config& config, const Verdict& verdict,
                std::size_t* untried) {
+  const Policy& policy = *config.policy;
   std::vector<HeaderField> headers;
   const auto add = [&](Text text, const char* name) {
     if (const auto value = receipt.Get(text)) headers.push_back({name, *value});
@@ -121,9 +124,14 @@ Json ViewTrace(const Receipt& receipt, const Policy& policy, const Verdict& verd
   Facts facts;
   facts.toggles = {toggles.get(), policy.toggles().size()};
   facts.wall = WallTime(Duration(receipt.when));
+  PosedSurroundings around(config.bots.known);
+  around.Say({.bot = receipt.bot().value_or(BotCheck::kUnknown)});
+  facts.surroundings = &around;
+  const bool bot_known = receipt.bot() || (!receipt.cut(Text::kUserAgent) &&
+                                           ClaimedBot(config.bots.known, request) == nullptr);
   const ToldRules told =
       TellRules(policy, verdict, policy.Explain(request, facts, verdict),
-                [&](const std::string& field) { return Unknown(receipt, field); });
+                [&](const std::string& field) { return Unknown(receipt, field, bot_known); });
   *untried = told.untried;
   Json trace = Json::array();
   for (const ToldRule& rule : told.rules) {
@@ -143,6 +151,7 @@ Json ViewRequest(const Receipt& receipt) {
   }
   request["scheme"] = SchemeOf(receipt);
   request["protocol"] = ProtocolOf(receipt);
+  request["verified_bot"] = receipt.bot() ? Json(WordOf(*receipt.bot())) : Json();
   request["cut"] = std::move(cut);
   return request;
 }
@@ -232,7 +241,7 @@ Json ViewReceipt(const AdminControls& server, const Receipt& receipt) {
   if (receipt.matches_cut || receipt.limits_cut)
     json["note"] = "more rules matched, or more limits were charged, than a receipt keeps";
   std::size_t untried = 0;
-  json["trace"] = ViewTrace(receipt, *policy, verdict, &untried);
+  json["trace"] = ViewTrace(receipt, then->config, verdict, &untried);
   json["not_tried"] = untried;
   return json;
 }
@@ -276,7 +285,8 @@ std::string FormatReceipt(const Json& view) {
   for (const auto& [key, label] : {std::pair{"user_agent", "user agent"},
                                    {"referer", "referer"},
                                    {"accept_language", "languages"},
-                                   {"ja4", "JA4"}}) {
+                                   {"ja4", "JA4"},
+                                   {"verified_bot", "verified robot"}}) {
     const std::string value = TextAt(request, key);
     if (!value.empty()) lines.push_back(fmt::format("{}: {}", label, value));
   }

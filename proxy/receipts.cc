@@ -64,6 +64,7 @@ Receipt& Receipts::Add(std::string_view id) {
   Receipt& receipt = receipts_[at];
   receipt.set_texts = receipt.cut_texts = receipt.used = 0;
   receipt.toggles_size = receipt.matches_size = receipt.limits_size = 0;
+  receipt.told_bot = 0;
   receipt.matches_cut = receipt.limits_cut = false;
   ReceiptPen(receipt).Set(Receipt::Text::kId, id);
   return receipt;

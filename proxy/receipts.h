@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "proxy/counters.h"
+#include "spillway/bots.h"
 #include "spillway/verdict.h"
 
 namespace spillway {
@@ -74,6 +75,10 @@ struct Receipt {
   std::uint16_t set_texts, cut_texts, used;
   std::uint8_t toggles_size, matches_size, limits_size;
   bool matches_cut, limits_cut;
+  std::optional<BotCheck> bot() const {  // what a rule was told, if one asked
+    return told_bot == 0 ? std::nullopt : std::optional(static_cast<BotCheck>(told_bot - 1));
+  }
+  std::uint8_t told_bot;  // 0: nothing; else a BotCheck and one
   std::array<std::uint16_t, kTexts> begins, sizes;
   std::array<Limit, kMostLimits> limits;
   std::array<std::uint32_t, kMostMatches> matches;  // indices of rules

@@ -18,12 +18,13 @@ constexpr std::uint64_t kSeed = 1;  // the same input, the same report
 constexpr HashSecret kMemoSecret = {1, 2};
 constexpr TimePoint kStart{std::chrono::hours(1)};  // of the clock: buckets begin full
 
-KnownFields KnownBy(LogForm form, bool query) {
+KnownFields KnownBy(LogForm form, bool query, bool host) {
   KnownFields known;
   known.query = query;
   known.protocol = true;
   if (form != LogForm::kCommon) known.headers = {"user-agent", "referer"};
-  known.host = known.scheme = known.ja4 = form == LogForm::kJson;
+  known.scheme = known.ja4 = form == LogForm::kJson;
+  known.host = host || form == LogForm::kJson;
   return known;
 }
 
@@ -82,6 +83,7 @@ Result<std::unique_ptr<ReplaySide>> ReplaySide::Create(Config config,
   side->memo_ = std::make_unique<MatchMemo>(kMemoSecret);
   side->passes_known_ = assumptions.passes != AssumedPasses::kUnknown;
   side->checker_.holds = assumptions.passes == AssumedPasses::kEverybody;
+  side->host_known_ = !assumptions.host.empty();
   side->rules_.resize(policy.rules().size());
   return side;
 }
@@ -89,7 +91,7 @@ Result<std::unique_ptr<ReplaySide>> ReplaySide::Create(Config config,
 PartialJudge& ReplaySide::JudgeFor(LogForm form, bool query) {
   std::optional<PartialJudge>& judge =
       judges_[static_cast<std::size_t>(form) * 2 + (query ? 1 : 0)];
-  if (!judge) judge.emplace(config_.policy, KnownBy(form, query), toggles_);
+  if (!judge) judge.emplace(config_.policy, KnownBy(form, query, host_known_), toggles_);
   return *judge;
 }
 
@@ -129,8 +131,9 @@ Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
 
 // ---- the log
 
-Replay::Replay(std::unique_ptr<ReplaySide> after, std::unique_ptr<ReplaySide> before)
-    : after_(std::move(after)), before_(std::move(before)) {
+Replay::Replay(std::unique_ptr<ReplaySide> after, std::unique_ptr<ReplaySide> before,
+               std::string host)
+    : after_(std::move(after)), before_(std::move(before)), host_(std::move(host)) {
   if (before_ == nullptr) return;
   std::map<std::string_view, std::uint32_t> numbers;
   const auto number = [&](const ReplaySide& side, std::vector<std::uint32_t>* names) {
@@ -165,11 +168,12 @@ bool Replay::MakeRequest(const LoggedRequest& logged, std::string_view* raw_path
     request_.host = logged.host;
     request_.scheme = logged.scheme;
     request_.ja4 = logged.ja4;
-  } else if (IdentifyTarget("", &request_, &texts_)) {
+  } else if (IdentifyTarget(host_, &request_, &texts_)) {
     *raw_path = logged.path.substr(0, logged.path.find('?'));
   } else if (logged.status != 400 && logged.path.starts_with('/')) {
     // No target can be like this, but it was served: spillway's own combined format, which has the
     // normalised path.
+    request_.host = host_;
     request_.path = logged.path.substr(0, logged.path.find('?'));
     request_.query = logged.path.substr(std::min(request_.path.size() + 1, logged.path.size()));
   } else {

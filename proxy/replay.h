@@ -32,6 +32,7 @@ enum class AssumedPasses : std::uint8_t { kUnknown, kNobody, kEverybody };
 struct ReplayAssumptions {
   std::map<std::string, bool> toggles = {};  // those that are not named are unknown
   AssumedPasses passes = AssumedPasses::kUnknown;
+  std::string host = {};  // of requests whose log does not hold it; normalised; empty: not known
 };
 
 // What would have become of a request: the final action, by index into FinalAction's alternatives;
@@ -85,6 +86,7 @@ class ReplaySide {
   std::vector<LimitTable*> limits_, shadow_limits_;
   std::unique_ptr<MatchMemo> memo_;
   std::vector<std::optional<bool>> toggles_;
+  bool host_known_ = false;
   AssumedChecker checker_;
   bool passes_known_ = false;
   std::array<std::optional<PartialJudge>, kLogForms * 2> judges_;  // with and without queries
@@ -113,8 +115,9 @@ class Replay {
   static constexpr std::size_t kExamples = 3;
   static constexpr std::size_t kLongestExample = 200;
 
-  // `before` may be null.
-  Replay(std::unique_ptr<ReplaySide> after, std::unique_ptr<ReplaySide> before);
+  // `before` may be null; `host` is as ReplayAssumptions has it.
+  Replay(std::unique_ptr<ReplaySide> after, std::unique_ptr<ReplaySide> before,
+         std::string host = {});
 
   // The next request of the log; `place`, which gives "access.log:17", is called for examples only.
   template <class Place>
@@ -158,6 +161,7 @@ class Replay {
   OutcomeKey KeyOf(const Outcome& outcome, const std::vector<std::uint32_t>& names) const;
 
   std::unique_ptr<ReplaySide> after_, before_;
+  const std::string host_;                                 // as ReplayAssumptions has it
   std::vector<std::uint32_t> after_names_, before_names_;  // rule -> its name's number, over both
   Request request_;
   TargetTexts texts_;

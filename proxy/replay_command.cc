@@ -12,6 +12,7 @@
 
 #include "proxy/files.h"
 #include "proxy/replay_report.h"
+#include "spillway/target.h"
 
 namespace spillway {
 namespace {
@@ -68,9 +69,13 @@ int RunReplay(const ReplayOrder& order, const Environment& environment, std::ost
               std::ostream& err) {
   const auto toggles = ReadToggles(order.toggles);
   if (!toggles) return Complain(toggles.error().message, kUsage, err);
-  const ReplayAssumptions assumptions{*toggles, order.passes == "none"  ? AssumedPasses::kNobody
-                                                : order.passes == "all" ? AssumedPasses::kEverybody
-                                                                        : AssumedPasses::kUnknown};
+  ReplayAssumptions assumptions{*toggles, order.passes == "none"  ? AssumedPasses::kNobody
+                                          : order.passes == "all" ? AssumedPasses::kEverybody
+                                                                  : AssumedPasses::kUnknown};
+  if (!order.host.empty() && !NormaliseHost(order.host, &assumptions.host)) {
+    return Complain("--host: expected a host such as www.example.com, found " + Quote(order.host),
+                    kUsage, err);
+  }
   auto after = LoadSide(order.config, environment, assumptions);
   if (!after) return Complain(after.error().message, kFailed, err);
   std::unique_ptr<ReplaySide> before;
@@ -83,7 +88,7 @@ int RunReplay(const ReplayOrder& order, const Environment& environment, std::ost
     return Complain(known.error().message, kUsage, err);
   }
 
-  Replay replay(std::move(*after), std::move(before));
+  Replay replay(std::move(*after), std::move(before), assumptions.host);
   std::function<void(const Progress&)> report;
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   if (terminal) {

@@ -16,6 +16,7 @@ struct ReplayOrder {
   std::vector<std::string> logs = {};     // "-": standard input
   std::vector<std::string> toggles = {};  // "NAME=on", "NAME=off"
   std::string passes = {};                // "none", "all"; empty: not known
+  std::string host = {};                  // of logs that do not hold it; empty: not known
   bool json = false;
 };
 

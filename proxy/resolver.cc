@@ -4,6 +4,7 @@
 #include "proxy/resolver.h"
 
 #include <ares.h>
+#include <netdb.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <unordered_map>
 #include <utility>
 
@@ -63,12 +65,58 @@ Result<Resolved> ToResolved(const ares_addrinfo& info, bool from_hosts) {
   return resolved;
 }
 
+// DNS itself said that there is nothing.
+bool SaysNone(int status) {
+  return status == ARES_ENOTFOUND || status == ARES_ENODATA;
+}
+
+// The name under which DNS has those of the address (RFC 1035 3.5, RFC 3596 2.5).
+std::string PointerName(const IpAddress& address) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string name;
+  const auto& bytes = address.bytes();
+  for (std::size_t i = bytes.size(); i > (address.is_v4() ? 12 : 0); --i) {
+    const unsigned byte = bytes[i - 1];
+    if (address.is_v4()) {
+      name += std::to_string(byte) + ".";
+    } else {
+      name += {kDigits[byte & 15], '.', kDigits[byte >> 4], '.'};
+    }
+  }
+  return name + (address.is_v4() ? "in-addr.arpa." : "ip6.arpa.");
+}
+
+Result<std::vector<std::string>> ToNames(const IpAddress& address, const unsigned char* reply,
+                                         int size) {
+  const std::size_t first = address.is_v4() ? 12 : 0;
+  hostent* parsed = nullptr;
+  const int status = ares_parse_ptr_reply(reply, size, address.bytes().data() + first,
+                                          static_cast<int>(address.bytes().size() - first),
+                                          address.is_v4() ? AF_INET : AF_INET6, &parsed);
+  if (SaysNone(status)) return std::vector<std::string>();
+  if (status != ARES_SUCCESS) return Fail(ares_strerror(status));
+  const std::unique_ptr<hostent, decltype(&ares_free_hostent)> host(parsed, &ares_free_hostent);
+  std::vector<std::string> names;
+  if (host->h_name != nullptr) names.emplace_back(host->h_name);
+  for (char** alias = host->h_aliases; alias != nullptr && *alias != nullptr; ++alias) {
+    const bool known = std::find(names.begin(), names.end(), *alias) != names.end();
+    if (!known && names.size() < kMost) names.emplace_back(*alias);
+  }
+  return names;
+}
+
 }  // namespace
 
 struct Resolver::Impl {
   struct Query {
     Impl& impl;
     std::function<void(Result<Resolved>)> done;
+    bool none_is_an_answer = false;
+  };
+  struct NamesQuery {
+    Impl& impl;
+    IpAddress address;
+    std::function<void(Result<std::vector<std::string>>)> done;
   };
   struct Socket {
     Socket(Impl& owner, int number)
@@ -106,14 +154,15 @@ struct Resolver::Impl {
     ares_destroy(channel);
   }  // calls OnAnswer with ARES_EDESTRUCTION, and closes its sockets
 
-  void Start(const std::string& name, std::function<void(Result<Resolved>)> done) {
+  void Start(const std::string& name, int family, bool none_is_an_answer,
+             std::function<void(Result<Resolved>)> done) {
     ares_addrinfo_hints hints{};
-    hints.ai_family = AF_UNSPEC;
+    hints.ai_family = family;
     hints.ai_flags = ARES_AI_NOSORT;  // sorting would connect a socket to every address
     hints.ai_socktype = SOCK_STREAM;
     asking = true;
     ares_getaddrinfo(channel, name.c_str(), nullptr, &hints, &OnAnswer,
-                     new Query{*this, std::move(done)});
+                     new Query{*this, std::move(done), none_is_an_answer});
     asking = false;
     SetTimeout();
   }
@@ -124,13 +173,36 @@ struct Resolver::Impl {
                                                                              &ares_freeaddrinfo);
     if (status == ARES_EDESTRUCTION) return;
     Impl& impl = query->impl;
-    Result<Resolved> result = status == ARES_SUCCESS
-                                  ? ToResolved(*info, impl.asking)
-                                  : Result<Resolved>(Fail(ares_strerror(status)));
-    // Not from within c-ares, which must not be destroyed by its own callback.
-    impl.loop.Post([alive = std::weak_ptr<Impl*>(impl.alive), done = std::move(query->done),
-                    result = std::move(result)]() mutable {
-      if (!alive.expired()) done(std::move(result));
+    Result<Resolved> result = Fail(ares_strerror(status));
+    if (status == ARES_SUCCESS) result = ToResolved(*info, impl.asking);
+    if (SaysNone(status) && query->none_is_an_answer) result = Resolved{};
+    impl.Answer(std::move(query->done), std::move(result));
+  }
+
+  void StartNames(const IpAddress& address,
+                  std::function<void(Result<std::vector<std::string>>)> done) {
+    constexpr int kInternet = 1, kPointer = 12;  // class and type
+    // Not ares_gethostbyaddr, for which a server that fails is like a name that does not exist.
+    ares_query(channel, PointerName(address).c_str(), kInternet, kPointer, &OnNames,
+               new NamesQuery{*this, address, std::move(done)});
+    SetTimeout();
+  }
+
+  static void OnNames(void* self, int status, int, unsigned char* reply, int size) {
+    const std::unique_ptr<NamesQuery> query(static_cast<NamesQuery*>(self));
+    if (status == ARES_EDESTRUCTION) return;
+    Result<std::vector<std::string>> result = Fail(ares_strerror(status));
+    if (status == ARES_SUCCESS) result = ToNames(query->address, reply, size);
+    if (SaysNone(status)) result = std::vector<std::string>();
+    query->impl.Answer(std::move(query->done), std::move(result));
+  }
+
+  // Not from within c-ares, which must not be destroyed by its own callback.
+  template <class T>
+  void Answer(std::function<void(Result<T>)> done, Result<T> result) {
+    loop.Post([here = std::weak_ptr<Impl*>(alive), done = std::move(done),
+               result = std::move(result)]() mutable {
+      if (!here.expired()) done(std::move(result));
     });
   }
 
@@ -175,7 +247,18 @@ Resolver::~Resolver() = default;
 
 void Resolver::Resolve(const std::string& name, std::function<void(Result<Resolved>)> done) {
   if (const auto literal = IpAddress::Parse(name)) return done(Resolved{{*literal}, kLongest});
-  impl_->Start(name, std::move(done));
+  impl_->Start(name, AF_UNSPEC, /*none_is_an_answer=*/false, std::move(done));
+}
+
+void Resolver::ResolveFull(const std::string& name, const IpAddress& like,
+                           std::function<void(Result<Resolved>)> done) {
+  impl_->Start(name.ends_with('.') ? name : name + ".", like.is_v4() ? AF_INET : AF_INET6,
+               /*none_is_an_answer=*/true, std::move(done));
+}
+
+void Resolver::FindNames(const IpAddress& address,
+                         std::function<void(Result<std::vector<std::string>>)> done) {
+  impl_->StartNames(address, std::move(done));
 }
 
 }  // namespace spillway

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Host names to addresses without blocking: the door of c-ares. /etc/hosts, search domains, A and
-// AAAA. The system's settings (/etc/resolv.conf) are read when the resolver is made.
+// AAAA; and addresses to host names, by PTR. The system's settings (/etc/resolv.conf) are read when the resolver is made.
 #pragma once
 
 #include <functional>
@@ -31,6 +31,13 @@ class Resolver {
   // Calls `done` once: within the call for a literal address, otherwise later on the loop. `done`
   // may destroy the resolver. The error is the bare reason ("Domain name not found").
   void Resolve(const std::string& name, std::function<void(Result<Resolved>)> done);
+  // The addresses of a full name (no search domain is tried) that are like `like`, all IPv4 or all
+  // IPv6. That there are none is an answer: none, and a ttl of 0. An error says that nobody answered.
+  void ResolveFull(const std::string& name, const IpAddress& like,
+                   std::function<void(Result<Resolved>)> done);
+  // The names of an address, at most 64, by DNS alone. As above: none is an answer.
+  void FindNames(const IpAddress& address,
+                 std::function<void(Result<std::vector<std::string>>)> done);
 
  private:
   struct Impl;

@@ -5,9 +5,11 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "proxy/access_log.h"
 #include "proxy/admin.h"
+#include "proxy/bot_checks.h"
 #include "proxy/check.h"
 #include "proxy/cpus.h"
 #include "proxy/crypto.h"
@@ -80,6 +82,8 @@ struct Server::Impl {
   void Commit(Prepared prepared);
   void ReplaceAdmin(std::unique_ptr<AdminServer> fresh);
   void RotateTickets();
+  void LookUpBot(const IpAddress& client, const std::vector<std::string>& domains,
+                 std::function<void(BotAnswer)> done);
   void OnToggle(std::size_t index, bool on);
   void Watch(int signal, std::function<void()> delivered);
   void WatchSignals();
@@ -106,6 +110,10 @@ struct Server::Impl {
   const Options options;
   ProcessConstants constants;
   Resolver resolver;
+  // Apart from that of pools, which must not wait behind whoever pretends to be a robot. Made when it is
+  // first needed.
+  std::unique_ptr<Resolver> bot_resolver;
+  std::vector<std::string> bot_nameservers;
   PoolKeeper keeper;
   ToggleKeeper toggles;
   Deadline drain_timer, retired_timer, ticket_timer;
@@ -212,6 +220,11 @@ void Server::Impl::Commit(Prepared prepared) {
   const Config& config = generation->config;
   log::SetLevel(config.log_level);
   keeper.Adopt(generation->pools);
+  if (bot_nameservers != config.bots.nameservers) {
+    bot_nameservers = config.bots.nameservers;
+    bot_resolver.reset();
+    constants.bots->BeginAgain();
+  }
   toggles.Configure(config, succession.TakeState());
   auto added = listeners.Adopt(std::move(prepared.opened), config.listeners, constants.workers);
   workers.Adopt(generation, toggles.toggles().States(), std::move(added));
@@ -235,6 +248,21 @@ void Server::Impl::Commit(Prepared prepared) {
         "the challenge key was made at the start: passes end with this process; set "
         "challenge.key_file to keep them");
   }
+}
+
+void Server::Impl::LookUpBot(const IpAddress& client, const std::vector<std::string>& domains,
+                             std::function<void(BotAnswer)> done) {
+  if (!bot_resolver) {
+    std::string servers;
+    for (const std::string& one : bot_nameservers) servers += (servers.empty() ? "" : ",") + one;
+    try {
+      bot_resolver = std::make_unique<Resolver>(loop, servers);
+    } catch (const std::runtime_error& error) {
+      log::Warning("cannot ask DNS about robots: {}", error.what());
+      return done({BotCheck::kUnknown});
+    }
+  }
+  spillway::LookUpBot(*bot_resolver, client, domains, std::move(done));
 }
 
 void Server::Impl::RotateTickets() {
@@ -367,6 +395,11 @@ Result<void> Server::Start() {
   impl.constants.hash_seed = SeedFor(impl.options.seed, "limit keys");
   impl.constants.memo_secret = {SeedFor(impl.options.seed, "memo, first half"),
                                 SeedFor(impl.options.seed, "memo, second half")};
+  impl.constants.bots = std::make_shared<BotChecks>(
+      impl.loop, SeedFor(impl.options.seed, "robots"),
+      [&impl](const IpAddress& client, const std::vector<std::string>& domains, auto done) {
+        impl.LookUpBot(client, domains, std::move(done));
+      });
   impl.constants.ticket_keys = impl.ticket_keys = std::make_shared<TicketKeys>();
   impl.ticket_timer.SetAfter(TicketKeys::kKeyLife);
   auto config = LoadTested(impl.options.config_path, impl.options.environment);

@@ -4,6 +4,9 @@
 // Thread rule: the worker's loop thread; made for one call of Decide.
 #pragma once
 
+#include <optional>
+
+#include "proxy/bot_checks.h"
 #include "proxy/worker_context.h"
 #include "spillway/surroundings.h"
 
@@ -22,6 +25,17 @@ class WorkerSurroundings final : public Surroundings {
     const GeoFile* file = generation_.shared->networks.get();
     return file == nullptr ? std::nullopt : file->Network(client.Unwrapped());
   }
+  std::optional<BotCheck> VerifiedBot(const Request& request) const override {
+    const Generation& shared = *generation_.shared;
+    if (shared.bots == nullptr) return std::nullopt;
+    const BotConfig* bot = ClaimedBot(shared.config.bots.known, request);
+    if (bot == nullptr) return BotCheck::kNone;
+    // Once for a request, so that all that is said of it is the same.
+    if (!bot_) bot_ = shared.bots->Ask(request.client, *bot, now_);
+    return bot_;
+  }
+  // What it was told, if it was asked: of who claims to be one.
+  std::optional<BotCheck> bot() const { return bot_; }
   std::optional<PoolState> Pool(std::uint32_t pool) const override {
     return generation_.pools[pool].State(now_);
   }
@@ -29,6 +43,7 @@ class WorkerSurroundings final : public Surroundings {
  private:
   LocalGeneration& generation_;
   const TimePoint now_;
+  mutable std::optional<BotCheck> bot_;
 };
 
 }  // namespace spillway

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Conditions on who is asking.
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -64,58 +65,99 @@ Expression ReadClientCertificate(ConditionReader& reader, const ConditionSlot& s
 
 // --- client.country, client.asn: known by those who have the files
 
-constexpr Source kCountry{.name = "client.country",
-                          .form = Source::Form::kText,
-                          .cost = Source::Cost::kQuery,
-                          .lets = Source::Lets::kUnasked,
-                          .text = [](const Scene& scene) -> std::optional<std::string_view> {
-                            if (scene.surroundings == nullptr) return std::nullopt;
-                            return scene.surroundings->Country(scene.request.client);
-                          }};
-constexpr Source kNetwork{
-    .name = "client.asn",
-    .form = Source::Form::kNumber,
-    .cost = Source::Cost::kQuery,
-    .lets = Source::Lets::kUnasked,
-    .number = [](const Scene& scene, const FieldId&) -> std::optional<std::uint64_t> {
-      if (scene.surroundings == nullptr) return std::nullopt;
-      return scene.surroundings->Network(scene.request.client);
-    }};
-
 Result<std::string> CheckCountry(std::string_view value, bool) {
-  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
-  if (value.size() != 2 || !letter(value[0]) || !letter(value[1])) {
-    return Fail(yaml::Quote(value) +
-                " is not the code of a country; expected two letters (ISO 3166), such as DE or US");
-  }
-  std::string code(value);
-  for (char& c : code) c = static_cast<char>(c & ~0x20);  // capital
-  return code;
+  return ParseCountry(value);
 }
 
-Result<NumberRange> ParseNetwork(std::string_view text) {
-  const Result<std::uint64_t> number = ParseInteger(text.substr(text.starts_with("AS") ? 2 : 0));
-  if (number && *number >= 1 && *number <= 0xffffffff) return NumberRange{*number, *number};
-  return Fail(yaml::Quote(text) +
-              " is not the number of a network; expected one such as 64500 or AS64500");
+Result<NumberRange> NetworkRange(std::string_view text) {
+  const Result<std::uint32_t> number = ParseNetwork(text);
+  if (!number) return Fail(number.error().message);
+  return NumberRange{*number, *number};
 }
 
 Expression ReadCountry(ConditionReader& reader, const ConditionSlot& slot) {
   if (!reader.scope.countries_known) {
     slot.key.Fail("countries are known only from a file: set geo.country_file");
   }
-  return ReadTest(reader,
-                  {.field = {.source = &kCountry}, .asks = slot.asks, .check = &CheckCountry},
-                  slot.test);
+  return ReadTest(
+      reader, {.field = {.source = &source::kCountry}, .asks = slot.asks, .check = &CheckCountry},
+      slot.test);
 }
 
 Expression ReadNetwork(ConditionReader& reader, const ConditionSlot& slot) {
   if (!reader.scope.networks_known) {
     slot.key.Fail("networks are known only from a file: set geo.asn_file");
   }
-  return ReadTest(reader,
-                  {.field = {.source = &kNetwork}, .asks = slot.asks, .range = &ParseNetwork},
-                  slot.test);
+  return ReadTest(
+      reader, {.field = {.source = &source::kNetwork}, .asks = slot.asks, .range = &NetworkRange},
+      slot.test);
+}
+
+// --- client.verified_bot
+
+constexpr Source kVerifiedBot{.name = "client.verified_bot",
+                              .form = Source::Form::kText,
+                              .cost = Source::Cost::kDearest,
+                              .lets = Source::Lets::kUnasked,
+                              .text = [](const Scene& scene) -> std::optional<std::string_view> {
+                                if (scene.surroundings == nullptr) return std::nullopt;
+                                const auto check = scene.surroundings->VerifiedBot(scene.request);
+                                if (!check) return std::nullopt;
+                                return WordOf(*check);
+                              }};
+
+// The test that holds when the user agent claims to be a robot that is known.
+Expression ReadClaim(ConditionReader& reader) {
+  const FieldId field{.source = &source::kHeader, .name = "user-agent", .letter_case = Case::kFold};
+  FieldMatcher& matcher = reader.fields.field(field);
+  const auto [known, fresh] = matcher.asked.try_emplace("claims to be a bot", 0);
+  if (fresh) {
+    known->second = reader.fields.NewTest(field, Stage::kWords);
+    for (const BotConfig& bot : reader.scope.bots) {
+      for (const std::string& text : bot.user_agent) matcher.words.Add(text, known->second);
+    }
+  }
+  return Expression::Test(known->second);
+}
+
+// Who claims nothing is `none` by the user agent alone, so that DNS is not asked, and that a log is
+// enough to know it.
+Expression ReadBotWords(ConditionReader& reader, const yaml::Node& test) {
+  if (test.is_map()) {
+    const auto entries = test.Entries();
+    if (entries.size() != 1 || entries[0].first.text() != "not") {
+      test.Fail("expected yes, forged, unknown, none, a list of these, or { not: ... }");
+      return {};
+    }
+    if (!EnterLevel(reader, test)) return {};
+    Expression inner = ReadBotWords(reader, entries[0].second);
+    --reader.depth;
+    return Expression::Not(std::move(inner));
+  }
+  const FieldId field{.source = &kVerifiedBot};
+  const std::uint32_t answer = reader.fields.NewTest(field, Stage::kLookup);
+  const Expression claim = ReadClaim(reader);
+  bool none = false, asks = false;
+  for (const TestValue& value : ReadValues(reader, test)) {
+    const auto* const found = std::find(std::begin(kBotWords), std::end(kBotWords), value.text);
+    if (found == std::end(kBotWords)) {
+      value.Fail("unknown word " + yaml::Quote(value.text) +
+                 yaml::ExpectedOneOf(value.text, {std::begin(kBotWords), std::end(kBotWords)}));
+    } else if (value.text == WordOf(BotCheck::kNone)) {
+      none = true;
+    } else {
+      asks = true;
+      reader.fields.field(field).exact.Add(value.text, answer);
+    }
+  }
+  std::vector<Expression> ways;
+  if (none) ways.push_back(Expression::Not(claim));
+  if (asks) ways.push_back(Expression::All({claim, Expression::Test(answer)}));
+  return Expression::Any(std::move(ways));
+}
+
+Expression ReadVerifiedBot(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadBotWords(reader, slot.test);
 }
 
 // --- sample: the same clients in every process, and after every restart
@@ -217,6 +259,11 @@ constexpr Condition kClientConditions[] = {
      "the client's address belongs to one of these networks; absent where the file does not say",
      &ReadNetwork,
      {.presence = true}},
+    {"client.verified_bot",
+     "yes | forged | unknown | none, list, $list or { not }",
+     "the client is the robot that its user agent says it is, by DNS; none: it claims to be none",
+     &ReadVerifiedBot,
+     {.words = kBotWords}},
     {"sample",
      "share or map",
      "the client is one of this share of all clients, always the same ones",

@@ -12,14 +12,14 @@
 #include "rules/conditions.h"
 #include "rules/key_table.h"
 #include "rules/scalars.h"
+#include "rules/week.h"
 
 namespace spillway {
 namespace {
 
 // --- time: minutes of a week, which begins on Monday
 
-constexpr std::uint64_t kDay = 24 * 60, kWeek = 7 * kDay;
-constexpr std::string_view kDays[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+constexpr std::uint64_t kDay = kMinutesOfDay, kWeek = kMinutesOfWeek;
 constexpr std::int64_t kMostOffset = 14 * 60;  // of a zone, in minutes, either way
 
 // The field's parameter is the zone's offset, with kMostOffset added.
@@ -38,21 +38,6 @@ constexpr Source kMinuteOfWeek{.name = "time",
                                .cost = Source::Cost::kNone,
                                .lets = Source::Lets::kMany,
                                .number = &MinuteOfWeek};
-
-std::optional<std::uint64_t> TwoDigits(std::string_view text) {
-  if (text.size() != 2 || text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9') {
-    return std::nullopt;
-  }
-  return static_cast<std::uint64_t>((text[0] - '0') * 10 + (text[1] - '0'));
-}
-
-// "08:30" as minutes.
-std::optional<std::uint64_t> HoursAndMinutes(std::string_view text) {
-  if (text.size() != 5 || text[2] != ':') return std::nullopt;
-  const auto hours = TwoDigits(text.substr(0, 2)), minutes = TwoDigits(text.substr(3));
-  if (!hours || !minutes || *minutes > 59) return std::nullopt;
-  return *hours * 60 + *minutes;
-}
 
 struct Window {
   std::uint64_t from = 0, to = kDay;  // minutes of a day

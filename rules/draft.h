@@ -54,6 +54,10 @@ void ListAdminKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadClients(const Slot& slot, Draft* draft);
 void ListClientKeys(const std::string& name, std::vector<Kind>* kinds);
 std::vector<IpRange> ReadRanges(const yaml::Node& node, const std::vector<std::string>& texts);
+void ReadBots(const Slot& slot, Draft* draft);
+void ListBotKeys(const std::string& name, std::vector<Kind>* kinds);
+// Those that are built in, but for those whose names are taken.
+void AddBuiltInBots(BotsConfig* bots);
 void ReadGeo(const Slot& slot, Draft* draft);
 void ListGeoKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadPools(const Slot& slot, Draft* draft);

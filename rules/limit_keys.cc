@@ -48,6 +48,41 @@ FieldId CookiePart(std::string_view name) {
 FieldId QueryPart(std::string_view name) {
   return {.source = &source::kQuery, .name = std::string(name)};
 }
+FieldId CountryPart(std::string_view) {
+  return {.source = &source::kCountry};
+}
+FieldId NetworkPart(std::string_view) {
+  return {.source = &source::kNetwork};
+}
+
+// "/shop/cart" -> 1: "shop", 2: "cart". Nothing where the path is shorter, or has nothing there.
+template <std::size_t kNumber>
+std::optional<std::string_view> Segment(const Scene& scene) {
+  std::string_view rest = scene.request.path;
+  for (std::size_t i = 0; i < kNumber; ++i) {
+    const std::size_t slash = rest.find('/');
+    if (slash == std::string_view::npos) return std::nullopt;
+    rest.remove_prefix(slash + 1);
+  }
+  return source::UnlessEmpty(rest.substr(0, rest.find('/')));
+}
+
+template <std::size_t kNumber>
+constexpr Source SegmentSource(std::string_view name) {
+  return {.name = name,
+          .form = Source::Form::kText,
+          .cost = Source::Cost::kLittle,
+          .lets = Source::Lets::kSome,
+          .text = &Segment<kNumber>};
+}
+
+constexpr Source kSegments[] = {SegmentSource<1>("path.1"), SegmentSource<2>("path.2"),
+                                SegmentSource<3>("path.3"), SegmentSource<4>("path.4")};
+
+template <std::size_t kNumber>
+FieldId SegmentPart(std::string_view) {
+  return {.source = &kSegments[kNumber - 1]};
+}
 
 constexpr std::string_view kPart = "alone or in a list";
 constexpr std::string_view kWhole = "alone";
@@ -55,6 +90,12 @@ constexpr std::string_view kWhole = "alone";
 constexpr KindRow<PartFunction> kParts[] = {
     {"client.address", kPart, "the client's address", &AddressPart},
     {"path", kPart, "the normalised path", &PathPart},
+    {"path.1", kPart, "its first part: shop of /shop/cart", &SegmentPart<1>},
+    {"path.2", kPart, "its second part: cart of /shop/cart", &SegmentPart<2>},
+    {"path.3", kPart, "its third part", &SegmentPart<3>},
+    {"path.4", kPart, "its fourth part", &SegmentPart<4>},
+    {"client.country", kPart, "the country of the client's address", &CountryPart},
+    {"client.asn", kPart, "the network (AS) of the client's address", &NetworkPart},
     {"host", kPart, "the host", &HostPart},
     {"method", kPart, "the method", &MethodPart},
     {"user_agent", kPart, "the User-Agent header", &UserAgentPart},
@@ -71,7 +112,20 @@ bool IsGlobal(std::string_view text) {
   });
 }
 
-std::optional<FieldId> ReadPart(const yaml::Node& node) {
+// What is known only from a file that is not there would put everybody under one key.
+bool IsKnown(const yaml::Node& node, const FieldId& part, const RuleScope& scope) {
+  if (part.source == &source::kCountry && !scope.countries_known) {
+    node.Fail("countries are known only from a file: set geo.country_file");
+    return false;
+  }
+  if (part.source == &source::kNetwork && !scope.networks_known) {
+    node.Fail("networks are known only from a file: set geo.asn_file");
+    return false;
+  }
+  return true;
+}
+
+std::optional<FieldId> ReadPart(const yaml::Node& node, const RuleScope& scope) {
   if (!ExpectScalar(node, "the name of a condition, or global")) return std::nullopt;
   for (const KindRow<PartFunction>& row : kParts) {
     std::string_view name;
@@ -81,7 +135,9 @@ std::optional<FieldId> ReadPart(const yaml::Node& node) {
       node.Fail(yaml::Quote(node.text()) + " names no " + std::string(row.text.substr(2)));
       return std::nullopt;
     }
-    return row.parse(name);
+    FieldId part = row.parse(name);
+    if (!IsKnown(node, part, scope)) return std::nullopt;
+    return part;
   }
   std::vector<std::string> legal;
   AppendNames(std::span<const KindRow<PartFunction>>(kParts), &legal);
@@ -94,11 +150,21 @@ std::uint64_t HashAddress(const IpAddress& address, std::uint64_t seed) {
                    seed);
 }
 
+// The value of a part, which is no address; of a number its bytes, which stand in *scratch.
+std::optional<std::string_view> ValueOf(const FieldId& part, const Scene& scene,
+                                        MatchScratch* scratch) {
+  if (part.source->form != Source::Form::kNumber) return FirstValue(part, scene, scratch);
+  const std::optional<std::uint64_t> number = part.source->number(scene, part);
+  if (!number) return std::nullopt;
+  scratch->text.assign(reinterpret_cast<const char*>(&*number), sizeof(*number));
+  return scratch->text;
+}
+
 }  // namespace
 
-std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix) {
+std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, const RuleScope& scope) {
   LimitKeyPlan plan;
-  plan.ipv6_prefix = ipv6_prefix;
+  plan.ipv6_prefix = scope.ipv6_prefix;
   if (node.is_scalar() && IsGlobal(node.text())) {
     plan.text = "global";
     return plan;
@@ -115,7 +181,7 @@ std::optional<LimitKeyPlan> ReadLimitKey(const yaml::Node& node, int ipv6_prefix
       good = false;
       continue;
     }
-    const std::optional<FieldId> part = ReadPart(item);
+    const std::optional<FieldId> part = ReadPart(item, scope);
     good = good && part;
     if (!part) continue;
     if (std::find(plan.parts.begin(), plan.parts.end(), *part) != plan.parts.end()) {
@@ -136,16 +202,16 @@ void AppendLimitKeyKinds(std::vector<Kind>* kinds) {
   AppendKinds("limit_key", std::span<const KindRow<PartFunction>>(kParts), kinds);
 }
 
-LimitKey KeyFor(const LimitKeyPlan& plan, const Request& request, std::uint64_t seed,
+LimitKey KeyFor(const LimitKeyPlan& plan, const Scene& scene, std::uint64_t seed,
                 MatchScratch* scratch) {
-  const IpAddress client = request.client.Unwrapped();
+  const IpAddress client = scene.request.client.Unwrapped();
   const IpAddress own = client.Masked(32, plan.ipv6_prefix);
   const IpAddress around = client.Masked(kParentV4Bits, std::min(plan.ipv6_prefix, kParentV6Bits));
   LimitKey key{seed, seed};
   bool has_address = false;
   for (const FieldId& part : plan.parts) {
     if (part.source != &source::kAddress) {
-      if (const auto value = FirstValue(part, {request}, scratch)) {
+      if (const auto value = ValueOf(part, scene, scratch)) {
         key.hash = HashBytes(*value, key.hash);
         key.parent = HashBytes(*value, key.parent);
         continue;

@@ -69,6 +69,8 @@ constexpr KeyRow<Draft> kRows[] = {
     {"clients", "map", "", "who is asking, and how long we wait for them", &ReadClients,
      &ListClientKeys},
     {"geo", "map", "", "where addresses belong", &ReadGeo, &ListGeoKeys},
+    {"bots", "map", "", "robots that DNS can tell from those that borrow their names", &ReadBots,
+     &ListBotKeys},
     {"pools", "map of names", "", "groups of upstream servers; the first is the default",
      &ReadPools, &ListPoolKeys},
     {"toggles", "map of names to maps or nothing", "", "switches that rules stand behind",
@@ -138,6 +140,8 @@ class Load {
     scope.ipv6_prefix = draft_.config.clients.ipv6_prefix;
     scope.countries_known = !draft_.config.geo.country_file.empty();
     scope.networks_known = !draft_.config.geo.asn_file.empty();
+    AddBuiltInBots(&draft_.config.bots);
+    scope.bots = draft_.config.bots.known;
     scope.loader = &loader_;
     std::vector<std::string> limits;
     for (const LimitInfo& limit : scope.limits) limits.push_back(limit.name);

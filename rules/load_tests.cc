@@ -8,6 +8,7 @@
 #include "rules/conditions.h"
 #include "rules/draft.h"
 #include "rules/kind_row.h"
+#include "rules/week.h"
 
 namespace spillway {
 namespace {
@@ -164,6 +165,37 @@ void ReadCertificate(RequestReader& reader, const PartSlot& slot) {
   if (auto text = ReadLine(slot.value)) reader.texts.client_certificate = *std::move(text);
 }
 
+void ReadCountry(RequestReader& reader, const PartSlot& slot) {
+  const Result<std::string> code = ParseCountry(slot.value.text());
+  if (code) {
+    reader.texts.said.country = *code;
+  } else {
+    slot.value.Fail(code.error().message);
+  }
+}
+
+void ReadNetwork(RequestReader& reader, const PartSlot& slot) {
+  const Result<std::uint32_t> number = ParseNetwork(slot.value.text());
+  if (number) {
+    reader.texts.said.network = *number;
+  } else {
+    slot.value.Fail(number.error().message);
+  }
+}
+
+void ReadVerifiedBot(RequestReader& reader, const PartSlot& slot) {
+  if (!ExpectScalar(slot.value, "yes, forged or unknown")) return;
+  const std::string_view text = slot.value.text();
+  if (const auto check = ReadBotWord(text)) {
+    reader.texts.said.bot = *check;
+  } else if (text == WordOf(BotCheck::kNone)) {
+    slot.value.Fail("who claims to be a robot is yes, forged or unknown; none is who does not");
+  } else {
+    slot.value.Fail("unknown word " + yaml::Quote(text) +
+                    yaml::ExpectedOneOf(text, {"yes", "forged", "unknown"}));
+  }
+}
+
 constexpr KindRow<PartFunction> kParts[] = {
     {"method", "value", "the method; without it GET", &ReadMethod},
     {"path", "path of a URL",
@@ -181,6 +213,12 @@ constexpr KindRow<PartFunction> kParts[] = {
     {"user_agent", "value", "the User-Agent; without it there is none", &ReadUserAgent},
     {"referer", "value", "the Referer; without it there is none", &ReadReferer},
     {"client.address", "IP address", "who asks; without it 198.51.100.1", &ReadAddress},
+    {"client.country", "country code", "where the address is; without it that is not known",
+     &ReadCountry},
+    {"client.asn", "AS number", "whose the address is; without it that is not known", &ReadNetwork},
+    {"client.verified_bot", "yes | forged | unknown",
+     "what DNS says of a user agent that claims to be a robot; without it unknown",
+     &ReadVerifiedBot},
     {"tls.ja4", "value", "the JA4 fingerprint; without it there is none", &ReadJa4},
     {"tls.client_certificate", "value", "the subject of the client's certificate",
      &ReadCertificate},
@@ -254,6 +292,16 @@ void ReadRateOf(const Slot& slot, TestDraft* out) {
   if (rate.period / static_cast<std::int64_t>(std::min<std::uint64_t>(rate.events, 1U << 30)) >
       std::chrono::hours(1)) {
     slot.node.Fail("fewer than one request an hour; expected a higher rate");
+  }
+}
+
+void ReadTime(const Slot& slot, TestDraft* out) {
+  constexpr std::string_view kWhat = "a day and a time of day in UTC, such as sat 23:30";
+  if (!ExpectScalar(slot.node, kWhat)) return;
+  if (const auto minutes = DayAndTime(slot.node.text())) {
+    out->test.into_week = std::chrono::minutes(*minutes);
+  } else {
+    slot.node.Fail("expected " + std::string(kWhat) + ", found " + yaml::Quote(slot.node.text()));
   }
 }
 
@@ -336,6 +384,7 @@ constexpr KeyRow<TestDraft> kTestRows[] = {
      &ReadRepeat},
     {"every", "duration 0s..1h", "0s", "the time from one to the next", &ReadEvery},
     {"rate", "rate", "", "how many in what time, instead of `every`", &ReadRateOf},
+    {"time", "day and time", "mon 12:00", "when it is asked first, in UTC", &ReadTime},
     {"toggles", "map of names to on/off", "", "toggles that stand otherwise than by default",
      &ReadTestToggles},
     {"pass", "true | false", "false", "the client has passed every challenge", &ReadPass},

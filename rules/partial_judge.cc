@@ -18,7 +18,8 @@ enum class Truth : std::uint8_t { kFalse, kUnknown, kTrue };
 // What is not listed here is unknown: a source that is new must be thought of.
 bool IsKnown(const FieldId& field, const KnownFields& known) {
   const std::string_view name = field.source->name;
-  for (const std::string_view always : {"method", "path", "client.address", "sample", "time"}) {
+  for (const std::string_view always : {"method", "path", "path.1", "path.2", "path.3", "path.4",
+                                        "client.address", "sample", "time"}) {
     if (name == always) return true;
   }
   if (name == "header.NAME") {

@@ -179,8 +179,10 @@ class Judgement {
     return true;
   }
 
+  Scene scene() const { return {request_, facts_.wall, facts_.surroundings}; }
+
   LimitKey Key(std::uint32_t limit) {
-    return KeyFor(rules_.limit_keys[limit], request_, facts_.seed, &scratch_->match);
+    return KeyFor(rules_.limit_keys[limit], scene(), facts_.seed, &scratch_->match);
   }
 
   static bool Has(const std::vector<PendingCharge>& pending, std::uint32_t limit) {
@@ -261,7 +263,7 @@ class Judgement {
     }
     // Buckets of its own: the seed is another for each toggle, and for rules in shadow mode.
     const std::uint64_t seed = facts_.seed ^ Mix(std::uint64_t{toggle} + 1);
-    const LimitKey key = KeyFor(rules_.limit_keys[limit], request_, seed, &scratch_->match);
+    const LimitKey key = KeyFor(rules_.limit_keys[limit], scene(), seed, &scratch_->match);
     if (!facts_.shadow_limits[limit]->Test(key, now_).allowed) return false;
     scratch_->foreseen_pending.push_back({toggle, limit, key});
     return true;

@@ -6,6 +6,19 @@
 
 namespace spillway {
 
+std::optional<std::string_view> PosedSurroundings::Country(const IpAddress&) const {
+  if (said_.country.empty()) return std::nullopt;
+  return said_.country;
+}
+
+std::optional<std::uint32_t> PosedSurroundings::Network(const IpAddress&) const {
+  return said_.network;
+}
+
+std::optional<BotCheck> PosedSurroundings::VerifiedBot(const Request& request) const {
+  return ClaimedBot(bots_, request) == nullptr ? BotCheck::kNone : said_.bot;
+}
+
 Result<void> PosedRequest::Pose(const RequestTexts& texts, AmbiguousPaths ambiguous_paths) {
   headers_.clear();
   if (!texts.host.empty()) headers_.push_back({"Host", texts.host});

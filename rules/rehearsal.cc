@@ -19,6 +19,7 @@ constexpr TimePoint kLatest{std::chrono::hours(24 * 365 * 5)};
 Rehearsal::Rehearsal(const Config& config, HashSecret secret)
     : config_(config),
       memo_(secret),
+      around_(config.bots.known),
       toggles_(std::make_unique<bool[]>(config.toggles.size() + 1)),
       begin_(kStart),
       full_(kStart) {
@@ -64,6 +65,7 @@ Facts Rehearsal::facts(Duration after) {
   facts.shadow_limits = shadow_limits_;
   facts.memo = &memo_;
   facts.wall = wall_ + after;
+  facts.surroundings = &around_;
   return facts;
 }
 

@@ -230,7 +230,7 @@ void RuleSetBuilder::Impl::ReadLimits() {
   for (std::size_t i = 0; i < scope.limits.size(); ++i) {
     LimitKeyPlan plan{"client.address", {{.source = &source::kAddress}}, scope.ipv6_prefix};
     if (i < scope.limit_keys.size() && !scope.limit_keys[i].missing()) {
-      if (auto read = ReadLimitKey(scope.limit_keys[i], scope.ipv6_prefix)) plan = std::move(*read);
+      if (auto read = ReadLimitKey(scope.limit_keys[i], scope)) plan = std::move(*read);
     }
     scope.limits[i].key = plan.text;
     scope.limits[i].in_shadow_use = false;

@@ -35,6 +35,7 @@ struct RuleScope {
   ChallengeDemand challenge_defaults;
   int ipv6_prefix = 64;
   bool countries_known = false, networks_known = false;  // there are files that say
+  std::vector<BotConfig> bots;                           // that a user agent may claim to be
   // Reads the files that actions name; borrowed until the last rule is added. Null: the builder has
   // one that finds none.
   Loader* loader = nullptr;

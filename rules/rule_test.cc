@@ -9,6 +9,9 @@
 namespace spillway {
 namespace {
 
+// Any will do.
+constexpr WallTime kMonday = std::chrono::sys_days(std::chrono::January / 1 / 2024);
+
 using Expectation = RuleTest::Expectation;
 using Action = Expectation::Action;
 
@@ -102,6 +105,8 @@ std::optional<Diagnostic> Run(const Config& config, const RuleTest& test, Rehear
   rehearsal->ResetToggles();
   for (const auto& [toggle, on] : test.toggles) rehearsal->SetToggle(toggle, on);
   rehearsal->SetPass(test.pass);
+  rehearsal->SetWall(kMonday + test.into_week);
+  rehearsal->Say(test.request.said);
   if (const Result<void> fresh = rehearsal->Fresh(); !fresh)
     return Failure(test, 1, fresh.error().message);
 

@@ -168,6 +168,24 @@ Result<std::uint64_t> ParseInteger(std::string_view text) {
   return *value;
 }
 
+Result<std::string> ParseCountry(std::string_view text) {
+  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
+  if (text.size() != 2 || !letter(text[0]) || !letter(text[1])) {
+    return Fail(Quote(text) +
+                " is not the code of a country; expected two letters (ISO 3166), such as DE or US");
+  }
+  std::string code(text);
+  for (char& c : code) c = static_cast<char>(c & ~0x20);  // capital
+  return code;
+}
+
+Result<std::uint32_t> ParseNetwork(std::string_view text) {
+  const Result<std::uint64_t> number = ParseInteger(text.substr(text.starts_with("AS") ? 2 : 0));
+  if (number && *number >= 1 && *number <= 0xffffffff) return static_cast<std::uint32_t>(*number);
+  return Fail(Quote(text) +
+              " is not the number of a network; expected one such as 64500 or AS64500");
+}
+
 Result<Duration> ParseDuration(std::string_view text) {
   std::string_view rest = text;
   std::uint64_t total = 0;

@@ -54,6 +54,8 @@ std::vector<Shape> ListShapes() {
   add("time zone", {"^(UTC|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"},
       "UTC, or an offset from it such as \"+02:00\"", Scalar::kTextOrInteger);
   add("day", {"^(mon|tue|wed|thu|fri|sat|sun)$"}, "mon, tue, wed, thu, fri, sat or sun");
+  add("day and time", {"^(mon|tue|wed|thu|fri|sat|sun) ([01][0-9]|2[0-3]):[0-5][0-9]$"},
+      "a day and a time of day, such as sat 23:30");
   add("country code", {"^[A-Za-z]{2}$"}, "two letters (ISO 3166), such as DE or US", Scalar::kAny);
   add("AS number", {"^(AS)?[1-9][0-9]{0,9}$"}, "the number of a network, such as 64500 or AS64500",
       Scalar::kTextOrInteger);
@@ -75,6 +77,8 @@ std::vector<Shape> ListShapes() {
   add("address range", {"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"},
       "an address or a range, such as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32");
   add("IP address", {"^[0-9A-Fa-f:.]+$"}, "such as 192.0.2.1 or 2001:db8::1");
+  add("name server", {"^([0-9A-Fa-f:.]+|", kIpV6, ":[1-9][0-9]{0,4})$"},
+      "such as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53");
   add("host name", {"^[A-Za-z0-9_.-]{1,254}$"}, "such as app.example.com", Scalar::kAny);
   add("host", {R"(^[A-Za-z0-9._:\[\]-]{1,255}$)"},
       "such as app.example.com or app.example.com:8080", Scalar::kAny);

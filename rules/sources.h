@@ -35,8 +35,9 @@ struct Source {
     kNumber,   // at most one number
   };
   // How dear it is to know the value and look it up: of several conditions that must all hold, the
-  // cheap ones are asked first. Searching for words or expressions is dearer than any of these.
-  enum class Cost : std::uint8_t { kNone, kLittle, kHeaders, kCookies, kQuery };
+  // cheap ones are asked first. Searching for words or expressions is dearer than any of these, but
+  // for kDearest.
+  enum class Cost : std::uint8_t { kNone, kLittle, kHeaders, kCookies, kQuery, kDearest = 9 };
   // How few requests a test lets through, as a rule of thumb.
   // kUnasked: it is not to be asked before all else that must hold is known to, as the answer is
   // dear.
@@ -89,6 +90,24 @@ inline constexpr Source kAddress{.name = "client.address",
                                  .form = Source::Form::kAddress,
                                  .cost = Source::Cost::kLittle,
                                  .lets = Source::Lets::kVeryFew};
+// Known by those who have the files.
+inline constexpr Source kCountry{.name = "client.country",
+                                 .form = Source::Form::kText,
+                                 .cost = Source::Cost::kQuery,
+                                 .lets = Source::Lets::kUnasked,
+                                 .text = [](const Scene& scene) -> std::optional<std::string_view> {
+                                   if (scene.surroundings == nullptr) return std::nullopt;
+                                   return scene.surroundings->Country(scene.request.client);
+                                 }};
+inline constexpr Source kNetwork{
+    .name = "client.asn",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId&) -> std::optional<std::uint64_t> {
+      if (scene.surroundings == nullptr) return std::nullopt;
+      return scene.surroundings->Network(scene.request.client);
+    }};
 inline constexpr Source kHeader{.name = "header.NAME",
                                 .form = Source::Form::kHeader,
                                 .cost = Source::Cost::kHeaders,

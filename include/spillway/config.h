@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "spillway/address.h"
+#include "spillway/bots.h"
 #include "spillway/diagnostics.h"
 #include "spillway/files.h"
 #include "spillway/log_level.h"
@@ -230,6 +231,7 @@ struct Config {
   AdminConfig admin;
   ClientConfig clients;
   GeoConfig geo;
+  BotsConfig bots;  // with those that are built in
   ChallengeConfig challenge;
   std::vector<PoolConfig> pools;      // in file order; the first is the default
   std::vector<ToggleConfig> toggles;  // in file order, as Policy::toggles()
@@ -279,6 +281,8 @@ std::vector<Shape> ListShapes();
 // The same language outside of files (command line, admin API); implemented in rules/scalars.cc.
 Result<SocketAddress> ParseSocketAddress(std::string_view text, bool listening);
 Result<Duration> ParseDuration(std::string_view text);
-std::string FormatDuration(Duration duration);  // "1m30s"
+std::string FormatDuration(Duration duration);              // "1m30s"
+Result<std::string> ParseCountry(std::string_view text);    // "de" as "DE"
+Result<std::uint32_t> ParseNetwork(std::string_view text);  // "AS64500" or "64500"
 
 }  // namespace spillway

@@ -5,14 +5,18 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "spillway/bots.h"
 #include "spillway/identify_target.h"
 #include "spillway/request.h"
 #include "spillway/result.h"
+#include "spillway/surroundings.h"
 
 namespace spillway {
 
@@ -20,6 +24,13 @@ enum class AmbiguousPaths : std::uint8_t;  // spillway/config.h
 
 // Whom a request is from when nothing is said: an address that is in no network.
 inline constexpr std::string_view kSomebody = "198.51.100.1";
+
+// What DNS and the files of addresses say of the client, as whoever asks says.
+struct SaidOfClient {
+  std::string country = {};  // two capital letters; empty: not known
+  std::optional<std::uint32_t> network = {};
+  BotCheck bot = BotCheck::kUnknown;  // when the user agent claims to be one
+};
 
 struct RequestTexts {
   std::string method = "GET";
@@ -31,6 +42,21 @@ struct RequestTexts {
   std::string client_certificate = {};
   IpAddress client = *IpAddress::Parse(kSomebody);
   std::vector<std::pair<std::string, std::string>> headers = {};  // but Host, which is `host`
+  SaidOfClient said = {};
+};
+
+// The surroundings of requests that nobody sent. Borrows the robots.
+class PosedSurroundings final : public Surroundings {
+ public:
+  explicit PosedSurroundings(std::span<const BotConfig> bots) : bots_(bots) {}
+  void Say(SaidOfClient said) { said_ = std::move(said); }
+  std::optional<std::string_view> Country(const IpAddress& client) const override;
+  std::optional<std::uint32_t> Network(const IpAddress& client) const override;
+  std::optional<BotCheck> VerifiedBot(const Request& request) const override;
+
+ private:
+  std::span<const BotConfig> bots_;
+  SaidOfClient said_;
 };
 
 // The Request that a live one with these texts would be, normalised in the same way.

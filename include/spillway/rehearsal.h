@@ -7,12 +7,14 @@
 
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "spillway/config.h"
 #include "spillway/limit_table.h"
 #include "spillway/match_memo.h"
 #include "spillway/policy.h"
+#include "spillway/posed_request.h"
 #include "spillway/trace.h"
 
 namespace spillway {
@@ -28,6 +30,8 @@ class Rehearsal {
   void SetToggle(std::uint32_t toggle, bool on) { toggles_[toggle] = on; }
   void ResetToggles();
   void SetPass(bool has_pass) { passes_.holds = has_pass; }
+  // Of the clients to come, until it is said anew.
+  void Say(SaidOfClient said) { around_.Say(std::move(said)); }
   // The wall clock at the beginning; unless set, noon of a Monday (UTC).
   void SetWall(WallTime wall) { wall_ = wall; }
 
@@ -52,6 +56,7 @@ class Rehearsal {
   const Config& config_;
   MatchMemo memo_;
   Passes passes_;
+  PosedSurroundings around_;
   std::unique_ptr<bool[]> toggles_;
   std::deque<LimitTable> tables_;
   std::vector<LimitTable*> limits_, shadow_limits_;

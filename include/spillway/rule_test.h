@@ -45,6 +45,7 @@ struct RuleTest {
   std::uint32_t repeat = 1;
   Rate spacing{1, Duration(0)};  // request i comes i * period / events after the first
   std::vector<std::pair<std::uint32_t, bool>> toggles;  // that stand otherwise than by default
+  Duration into_week = std::chrono::hours(12);          // of the first, from Monday 00:00 UTC
   bool pass = false;                                    // the client has passed every challenge
   Expectation expect;
   Diagnostic place;  // of `expect`, with nothing said yet

@@ -10,8 +10,11 @@
 #include <string_view>
 
 #include "spillway/address.h"
+#include "spillway/bots.h"
 
 namespace spillway {
+
+struct Request;
 
 // How a pool does, of all workers.
 struct PoolState {
@@ -27,6 +30,8 @@ class Surroundings {
   virtual std::optional<std::string_view> Country(const IpAddress& client) const;
   // The number of the network (autonomous system) that announces the address.
   virtual std::optional<std::uint32_t> Network(const IpAddress& client) const;
+  // Whether the request is from the robot that it says it is from.
+  virtual std::optional<BotCheck> VerifiedBot(const Request& request) const;
   virtual std::optional<PoolState> Pool(std::uint32_t pool) const;  // index into Policy::pools()
 };
 
@@ -34,6 +39,9 @@ inline std::optional<std::string_view> Surroundings::Country(const IpAddress&) c
   return std::nullopt;
 }
 inline std::optional<std::uint32_t> Surroundings::Network(const IpAddress&) const {
+  return std::nullopt;
+}
+inline std::optional<BotCheck> Surroundings::VerifiedBot(const Request&) const {
   return std::nullopt;
 }
 inline std::optional<PoolState> Surroundings::Pool(std::uint32_t) const {

@@ -266,6 +266,7 @@ TEST_F(AdminApiTest, ViewsTellNumbers) {
   server_.counters_.connections_open.Add(3);
   EXPECT_EQ(ParseJson(Get("/api/v1/rules").body)->at("rules")[0]["matches"], 5);
   EXPECT_EQ(ParseJson(Get("/api/v1/rules").body)->at("rules")[2]["toggle"], "surge");
+  EXPECT_EQ(ParseJson(Get("/api/v1/rules").body)->at("rules")[2]["when"], "request");
   EXPECT_EQ(ParseJson(Get("/api/v1/limits").body)->at("limits")[0]["capacity"], 1024);
   EXPECT_EQ(ParseJson(Get("/api/v1/pools").body)->at("pools")[0]["servers"][0]["up"], true);
   const Json status = *ParseJson(Get("/api/v1/status").body);

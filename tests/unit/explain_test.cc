@@ -67,6 +67,37 @@ TEST_F(ExplainTest, TellsEachRuleAndWhatEndsIt) {
             "deny with status 403 by rule gate (site.yaml:8)\n");
 }
 
+TEST_F(ExplainTest, IsToldWhatDnsSaysOfARobot) {
+  auto config = LoadConfig(
+      "site.yaml",
+      MemoryFiles(
+          {{"site.yaml",
+            std::string(
+                "version: 1\npools: { app: { servers: ['127.0.0.1:3000'] } }\n"
+                "rules: [{ name: r, match: { client.verified_bot: forged }, action: deny }]\n")}}),
+      {});
+  ASSERT_TRUE(config);
+  config_ = std::move(*config);
+  EXPECT_EQ(Said({.target = "/", .user_agent = "Googlebot", .verified_bot = "forged"}),
+            "GET http://localhost/ from 198.51.100.1; path /\n"
+            "  yes  r (site.yaml:3): ends it: deny\n"
+            "deny with status 403 by rule r (site.yaml:3)\n");
+  EXPECT_THAT(Said({.target = "/", .user_agent = "Googlebot"}),
+              HasSubstr("client.verified_bot is 'unknown'"));
+  EXPECT_THAT(Said({.target = "/", .user_agent = "Firefox", .verified_bot = "forged"}),
+              EndsWith("no rule ended it\n"));
+  EXPECT_THAT(Said({.target = "/", .verified_bot = "none"}), HasSubstr("usage: "));
+  EXPECT_THAT(Said({.target = "/", .country = "Germany"}), HasSubstr("usage: "));
+  EXPECT_THAT(Said({.target = "/", .network = "AS"}), HasSubstr("usage: "));
+  const auto lines =
+      Lines(R"({"headers": {"User-Agent": "Googlebot"}, "verified_bot": "forged", "country": "DE"})"
+            "\n"
+            R"({"headers": {"User-Agent": "Googlebot"}})"
+            "\n");
+  EXPECT_EQ(lines[0]["action"], "deny");
+  EXPECT_EQ(lines[1]["action"], "forward");
+}
+
 TEST_F(ExplainTest, ReadsARequestInEachWayThatItMayBeTyped) {
   const std::string drop = "drop by rule seen (site.yaml:11)\n";
   EXPECT_THAT(

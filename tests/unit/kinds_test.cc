@@ -46,6 +46,8 @@ class Dump {
           toggle.max_on);
     }
     Put("geo", c.geo.country_file, c.geo.asn_file);
+    for (const std::string& server : c.bots.nameservers) Put("bots", server);
+    for (const BotConfig& bot : c.bots.known) Put("bot", bot.name, bot.mark);
     Put("challenge", c.challenge.key_file, c.challenge.cookie,
         static_cast<int>(c.challenge.defaults.kind), c.challenge.defaults.bits,
         c.challenge.defaults.pass);
@@ -56,8 +58,8 @@ class Dump {
     }
     for (const RuleInfo& rule : c.policy->rules()) Put("rule", rule.name, rule.place);
     for (const RuleTest& test : c.tests) {
-      Put("test", test.name, test.repeat, test.spacing.events, test.spacing.period, test.pass,
-          static_cast<int>(test.expect.action), test.expect.rule, test.expect.limit,
+      Put("test", test.name, test.repeat, test.spacing.events, test.spacing.period, test.into_week,
+          test.pass, static_cast<int>(test.expect.action), test.expect.rule, test.expect.limit,
           test.expect.status.value_or(0), test.expect.after);
     }
   }
@@ -138,6 +140,7 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"log.", "log: { $ }"},
       {"shutdown.", "shutdown: { $ }"},
       {"toggles.NAME.", "toggles: { t: { $ } }"},
+      {"bots.", "bots: { $ }"},
       {"challenge.", "challenge: { $ }"},
       {"limits.NAME.", "limits: { l: { key: path, rate: 1000000000/s, $ } }"},
       {"rules[].when", "rules: [{ action: { tag: a }, $ }]"},

@@ -329,6 +329,14 @@ TEST_F(Policies, KeyLimitsByWhatTheySay) {
   EXPECT_FALSE(shares("[client.address, path]", path, {.target = "/c"}));
   EXPECT_FALSE(shares("[client.address, path]", path, {.target = "/b", .client = "10.0.0.1"}));
   EXPECT_TRUE(shares("[client.address, path]", path, {.target = "/b"}));
+  EXPECT_TRUE(shares("path.1", {.target = "/a/b"}, {.target = "/a?x", .client = "10.0.0.1"}));
+  EXPECT_FALSE(shares("path.1", {.target = "/a/b"}, {.target = "/b/b"}));
+  EXPECT_TRUE(shares("path.2", {.target = "/a/%62"}, {.target = "/c/b/", .client = "10.0.0.1"}));
+  EXPECT_FALSE(shares("[path.1, path.2]", {.target = "/a/b"}, {.target = "/b/a"}));
+  // Where the path has no such part, the address stands in.
+  EXPECT_FALSE(shares("path.2", {.target = "/a"}, {.target = "/a", .client = "10.0.0.1"}));
+  EXPECT_FALSE(shares("path.1", {.target = "/"}, {.target = "/", .client = "10.0.0.1"}));
+  EXPECT_TRUE(shares("path.4", {.target = "/a/"}, {.target = "/b"}));
   EXPECT_FALSE(shares("method", plain, {.method = "PUT"}));
   EXPECT_FALSE(shares("host", plain, {.host = "b"}));
   EXPECT_TRUE(shares("header.X-Key", {.headers = {{"x-key", "1"}}},
@@ -354,7 +362,7 @@ TEST_F(Policies, GiveEveryKeyAParentOfTheAddressesAround) {
   MatchScratch scratch;
   const auto key = [&](const std::vector<FieldId>& parts, Sample sample, int prefix = 64) {
     const Asked asked(std::move(sample));
-    return KeyFor({"x", parts, prefix}, asked.request(), 42, &scratch);
+    return KeyFor({"x", parts, prefix}, {asked.request()}, 42, &scratch);
   };
   const FieldId address{.source = &source::kAddress};
   const FieldId path{.source = &source::kPath};

@@ -60,6 +60,15 @@ class ReceiptViewTest : public testing::Test {
   FakeControls server_{kSite};
 };
 
+TEST_F(ReceiptViewTest, TellsWhatARuleWasToldOfARobot) {
+  Receipt& receipt = Refuse();
+  receipt.Set(Text::kUserAgent, "Googlebot");
+  EXPECT_EQ(View()["request"]["verified_bot"], nullptr);
+  receipt.told_bot = static_cast<std::uint8_t>(BotCheck::kForged) + 1;
+  EXPECT_EQ(View()["request"]["verified_bot"], "forged");
+  EXPECT_THAT(FormatReceipt(View()), HasSubstr("verified robot: forged\n"));
+}
+
 TEST_F(ReceiptViewTest, TellsTheRequestTheVerdictAndEveryRule) {
   Refuse().Set(Text::kUserAgent, "iPhone\x1b[2J");
   EXPECT_EQ(

@@ -145,6 +145,23 @@ TEST_F(ReplayTest, WhatTheFormatDoesNotHoldIsSaidAndNotGuessed) {
   EXPECT_EQ(Rule(rules, Combined(0, "/a"), 1)["not_logged"]["header.accept-language"], 1);
 }
 
+TEST_F(ReplayTest, TheHostCanBeSaidOfALogThatDoesNotHoldIt) {
+  const std::string rules = "rules: [{ name: r, match: { host: shop.example.com }, action: deny }]";
+  ReplayOrder order{.config = Rules(rules), .logs = {File("log", Combined(0, "/"))}};
+  EXPECT_EQ(RunJson(order)["result"]["rules"][0]["undecided"], 1);
+  order.host = "Shop.Example.com:443";
+  EXPECT_EQ(RunJson(order)["result"]["rules"][0]["ended"], 1);
+  order.host = "other.example.com";
+  EXPECT_EQ(RunJson(order)["result"]["outcomes"]["forward"], 1);
+  // What the log itself says counts.
+  order = {
+      .config = Rules(rules), .logs = {File("json", Line(0, "/"))}, .host = "shop.example.com"};
+  EXPECT_EQ(RunJson(order)["result"]["outcomes"]["forward"], 1);
+  order.host = "a b";
+  EXPECT_EQ(Run(order), 2);
+  EXPECT_THAT(err_, HasSubstr("--host: expected a host"));
+}
+
 TEST_F(ReplayTest, QueriesAreKnownWhenTheLogTellsThem) {
   const std::string rules = "rules: [{ name: q, match: { query.a: b }, action: deny }]";
   EXPECT_EQ(Rule(rules, Line(0, "/"))["undecided"], 1);
@@ -181,6 +198,19 @@ rules:
   order.toggles = {"surge"};
   EXPECT_EQ(Run(order), 2);
   EXPECT_THAT(err_, HasSubstr("expected NAME=on or NAME=off"));
+}
+
+TEST_F(ReplayTest, OfARobotItIsKnownOnlyThatABrowserIsNone) {
+  const std::string rules =
+      "rules: [{ name: r, match: { client.verified_bot: forged }, action: deny },"
+      " { name: n, match: { client.verified_bot: none }, action: { tag: n } }]";
+  const Json browser = Rule(rules, Combined(0, "/"), 0);
+  EXPECT_EQ(browser["undecided"], 0);
+  EXPECT_EQ(Rule(rules, Combined(0, "/"), 1)["matched"], 1);
+  std::string robot = Combined(0, "/");
+  robot.replace(robot.find("curl/8"), 6, "Googlebot/2.1");
+  EXPECT_EQ(Rule(rules, robot, 0)["not_logged"]["client.verified_bot"], 1);
+  EXPECT_EQ(Rule(rules, robot, 1)["matched"], 0);
 }
 
 TEST_F(ReplayTest, AgainstAnotherRuleSetItSaysWhatDiffersWithExamples) {

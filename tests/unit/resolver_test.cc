@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The resolver against a small DNS server on the same loop. What is tested of /etc/hosts is
+// The resolver against a small DNS server on the same loop (dns_server.h). What is tested of /etc/hosts is
 // "localhost".
 #include "proxy/resolver.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
-#include <map>
 #include <optional>
 #include <stdexcept>
 
-#include "proxy/socket.h"
+#include "dns_server.h"
 
 namespace spillway {
 namespace {
@@ -21,128 +17,31 @@ namespace {
 using testing::ElementsAre;
 using testing::SizeIs;
 
-IpAddress Ip(std::string_view text) {
-  return IpAddress::Parse(text).value();
-}
-
-// Answers A and AAAA questions from a table; names it does not hold do not exist. Answers that are
-// too long for a datagram are given over TCP.
-class DnsServer {
- public:
-  struct Record {
-    std::string address;
-    std::uint32_t ttl;
-  };
-  explicit DnsServer(Loop& loop) : loop_(loop) {
-    // Both protocols on one port: a free one for TCP may be taken for UDP.
-    for (int attempt = 0; attempt < 100 && !datagrams_; ++attempt) {
-      listener_ = Listen(KernelAddress::FromIp(Ip("127.0.0.1"), 0), false).value();
-      const KernelAddress same = LocalAddress(listener_.get());
-      Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-      if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&same.storage), same.size) == 0) {
-        datagrams_ = std::move(fd);
-      }
-    }
-    on_datagram_.emplace(loop, datagrams_.get(), this, &OnDatagram, nullptr);
-    on_connection_.emplace(loop, listener_.get(), this, &OnConnection, nullptr);
-    on_datagram_->WantRead(true);
-    on_connection_->WantRead(true);
-  }
-  std::string address() const { return LocalAddress(datagrams_.get()).ToString(); }
-
-  std::multimap<std::string, Record> records;
-  bool silent = false;
-  int asked = 0, asked_over_tcp = 0;
-
- private:
-  static void OnDatagram(void* self) { static_cast<DnsServer*>(self)->AnswerDatagram(); }
-  static void OnConnection(void* self) { static_cast<DnsServer*>(self)->Accept(); }
-  static void OnStream(void* self) { static_cast<DnsServer*>(self)->AnswerStream(); }
-
-  void AnswerDatagram() {
-    char packet[512];
-    KernelAddress from;
-    from.size = sizeof(from.storage);
-    const ssize_t size = recvfrom(datagrams_.get(), packet, sizeof(packet), 0,
-                                  reinterpret_cast<sockaddr*>(&from.storage), &from.size);
-    if (size < 12) return;
-    ++asked;
-    if (silent) return;
-    std::string reply = Reply(std::string(packet, static_cast<std::size_t>(size)));
-    if (reply.size() > 512) {
-      reply.resize(512);
-      reply[2] = static_cast<char>(reply[2] | 2);  // truncated
-    }
-    sendto(datagrams_.get(), reply.data(), reply.size(), 0,
-           reinterpret_cast<const sockaddr*>(&from.storage), from.size);
-  }
-
-  void Accept() {
-    on_stream_.reset();
-    stream_ = std::move(spillway::Accept(listener_.get())->fd);
-    on_stream_.emplace(loop_, stream_.get(), this, &OnStream, nullptr);
-    on_stream_->WantRead(true);
-  }
-
-  // A query comes in one piece over loopback; several may come together.
-  void AnswerStream() {
-    char packets[4096];
-    const ssize_t size = recv(stream_.get(), packets, sizeof(packets), 0);
-    if (size <= 0) return on_stream_.reset();
-    std::string_view rest(packets, static_cast<std::size_t>(size));
-    while (rest.size() > 2) {
-      const auto length = static_cast<std::size_t>(rest[0] << 8 | rest[1]);
-      ++asked_over_tcp;
-      const std::string reply = Reply(std::string(rest.substr(2, length)));
-      const std::string framed = std::string(1, static_cast<char>(reply.size() >> 8)) +
-                                 static_cast<char>(reply.size() & 255) + reply;
-      EXPECT_EQ(send(stream_.get(), framed.data(), framed.size(), MSG_NOSIGNAL),
-                static_cast<ssize_t>(framed.size()));
-      rest.remove_prefix(length + 2);
-    }
-  }
-
-  std::string Reply(const std::string& query) const {
-    std::string name;
-    std::size_t at = 12;
-    while (query[at] != 0) {
-      const auto length = static_cast<std::size_t>(query[at]);
-      name += query.substr(at + 1, length) + ".";
-      at += length + 1;
-    }
-    const int type = query[at + 2];  // 1: A, 28: AAAA
-    const std::string question = query.substr(12, at + 5 - 12);
-
-    std::string answers;
-    int count = 0;
-    const auto [begin, end] = records.equal_range(name);
-    for (auto record = begin; record != end; ++record) {
-      const IpAddress ip = Ip(record->second.address);
-      if (ip.is_v4() != (type == 1)) continue;
-      const std::size_t bytes = ip.is_v4() ? 4 : 16;
-      answers += std::string("\xc0\x0c\0", 3) + static_cast<char>(type) + std::string("\0\1", 2);
-      const std::uint32_t ttl = htonl(record->second.ttl);
-      answers.append(reinterpret_cast<const char*>(&ttl), 4);
-      answers += std::string(1, '\0') + static_cast<char>(bytes);
-      answers.append(reinterpret_cast<const char*>(ip.bytes().data()) + 16 - bytes, bytes);
-      ++count;
-    }
-    const char code = begin == end ? 3 : 0;  // NXDOMAIN
-    return query.substr(0, 2) + "\x81" + static_cast<char>(0x80 | code) + std::string("\0\1\0", 3) +
-           static_cast<char>(count) + std::string(4, '\0') + question + answers;
-  }
-
-  Loop& loop_;
-  Fd datagrams_, listener_, stream_;
-  std::optional<IoWatch> on_datagram_, on_connection_, on_stream_;
-};
-
 class ResolverTest : public testing::Test {
  protected:
   ResolverTest() : server_(loop_) { resolver_.emplace(loop_, server_.address()); }
   Result<Resolved> Resolve(const std::string& name) {
     std::optional<Result<Resolved>> answer;
     resolver_->Resolve(name, [&](Result<Resolved> result) {
+      answer = std::move(result);
+      loop_.Stop();
+    });
+    loop_.Run();
+    return answer.value();
+  }
+
+  Result<Resolved> ResolveFull(const std::string& name, const char* like) {
+    std::optional<Result<Resolved>> answer;
+    resolver_->ResolveFull(name, Ip(like), [&](Result<Resolved> result) {
+      answer = std::move(result);
+      loop_.Stop();
+    });
+    loop_.Run();
+    return answer.value();
+  }
+  Result<std::vector<std::string>> FindNames(const char* address) {
+    std::optional<Result<std::vector<std::string>>> answer;
+    resolver_->FindNames(Ip(address), [&](Result<std::vector<std::string>> result) {
       answer = std::move(result);
       loop_.Stop();
     });
@@ -243,6 +142,32 @@ TEST_F(ResolverTest, ManyAtOnceEachGetTheirOwnAnswer) {
   }
   loop_.Run();
   EXPECT_EQ(answered, kNames);
+}
+
+TEST_F(ResolverTest, FindsTheNamesOfAnAddress) {
+  server_.pointers = {
+      {"7.2.0.192.in-addr.arpa.", "one.test"},
+      {"7.2.0.192.in-addr.arpa.", "two.test"},
+      {"7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.", "six.test"}};
+  EXPECT_THAT(FindNames("192.0.2.7").value(),
+              testing::UnorderedElementsAre("one.test", "two.test"));
+  EXPECT_THAT(FindNames("2001:db8::7").value(), ElementsAre("six.test"));
+}
+
+TEST_F(ResolverTest, ThatAnAddressHasNoNameIsAnAnswerAndThatAServerFailsIsNone) {
+  EXPECT_THAT(FindNames("192.0.2.8").value(), testing::IsEmpty());
+  server_.fails = true;
+  EXPECT_FALSE(FindNames("192.0.2.8"));
+}
+
+TEST_F(ResolverTest, AFullNameHasAddressesOfOneKindOrNone) {
+  server_.records = {{"app.test.", {"192.0.2.1", 60}}, {"app.test.", {"2001:db8::1", 120}}};
+  EXPECT_THAT(ResolveFull("app.test", "10.0.0.1")->addresses, ElementsAre(Ip("192.0.2.1")));
+  EXPECT_THAT(ResolveFull("app.test", "::1")->addresses, ElementsAre(Ip("2001:db8::1")));
+  EXPECT_EQ(server_.asked, 2);
+  EXPECT_THAT(ResolveFull("missing.test", "10.0.0.1")->addresses, testing::IsEmpty());
+  server_.fails = true;
+  EXPECT_FALSE(ResolveFull("app.test", "10.0.0.1"));
 }
 
 TEST_F(ResolverTest, DestroyedWhileAskingCallsNobody) {

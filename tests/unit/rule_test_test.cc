@@ -74,6 +74,27 @@ TEST(RuleTests, PassWhenTheRulesDoWhatIsExpected) {
   }
 }
 
+TEST(RuleTests, SayWhenTheyAreAsked) {
+  const std::string site =
+      std::string(kTwoLines) +
+      "rules:\n"
+      "  - { name: night, match: { time: { from: '22:00', to: '06:00', days: [fri, sat] } },"
+      " action: deny }\n"
+      "tests:\n";
+  for (const std::string test : {
+           "time: sat 05:59, expect: { action: deny, rule: night }",
+           "time: sat 06:00, expect: { action: forward }",
+           "time: sun 00:00, expect: { action: deny }",
+           "time: mon 00:00, expect: { action: forward }",
+           "expect: { action: forward }",
+           "time: fri 21:00, repeat: 61, every: 1m, expect: { action: deny, after: 60 }",
+       }) {
+    const auto config = LoadText(site + "  - { name: it, " + test + " }\n");
+    ASSERT_TRUE(config) << test << Format(config.error());
+    EXPECT_EQ(Format(RunRuleTests(*config)), "") << test;
+  }
+}
+
 TEST(RuleTests, SayWhatWasExpectedAndWhatWasFoundByWhichRule) {
   const struct {
     std::string test, said;
@@ -173,6 +194,28 @@ TEST(RuleTests, HaveBoundsInNumberAndInWhatTheyJudge) {
   EXPECT_EQ(Errors(LoadText(kTwoLines + dear)), "");
   EXPECT_THAT(Errors(LoadText(kTwoLines + dear + "  - { name: c, expect: { action: forward } }\n")),
               HasSubstr("judge more than 200000 requests"));
+}
+
+TEST(RuleTests, SayWhereTheClientIs) {
+  const std::string site =
+      std::string(kTwoLines) +
+      "geo: { country_file: c.mmdb, asn_file: a.mmdb }\n"
+      "limits: { land: { key: client.country, rate: 1/h, burst: 2 } }\n"
+      "rules:\n"
+      "  - { name: far, match: { client.country: AQ }, action: { deny: { status: 451 } } }\n"
+      "  - { name: net, match: { client.asn: 64500 }, action: { deny: { status: 404 } } }\n"
+      "  - { name: land, match: { client.country: { present: true } }, action: { limit: land } }\n"
+      "tests:\n";
+  for (const std::string test : {
+           "expect: { action: forward }",
+           "request: { client.country: aq }, expect: { action: deny, rule: far }",
+           "request: { client.asn: AS64500 }, expect: { action: deny, rule: net }",
+           "request: { client.country: DE }, repeat: 3, expect: { action: limit, after: 2 }",
+       }) {
+    const auto config = LoadText(site + "  - { name: it, " + test + " }\n");
+    ASSERT_TRUE(config) << test << Format(config.error());
+    EXPECT_EQ(Format(RunRuleTests(*config)), "") << test;
+  }
 }
 
 }  // namespace
