@@ -31,7 +31,9 @@ struct AccessRecord {
   std::string_view pool, upstream;  // empty: not forwarded
   int upstream_status = 0;
   std::uint32_t tries = 0;
-  std::string_view decision;  // DecisionName (proxy/counters.h)
+  std::string_view decision;       // DecisionName (proxy/counters.h)
+  std::string_view traffic_class;  // of what asked for a place at a pool that admits
+  Duration queued{0};              // it waited for its turn
   std::string_view rule;
   std::span<const std::string_view> tags;
   std::string_view limit;  // name of the tightest limit

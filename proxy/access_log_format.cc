@@ -248,6 +248,8 @@ void FormatJson(const AccessRecord& record, bool query, std::string* out) {
   }
   if (record.tries != 0) AppendMember("tries", std::uint64_t{record.tries}, out);
   AppendMember("decision", record.decision, out);
+  AppendMember("class", record.traffic_class, out);
+  if (record.queued > Duration(0)) AppendMember("queue_ms", record.queued, out);
   AppendMember("rule", record.rule, out);
   AppendTags(record.tags, out);
   AppendMember("limit", record.limit, out);

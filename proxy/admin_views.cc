@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "proxy/admission_view.h"
 #include "proxy/generation.h"
 #include "proxy/toggles.h"
 #include "proxy/version.h"
@@ -184,6 +185,8 @@ Json ViewPoolConfig(const PoolConfig& pool) {
                      {"budget", fmt::format("{}%", pool.retries.budget)}};
   json["keep_alive"] = {{"connections", pool.keep_alive.connections},
                         {"idle", FormatDuration(pool.keep_alive.idle)}};
+  json["concurrency"] = ViewConcurrency(pool.admission);
+  json["queue"] = ViewQueue(pool.admission);
   json["host"] = pool.host;
   json["response_head"] = pool.response_head.count;
   json["errors"] = {{"hide", pool.errors.hide}, {"own_page", !pool.errors.page.empty()}};
@@ -270,6 +273,7 @@ Json ViewStatus(const AdminControls& server) {
   for (const ToggleStatus& toggle : server.toggles()) {
     if (toggle.on) on.push_back(toggle.name);
   }
+  json["admission"] = ViewAdmissions(generation, server.now());
   json["access_log_dropped"] = server.access_log_dropped();
   return json;
 }
@@ -472,6 +476,7 @@ Json ViewPools(const AdminControls& server) {
                       {"protocol", SumPool(generation, i, &PoolCounters::protocol_errors)},
                       {"no_server", SumPool(generation, i, &PoolCounters::no_server)}};
     json["retries"] = SumPool(generation, i, &PoolCounters::retries);
+    json["admission"] = ViewAdmission(pool, server.now());
     json["servers"] = Json::array();
     for (const PoolMember& member : *pool.members()) {
       json["servers"].push_back(ViewEndpoint(member, server.now()));

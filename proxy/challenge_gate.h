@@ -51,10 +51,15 @@ struct ChallengeState {
 Result<std::shared_ptr<const ChallengeState>> MakeChallengeState(const ChallengeConfig& config,
                                                                  const ChallengeState* previous);
 
+// Whom tickets, passes and protections of a request's client are bound to.
+ClientMark MarkOf(const Request& request);
+
 class ChallengeGate final : public PassChecker {
  public:
   // REQUIRES: the state outlives the gate.
-  ChallengeGate(const ChallengeState& state, WallTime now) : state_(state), now_(now) {}
+  // `excused`: who asks is not to be challenged, whatever is demanded.
+  ChallengeGate(const ChallengeState& state, WallTime now, bool excused = false)
+      : state_(state), now_(now), excused_(excused) {}
 
   bool HasPass(const Request& request, const ChallengeDemand& demand) const override;
 
@@ -72,6 +77,7 @@ class ChallengeGate final : public PassChecker {
 
   const ChallengeState& state_;
   WallTime now_;
+  bool excused_;
 };
 
 }  // namespace spillway

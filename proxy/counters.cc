@@ -50,6 +50,8 @@ const char* DecisionName(Decision decision) {
       return "bad_request";
     case Decision::kUpstreamError:
       return "upstream_error";
+    case Decision::kShed:
+      return "shed";
     case Decision::kInternal:
       return "internal";
     case Decision::kCount:

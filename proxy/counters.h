@@ -49,6 +49,7 @@ enum class Decision : std::uint8_t {
   kDrop,
   kBadRequest,     // refused as malformed, or a size or time limit of the client side
   kUpstreamError,  // 502, 503, 504 of our own
+  kShed,           // there was no room for it at its pool
   kInternal,       // asked of spillway itself: /.spillway/ paths, Max-Forwards: 0
   kCount,
 };
@@ -68,6 +69,7 @@ struct WorkerCounters {
   Counter bytes_in, bytes_out;                // bodies
   Counter client_aborts, timeouts_client;
   Counter challenges_issued, challenges_passed, challenges_failed;
+  Counter protections_begun;
   Counter upstream_connects, upstream_reuses;
   Histogram request_seconds;
 };
@@ -78,6 +80,7 @@ struct PoolCounters {
       no_server;
   std::array<Counter, 6> status_classes;
   Histogram first_byte_seconds;
+  Histogram queue_seconds;  // of those that waited for their turn
 };
 
 // One worker's numbers for one rule; kept over reloads by the rule's name.

@@ -64,6 +64,19 @@ std::string ShowReload(const Json& reload) {
   return text;
 }
 
+// By class and reason, leaving out what is none.
+std::string ShowShed(const Json& pool) {
+  std::string text;
+  for (const auto& [name, reasons] : At(pool, "shed").items()) {
+    for (const auto& [reason, count] : reasons.items()) {
+      if (count == 0) continue;
+      if (!text.empty()) text += ", ";
+      text += fmt::format("{} {} {}", count.dump(), name, reason);
+    }
+  }
+  return text.empty() ? "none" : text;
+}
+
 std::string FormatStatus(const Json& status) {
   const Json& config = At(status, "config");
   const std::string file = Show(config, "file");
@@ -82,6 +95,11 @@ std::string FormatStatus(const Json& status) {
       {"access log lines dropped", Show(status, "access_log_dropped")},
       {"last load", ShowReload(At(status, "reload"))},
   };
+  for (const Json& pool : At(status, "admission")) {
+    rows.push_back({"pool " + Show(pool, "name"),
+                    fmt::format("{} of {} in flight; queued: {}; shed: {}", Show(pool, "in_flight"),
+                                Show(pool, "limit"), Pairs(At(pool, "queued")), ShowShed(pool))});
+  }
   return FormatTable(rows);
 }
 

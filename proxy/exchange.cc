@@ -31,6 +31,8 @@ std::string_view StepName(Step step) {
       return "identify";
     case Step::kDecide:
       return "decide";
+    case Step::kAdmit:
+      return "admit";
     case Step::kPickServer:
       return "pick server";
     case Step::kConnect:
@@ -65,6 +67,7 @@ void Exchange::Proceed() {
     state_.internal = true;
     return AnswerInternally();
   }
+  ReadProtection();
   Decide();
   CarryOut();
 }
@@ -93,7 +96,7 @@ void Exchange::ForgetAll() {
   verdict_.Clear();  // its views borrow from the policy
   for (std::string* text :
        {&target_.path, &target_.host, &target_.target, &request_id_, &client_text_, &internal_body_,
-        &head_, &answer_.fields, &answer_.body}) {
+        &head_, &protection_field_, &answer_.fields, &answer_.body}) {
     ClearForReuse(text);
   }
   answer_.mould = nullptr;
@@ -121,7 +124,7 @@ Facts Exchange::KnownFacts(const Surroundings& surroundings) const {
 void Exchange::Decide() {
   step_ = Step::kDecide;
   const Generation& shared = *state_.generation->shared;
-  const ChallengeGate gate(*shared.challenge, state_.began_wall);
+  const ChallengeGate gate(*shared.challenge, state_.began_wall, state_.protection.has_value());
   const WorkerSurroundings surroundings(*state_.generation, state_.began);
   Facts facts = KnownFacts(surroundings);
   facts.passes = &gate;
@@ -355,6 +358,8 @@ void Exchange::Account() {
     record.upstream_status = state_.upstream_status;
     record.tries = state_.tries;
     record.decision = DecisionName(decision);
+    if (permit_) record.traffic_class = TrafficClassName(verdict_.traffic_class);
+    record.queued = state_.queued;
     record.rule = rule_name();
     record.tags = verdict_.tags;
     const auto tightest = std::min_element(verdict_.limits.begin(), verdict_.limits.end(),
@@ -374,7 +379,10 @@ void Exchange::Account() {
     record.generation = state_.generation->shared->number;
     worker_.access_log.Write(worker_.index, record);
   }
-  DropUpstream();
+  if (!LetItFinish()) {
+    DropUpstream();
+    GiveBackPermit();
+  }
   ForgetAll();
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // One request and its answer, as named steps in the order of life:
 //
-//   read head -> identify -> decide -> pick server -> connect -> send -+-> relay --+-> account
-//       |            |          |           |            |         |   '-> tunnel -+
-//       '------------'----------'-----------'------------'---------'-----> reply --'
+//   read head -> identify -> decide -> admit -> pick server -> connect -> send -+-> relay --+-> account
+//       |            |          |        |           |            |         |   '-> tunnel -+
+//       '------------'----------'--------'-----------'------------'---------'-----> reply --'
 //
 // Every way out reaches account, once. The rules' verdict is carried out here and nowhere else.
 //
@@ -20,11 +20,13 @@
 #include <vector>
 
 #include "proxy/http1.h"
+#include "proxy/pool_admission.h"
 #include "proxy/reply.h"
 #include "proxy/upstream_side.h"
 #include "proxy/worker_context.h"
 #include "spillway/identify_target.h"
 #include "spillway/policy.h"
+#include "spillway/protection.h"
 #include "spillway/request.h"
 
 namespace spillway {
@@ -36,6 +38,7 @@ enum class Step : std::uint8_t {
   kReadHead,
   kIdentify,
   kDecide,
+  kAdmit,
   kPickServer,
   kConnect,
   kSend,
@@ -46,7 +49,7 @@ enum class Step : std::uint8_t {
 };
 std::string_view StepName(Step step);
 
-class Exchange final : public UpstreamUser {
+class Exchange final : public UpstreamUser, public AdmissionUser {
  public:
   explicit Exchange(ClientSide& client);
   ~Exchange();
@@ -73,6 +76,7 @@ class Exchange final : public UpstreamUser {
   void OnUpstreamReadable() override;
   void OnUpstreamWritable() override;
   void OnUpstreamDeadline() override;
+  void OnAdmission() override;
 
  private:
   enum class Side : std::uint8_t { kClient, kUpstream };
@@ -113,6 +117,21 @@ class Exchange final : public UpstreamUser {
   void IdentifyAsker(const RequestHead& head);
   bool IdentifyTarget(const RequestHead& head);
   bool RefuseRequest(int status, std::string_view why);
+
+  // exchange_admit.cc
+  AdmissionAsk AskOf();
+  void Admit();
+  void CarryOutAdmission();
+  void ReplyShed();
+  void NoteFirstByte(const ResponseHead& head);
+  void NoteUpload();
+  void NoteSlowReader();
+  void GiveBackPermit();
+  bool LetItFinish();
+
+  // exchange_protect.cc
+  void ReadProtection();
+  std::string_view ProtectionToSet(const ResponseHead& head);
 
   // exchange_forward.cc: each event that may concern the upstream ends with ArmUpstream
   void Forward();
@@ -166,7 +185,8 @@ class Exchange final : public UpstreamUser {
     bool head_unsent = false;   // the upstream was given its head, which SendBody sends
     bool body_touched = false;  // some of its body left our hands: not to be repeated
     bool internal = false;
-    bool refused = false;  // there is no head: what came is no request
+    std::optional<Protection> protection;  // the visitor is in the middle of something
+    bool refused = false;                  // there is no head: what came is no request
     std::optional<Decision> decision;
     std::optional<BotCheck> bot;  // what a rule was told, if one asked
 
@@ -193,6 +213,10 @@ class Exchange final : public UpstreamUser {
     WallTime began_wall;
     TimePoint asked;  // the upstream has all of the request: the time of its first byte runs
     Duration first_byte{-1};
+    Duration queued{0};  // it waited for its turn
+    AdmissionEnd admission_end = AdmissionEnd::kUnmeasured;
+    bool apart = false;      // its place at the servers is free for others
+    bool uploading = false;  // the same, until the request is all here
     std::uint64_t bytes_in = 0, bytes_out = 0;
     int status = 0, upstream_status = 0;
   };
@@ -201,12 +225,14 @@ class Exchange final : public UpstreamUser {
   WorkerContext& worker_;
   Step step_ = Step::kReadHead;
   State state_;
+  std::unique_ptr<Permit> permit_;  // null: it asks for none, or has given it back
   Lease lease_;
   std::unique_ptr<UpstreamSide> upstream_;
 
   // Of one request too, but kept beside, as their room is used again by the next.
   TargetTexts target_;
   std::string request_id_, client_text_;
+  std::string protection_field_;
   std::string internal_body_;  // of a challenge solution
   Answer answer_;              // of our own
   Verdict verdict_;

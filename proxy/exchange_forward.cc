@@ -55,7 +55,7 @@ void Exchange::Forward() {
                       Decision::kUpstreamError);
   }
   pool().budget().CountRequest(worker_.loop.now());
-  PickServer();
+  Admit();
 }
 
 std::uint64_t Exchange::BalanceKey() const {
@@ -252,6 +252,7 @@ void Exchange::PumpRequestBody() {
   }
   if (!upstream_) return;
   const bool blocked = upstream_->unsent() > 0;
+  NoteUpload();
   client_.WantBody(!state_.request_done && !blocked && !state_.sending_abandoned);
   if (blocked) upstream_->WantWrite(true);
 }
@@ -365,6 +366,7 @@ void Exchange::ChargeUpstream(Failure failure) {
       pool_counters().protocol_errors.Add();
       break;
   }
+  state_.admission_end = AdmissionEnd::kDropped;
   lease_->errors.fetch_add(1, std::memory_order_relaxed);
   pool().Report(*lease_.get(), TryOutcome::kFailed, worker_.loop.now());
 }

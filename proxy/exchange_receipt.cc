@@ -58,6 +58,7 @@ bool Exchange::LeavesReceipt(Decision decision) const {
     case Decision::kLimit:
     case Decision::kChallenge:
     case Decision::kDrop:
+    case Decision::kShed:
       return true;
     case Decision::kRespond:
       return state_.status >= 400;
@@ -82,6 +83,14 @@ void Exchange::LeaveReceipt(Decision decision) {
             std::min(request.protocol.size(), receipt.protocol.size()));
   WriteTexts(policy, verdict_, request, client_.head(), client_text_, receipt);
 
+  receipt.shed = {};
+  if (decision == Decision::kShed) {
+    const AdmissionTicket& ticket = permit_->ticket();
+    receipt.shed = {
+        ticket.reason, ticket.ask.traffic_class, ticket.ask.cohort, ticket.ask.is_protected,
+        static_cast<std::uint32_t>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(state_.queued).count())};
+  }
   receipt.SetLimits(verdict_.limits);
   receipt.SetMatches(verdict_.matches);
   const std::size_t toggles = std::min(policy.toggles().size(), Receipt::kMostToggles);

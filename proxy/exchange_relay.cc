@@ -23,7 +23,10 @@ void Exchange::OnUpstreamReadable() {
 void Exchange::PumpResponse() {
   // What TLS has decrypted already (at most a record) no event will tell of: it is read in any case.
   for (int turn = 0; turn < kReadsPerTurn || upstream_->has_pending(); ++turn) {
-    if (client_.output_full()) return upstream_->WantRead(false);
+    if (client_.output_full()) {
+      NoteSlowReader();
+      return upstream_->WantRead(false);
+    }
     const UpstreamSide::ReadResult read = upstream_->Read();
     if (read.status == IoStatus::kWouldBlock) return;
     if (read.status == IoStatus::kBroken) {
@@ -114,6 +117,7 @@ bool Exchange::TakeResponseHead() {
   pool().Report(*lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
                 worker_.loop.now());
 
+  NoteFirstByte(head);
   if (head.status == 101) {
     if (request.upgrade.empty() || !head.upgrade) {
       FailTry(Failure::kProtocol, "unasked 101");
@@ -156,6 +160,7 @@ void Exchange::BeginResponse() {
     for (const auto& [name, value] : limit_fields_) response_fields_.push_back({name, value});
   }
   forward.set_headers = response_fields_;
+  forward.set_cookie = ProtectionToSet(upstream_->head());
   state_.keep_client = client_.BeginResponse(upstream_->head(), forward, state_.keep_client);
 }
 

@@ -61,6 +61,10 @@ enum class Field : std::uint8_t {
   kCacheControl,
   kContentType,
   kMaxForwards,
+  kGrpcTimeout,
+  kXRequestTimeout,
+  kSpillwayPressure,
+  kSpillwayProtect,
 };
 Field ClassifyField(std::string_view name);
 
@@ -211,6 +215,7 @@ struct ForwardResponse {
   std::string_view request_id{};  // empty: none added
   std::string_view date{};  // IMF-fixdate, added when the upstream gave none; empty: not added
   std::span<const HeaderToSet> set_headers{};
+  std::string_view set_cookie{};  // one more Set-Cookie; empty: none
 };
 // Replaces *out with the head for the client, final, 1xx or 101 alike.
 void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward, std::string* out);

@@ -21,6 +21,8 @@ bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, st
   const Field field = head.fields[i];
   if (IsHopByHop(field) || Imitates(header.name)) return false;
   if (field == Field::kXRequestId && !forward.request_id.empty()) return false;
+  // Between the app and us.
+  if (field == Field::kSpillwayPressure || field == Field::kSpillwayProtect) return false;
   if (IsSet(forward.set_headers, header.name)) return false;
   if (field != Field::kOther || !lists) return true;
   return !ConnectionLists(head.headers, head.fields, header.name);
@@ -40,6 +42,7 @@ void EachResponseField(const ResponseHead& head, const ForwardResponse& forward,
   own("Via", head.major == 2 ? "2.0 spillway" : head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
   const bool numbered = !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
   if (numbered) own("X-Request-Id", forward.request_id);
+  if (!forward.set_cookie.empty()) own("Set-Cookie", forward.set_cookie);
 }
 
 // For HEAD and 304 the length is of what would have come: the upstream's word passes on.
@@ -88,7 +91,8 @@ void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward
                         std::vector<HeaderField>* fields, std::string* text) {
   fields->clear();
   text->clear();
-  std::size_t own_size = forward.date.size() + forward.request_id.size() + kMostOwnText;
+  std::size_t own_size =
+      forward.date.size() + forward.request_id.size() + forward.set_cookie.size() + kMostOwnText;
   for (const HeaderToSet& field : forward.set_headers) own_size += field.value.size();
   text->reserve(own_size);  // views of it must not move
   const auto own = [&](std::string_view name, std::string_view value) {

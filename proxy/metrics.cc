@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "proxy/bot_checks.h"
+#include "proxy/deadline_fields.h"
 #include "proxy/generation.h"
 #include "proxy/version.h"
 
@@ -86,6 +87,7 @@ class Scrape {
     Bots();
     Challenges();
     Upstreams();
+    Admissions();
     Endpoints();
     Rules();
     Toggles();
@@ -207,6 +209,8 @@ class Scrape {
         .Add(Sum(&WorkerCounters::challenges_passed));
     NewCounter("spillway_challenge_failed_total", "Solutions that were refused.")
         .Add(Sum(&WorkerCounters::challenges_failed));
+    NewCounter("spillway_protections_total", "Visitors that a rule or a server began to protect.")
+        .Add(Sum(&WorkerCounters::protections_begun));
   }
 
   void Upstreams() {
@@ -255,6 +259,42 @@ class Scrape {
         parts.push_back(&worker[i]->first_byte_seconds);
       }
       first_byte.Add(parts, {pool});
+    }
+  }
+
+  void Admissions() {
+    Family limit =
+        NewGauge("spillway_concurrency_limit", "Requests that a pool's servers may have at once.");
+    Family in_flight =
+        NewGauge("spillway_concurrency_in_flight", "Requests that count against the limit now.");
+    Family gradient = NewGauge("spillway_concurrency_gradient", "Below 1 the limit shrinks.");
+    Family baseline = NewGauge("spillway_concurrency_baseline_seconds",
+                               "First byte of servers that are not pressed.");
+    Family depth =
+        NewGauge("spillway_queue_depth", "Requests that wait for their turn now, by class.");
+    Family wait = NewHistogram("spillway_queue_wait_seconds", "How long those waited that had to.");
+    Family shed = NewCounter("spillway_shed_total", "Requests refused for want of room at a pool.");
+    for (std::size_t i = 0; i < generation_.pools.size(); ++i) {
+      const Pool& pool = *generation_.pools[i];
+      if (pool.admission() == nullptr) continue;
+      const ClientMetric::Label name{"pool", pool.config().name};
+      const AdmissionView view = pool.admission()->View(server_.now());
+      limit.Add(view.limit, {name});
+      in_flight.Add(view.in_flight, {name});
+      gradient.Add(view.gradient, {name});
+      baseline.Add(std::chrono::duration<double>(view.baseline).count(), {name});
+      std::vector<const Histogram*> parts;
+      for (const auto& worker : generation_.pool_counters)
+        parts.push_back(&worker[i]->queue_seconds);
+      wait.Add(parts, {name});
+      for (std::size_t k = 0; k < kTrafficClasses; ++k) {
+        const ClientMetric::Label of_class{"class", std::string(kTrafficClassNames[k])};
+        depth.Add(view.queued[k], {name, of_class});
+        for (std::size_t r = 1; r < kShedReasons; ++r) {
+          const std::string reason(ShedReasonLabel(static_cast<ShedReason>(r)));
+          shed.Add(Number(view.shed[k][r]), {name, of_class, {"reason", reason}});
+        }
+      }
     }
   }
 

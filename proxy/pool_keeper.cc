@@ -116,6 +116,17 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
     return members;
   }
 
+  // That of the pool in force under its name, which learns of its new settings when it is adopted.
+  std::shared_ptr<PoolAdmission> FindAdmission(const PoolConfig& config) const {
+    if (config.admission.limit == AdmissionConfig::Limit::kOff) return nullptr;
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      if (pool->config().name == config.name && pool->admission()) return pool->admission();
+    }
+    const auto chance = static_cast<std::uint64_t>(loop.now().time_since_epoch().count());
+    return std::make_shared<PoolAdmission>(config.admission, HashAddress(config.name) ^ chance,
+                                           loop.now());
+  }
+
   bool WaitsForName(const PoolConfig& config) const {
     return std::any_of(config.servers.begin(), config.servers.end(), [&](const auto& server) {
       if (server.address.form != SocketAddress::Form::kName) return false;
@@ -174,6 +185,9 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
 
   void Adopt(std::vector<std::shared_ptr<Pool>> adopted) {
     pools = std::move(adopted);
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      if (pool->admission()) pool->admission()->Configure(pool->config().admission, loop.now());
+    }
     std::map<std::string, std::unique_ptr<Name>> kept;
     std::vector<Name*> fresh;
     for (const std::shared_ptr<Pool>& pool : pools) {
@@ -242,7 +256,8 @@ std::vector<std::shared_ptr<Pool>> PoolKeeper::Build(
     std::span<const std::shared_ptr<const TlsClientContext>> tls) {
   std::vector<std::shared_ptr<Pool>> pools;
   for (const PoolConfig& config : configs) {
-    auto pool = std::make_shared<Pool>(config, tls.empty() ? nullptr : tls[pools.size()]);
+    auto pool = std::make_shared<Pool>(config, tls.empty() ? nullptr : tls[pools.size()],
+                                       impl_->FindAdmission(config));
     std::shared_ptr<const PoolMembers> members = impl_->FindMembers(config);
     if (members->empty() && impl_->WaitsForName(config)) {
       for (const std::shared_ptr<Pool>& old : impl_->pools) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "proxy/deadline_fields.h"
 #include "proxy/explain_telling.h"
 #include "proxy/generation.h"
 #include "proxy/wall_time.h"
@@ -74,6 +75,8 @@ FinalAction ActionOf(const Receipt& receipt) {
       return Respond{receipt.status, {}, {}, nullptr};
     case Decision::kDrop:
       return Drop{};
+    case Decision::kShed:
+      return Forward{};  // so the rules had it
     default:
       return Deny{receipt.status};
   }
@@ -156,6 +159,14 @@ Json ViewRequest(const Receipt& receipt) {
   return request;
 }
 
+Json ViewShed(const Receipt::Shed& shed) {
+  return {{"reason", ShedReasonLabel(shed.reason)},
+          {"class", TrafficClassName(shed.traffic_class)},
+          {"cohort", shed.cohort},
+          {"protected", shed.is_protected},
+          {"queued_ms", shed.queued_ms}};
+}
+
 double Seconds(std::int64_t nanoseconds) {
   return static_cast<double>(nanoseconds) / 1e9;
 }
@@ -210,6 +221,12 @@ Json ViewReceipt(const AdminControls& server, const Receipt& receipt) {
   json["rule"] = nullptr;
   if (receipt.rule != kNoRule)
     json["rule"] = {{"name", Get(receipt, Text::kRule)}, {"place", Get(receipt, Text::kPlace)}};
+  json["shed"] = nullptr;
+  if (receipt.decision == Decision::kShed) {
+    json["shed"] = ViewShed(receipt.shed);
+    json["answer"] =
+        fmt::format("{} with status {}", ShedReasonText(receipt.shed.reason), receipt.status);
+  }
   const char* const pass = PassOf(receipt, policy);
   json["pass"] = pass == nullptr ? Json() : Json(pass);
   json["limits"] = Json::array();
@@ -238,8 +255,10 @@ Json ViewReceipt(const AdminControls& server, const Receipt& receipt) {
   if (then.get() != &now)
     json["note"] = fmt::format("told by the rules of generation {}; generation {} is in force",
                                receipt.generation, now.number);
-  if (receipt.matches_cut || receipt.limits_cut)
-    json["note"] = "more rules matched, or more limits were charged, than a receipt keeps";
+  if (receipt.matches_cut || receipt.limits_cut) {
+    const std::string cut = "more rules matched, or more limits were charged, than a receipt keeps";
+    json["note"] = json["note"].is_string() ? json["note"].get<std::string>() + "; " + cut : cut;
+  }
   std::size_t untried = 0;
   json["trace"] = ViewTrace(receipt, then->config, verdict, &untried);
   json["not_tried"] = untried;
@@ -306,6 +325,12 @@ std::string FormatReceipt(const Json& view) {
   }
   if (const Json& untried = At(view, "not_tried"); untried.is_number() && untried != 0)
     lines.push_back(LineOfUntried(untried.get<std::size_t>()));
+  if (const Json& shed = At(view, "shed"); shed.is_object()) {
+    lines.push_back(fmt::format("class {}, cohort {} of 128{}, {} ms in the queue",
+                                TextAt(shed, "class"), DumpJson(At(shed, "cohort")),
+                                At(shed, "protected") == true ? ", protected" : "",
+                                DumpJson(At(shed, "queued_ms"))));
+  }
   const Json& rule = At(view, "rule");
   lines.push_back(TextAt(view, "answer") +
                   (rule.is_object() ? fmt::format(" by rule {} ({})", TextAt(rule, "name"),

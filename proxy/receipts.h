@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "proxy/counters.h"
+#include "spillway/admission.h"
 #include "spillway/bots.h"
 #include "spillway/verdict.h"
 
@@ -49,9 +50,17 @@ struct Receipt {
     std::uint32_t limit;
     bool allowed, from_parent;
   };
+  // Of one that was shed: as what it asked, and how long it had waited.
+  struct Shed {
+    ShedReason reason;  // kNone: it was not shed
+    TrafficClass traffic_class;
+    std::uint8_t cohort;
+    bool is_protected;
+    std::uint32_t queued_ms;
+  };
   static constexpr std::size_t kTexts = static_cast<std::size_t>(Text::kCount);
   static constexpr std::size_t kMostToggles = 64, kMostMatches = 24, kMostLimits = 4;
-  static constexpr std::size_t kRoom = 636;  // bytes of text
+  static constexpr std::size_t kRoom = 628;  // bytes of text
 
   // Each at most once.
   void Set(Text text, std::string_view value);
@@ -79,6 +88,7 @@ struct Receipt {
     return told_bot == 0 ? std::nullopt : std::optional(static_cast<BotCheck>(told_bot - 1));
   }
   std::uint8_t told_bot;  // 0: nothing; else a BotCheck and one
+  Shed shed;
   std::array<std::uint16_t, kTexts> begins, sizes;
   std::array<Limit, kMostLimits> limits;
   std::array<std::uint32_t, kMostMatches> matches;  // indices of rules

@@ -3,10 +3,16 @@
 
 #include <algorithm>
 
+#include "proxy/explain_telling.h"
+
 namespace spillway {
 
-std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
+std::string FormatTable(std::vector<std::vector<std::string>> rows) {
   std::vector<std::size_t> widths;
+  // Cells may hold what clients said, and go to a terminal.
+  for (auto& row : rows) {
+    for (std::string& cell : row) cell = Printable(cell);
+  }
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());

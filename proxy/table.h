@@ -8,6 +8,6 @@
 namespace spillway {
 
 // Two spaces between columns, none at the end of a line. Widths are counted in bytes.
-std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
+std::string FormatTable(std::vector<std::vector<std::string>> rows);
 
 }  // namespace spillway

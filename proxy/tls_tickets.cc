@@ -26,11 +26,15 @@ TicketKey KeyOf(std::string_view bytes) {
   return key;
 }
 
-TicketKey RandomKey() {
-  std::string bytes = RandomBytes(TicketKeys::kFileBytes);
+// Leaves nothing of it behind.
+TicketKey TakeKey(std::string bytes) {
   const TicketKey key = KeyOf(bytes);
   OPENSSL_cleanse(bytes.data(), bytes.size());
   return key;
+}
+
+TicketKey RandomKey() {
+  return TakeKey(RandomBytes(TicketKeys::kFileBytes));
 }
 
 Result<TicketKey> ReadTicketKey(const std::string& path) {
@@ -42,9 +46,7 @@ Result<TicketKey> ReadTicketKey(const std::string& path) {
                     "them",
                     path, bytes->size(), TicketKeys::kFileBytes, TicketKeys::kFileBytes));
   }
-  TicketKey key = KeyOf(*bytes);
-  OPENSSL_cleanse(bytes->data(), bytes->size());
-  return key;
+  return TakeKey(*std::move(bytes));
 }
 
 struct Tickets {

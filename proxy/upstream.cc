@@ -133,9 +133,11 @@ bool RetryBudget::TryRetry(TimePoint now) {
 
 // --- Pool ---
 
-Pool::Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls)
+Pool::Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls,
+           std::shared_ptr<PoolAdmission> admission)
     : config_(config),
       tls_(std::move(tls)),
+      admission_(std::move(admission)),
       members_(std::make_shared<const PoolMembers>()),
       budget_(config.retries.budget) {}
 

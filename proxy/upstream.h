@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/pool_admission.h"
 #include "proxy/socket.h"
 #include "proxy/tls.h"
 #include "spillway/balance.h"
@@ -77,9 +78,12 @@ enum class TryOutcome : std::uint8_t {
 class Pool {
  public:
   // `tls` is null for servers that are spoken to in the clear.
-  explicit Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls = nullptr);
+  explicit Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls = nullptr,
+                std::shared_ptr<PoolAdmission> admission = nullptr);
   const PoolConfig& config() const { return config_; }
   const std::shared_ptr<const TlsClientContext>& tls() const { return tls_; }
+  // Who goes to its servers now; shared by the pools of its name over reloads. Null: everybody.
+  const std::shared_ptr<PoolAdmission>& admission() const { return admission_; }
 
   // Published by the control thread (start, DNS change).
   void SetMembers(std::shared_ptr<const PoolMembers> members);
@@ -100,6 +104,7 @@ class Pool {
   void Eject(Endpoint& endpoint, TimePoint now);
   const PoolConfig config_;
   const std::shared_ptr<const TlsClientContext> tls_;
+  const std::shared_ptr<PoolAdmission> admission_;
   mutable std::mutex mutex_;
   std::shared_ptr<const PoolMembers> members_;
   std::atomic<std::uint64_t> version_{0};

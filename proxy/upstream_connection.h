@@ -43,6 +43,8 @@ class UpstreamConnection final : public UpstreamSide {
   bool unprocessed() const override { return false; }
   void SetDeadline(Duration after) override { deadline_.SetAfter(after); }
   void ClearDeadline() override { deadline_.Clear(); }
+  bool outlives_user() const override { return true; }
+  void ChangeUser(UpstreamUser& user) override { user_ = &user; }
   void WantRead(bool want) override { watch_.WantRead(want); }
   void WantWrite(bool want) override { watch_.WantWrite(want); }
   void BeginRequest(const RequestHead& head, const ForwardRequest& forward, std::string* room,

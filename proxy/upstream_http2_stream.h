@@ -44,6 +44,8 @@ class Http2UpstreamStream final : public UpstreamSide {
   bool unprocessed() const override { return closed_ && how_ == Http2End::kUnprocessed; }
   void SetDeadline(Duration after) override { deadline_.SetAfter(after); }
   void ClearDeadline() override { deadline_.Clear(); }
+  bool outlives_user() const override { return false; }  // a reset tells the server
+  void ChangeUser(UpstreamUser&) override {}
   void WantRead(bool want) override;
   void WantWrite(bool want) override { wants_write_ = want; }
   void BeginRequest(const RequestHead& head, const ForwardRequest& forward, std::string* room,

@@ -70,6 +70,9 @@ class UpstreamSide {
   virtual bool unprocessed() const = 0;
   virtual void SetDeadline(Duration after) = 0;  // OnUpstreamDeadline, unless moved or cleared
   virtual void ClearDeadline() = 0;
+  // Whether the server would work on, were this destroyed now; and who hears of it from now on.
+  virtual bool outlives_user() const = 0;
+  virtual void ChangeUser(UpstreamUser& user) = 0;  // REQUIRES: outlives_user()
   virtual void WantRead(bool want) = 0;
   virtual void WantWrite(bool want) = 0;
 

@@ -44,6 +44,8 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlace
       places(all),
       upstreams(loop, blocks),
       http2_upstreams(loop),
+      desk(loop),
+      orphans(*this),
       http2_spares(*this),
       chance(seed),
       ids(id_seed),

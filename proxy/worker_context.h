@@ -22,6 +22,8 @@
 #include "proxy/http2_spares.h"
 #include "proxy/http_date.h"
 #include "proxy/loop.h"
+#include "proxy/orphans.h"
+#include "proxy/pool_admission.h"
 #include "proxy/prepared_answers.h"
 #include "proxy/receipts.h"
 #include "proxy/upstream.h"
@@ -87,6 +89,8 @@ struct WorkerContext {
   BlockPool blocks;
   UpstreamCache upstreams;
   Http2Upstreams http2_upstreams;
+  AdmissionDesk desk;
+  Orphans orphans;
   Http2Spares http2_spares;
   WorkerCounters counters;
   Receipts receipts;

@@ -297,6 +297,22 @@ void ReadPool(ActionReader& reader, const yaml::Node&, const yaml::Node& argumen
   reader.action.pool = ReadName(argument, "pool", reader.scope.pools);
 }
 
+constexpr std::string_view kClasses = "critical_plus | critical | sheddable_plus | sheddable";
+
+void ReadClass(ActionReader& reader, const yaml::Node&, const yaml::Node& argument) {
+  if (const auto choice = ReadChoice(argument, kClasses, "class")) {
+    reader.action.traffic_class = static_cast<TrafficClass>(*choice);
+  }
+}
+
+constexpr std::string_view kProtection = "duration 1m..1d";
+
+void ReadProtect(ActionReader& reader, const yaml::Node&, const yaml::Node& argument) {
+  Duration time{0};
+  ReadValue(Slot{argument, kProtection, *reader.scope.loader}, &time);
+  if (time > Duration{0}) reader.action.protect = time;
+}
+
 constexpr KindRow<ActionFunction> kActions[] = {
     {"allow", "nothing", "forward, and skip the rest of the rules", &ReadAllow},
     {"deny", "nothing or map", "refuse the request", &ReadDeny, &ListArguments<kDenyRows>},
@@ -313,6 +329,11 @@ constexpr KindRow<ActionFunction> kActions[] = {
      "set header fields on the request to the upstream", &ReadSetHeader},
     {"tag", "word or list of words", "words for the access log", &ReadTag},
     {"pool", "name", "the pool to forward to", &ReadPool},
+    {"class", kClasses,
+     "how much it matters when not all can be served; critical unless a rule says so", &ReadClass},
+    {"protect", kProtection,
+     "for so long after a good answer the visitor is served before others, and not challenged",
+     &ReadProtect},
 };
 
 void ReadOne(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {

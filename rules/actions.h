@@ -14,6 +14,8 @@
 
 #include "rules/rule_set.h"
 #include "rules/yaml.h"
+#include "spillway/traffic_class.h"
+#include "spillway/units.h"
 #include "spillway/verdict.h"
 
 namespace spillway {
@@ -38,6 +40,8 @@ struct RuleAction {
   std::vector<std::pair<std::string, std::string>> set_headers;
   std::vector<std::string> tags;
   std::optional<std::uint32_t> pool;
+  std::optional<TrafficClass> traffic_class;
+  std::optional<Duration> protect;                // the visitor, for so long after the answer
   std::unique_ptr<const FinalText> final_action;  // null: goes on to the next rule
 };
 

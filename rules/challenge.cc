@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tickets and passes are both
-//
-//   base64url(payload) "." base64url(HMAC-SHA-256(key, label + base64url(payload)))
-//
-// with different labels, so that neither can be used as the other. Payloads, big endian:
+// Tickets and passes are both sealed (rules/sealed.h). Payloads, big endian:
 //
 //   ticket  version kind bits | pass s (4) | issued ms (8) | browser (8) network (8)
 //           | salt (16) | return_to
@@ -22,7 +18,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "rules/base64.h"
+#include "rules/sealed.h"
 
 namespace spillway {
 namespace {
@@ -31,7 +27,6 @@ constexpr std::string_view kTicketLabel = "spillway ticket 1\n";
 constexpr std::string_view kPassLabel = "spillway pass 1\n";
 constexpr char kVersion = 1;
 constexpr std::size_t kLongestReturn = 2048;
-constexpr std::size_t kLongestText = 3072;
 constexpr std::size_t kLongestNonce = 11;
 constexpr std::size_t kTicketFixed = 3 + 4 + 8 + 8 + 8 + 16;
 constexpr std::uint64_t kLatestIssue = 9'000'000'000'000;  // ms: what 64 bits of ns can hold
@@ -39,53 +34,11 @@ constexpr std::size_t kPassSize = 3 + 8 + 8 + 8;
 // Machines that share a key may disagree about the time by so much.
 constexpr Duration kClockSkew = std::chrono::minutes(1);
 
-void Put(std::uint64_t value, std::size_t bytes, std::string* out) {
-  while (bytes-- > 0) out->push_back(static_cast<char>(value >> (8 * bytes) & 0xff));
-}
-
-// Takes `bytes` bytes off the front. REQUIRES: there are so many.
-std::uint64_t Take(std::size_t bytes, std::string_view* from) {
-  std::uint64_t value = 0;
-  for (; bytes > 0; --bytes, from->remove_prefix(1)) {
-    value = value << 8 | static_cast<unsigned char>(from->front());
-  }
-  return value;
-}
-
-std::string MacText(const Mac& mac, std::string_view label, std::string_view payload) {
-  std::string message(label);
-  message += payload;
-  const Digest digest = mac.HmacSha256(message);
-  return EncodeBase64Url({reinterpret_cast<const char*>(digest.data()), digest.size()});
-}
-
-std::string Seal(const Mac& mac, std::string_view label, std::string_view payload) {
-  std::string text = EncodeBase64Url(payload);
-  const std::string mac_text = MacText(mac, label, text);
-  return text.append(".").append(mac_text);
-}
-
-// The payload, when the MAC is right.
-std::optional<std::string> Open(const Mac& mac, std::string_view label, std::string_view sealed) {
-  const std::size_t dot = sealed.find('.');
-  if (sealed.size() > kLongestText || dot == std::string_view::npos) return {};
-  // Texts are compared, not bytes: a second spelling of the same MAC is refused, too.
-  if (!EqualInConstantTime(MacText(mac, label, sealed.substr(0, dot)), sealed.substr(dot + 1))) {
-    return {};
-  }
-  return DecodeBase64Url(sealed.substr(0, dot));
-}
-
 // Origin form, and no way to another site: browsers read "//host" and "/\host" as one.
 bool IsSafeReturn(std::string_view target) {
   if (target.empty() || target.size() > kLongestReturn || target[0] != '/') return false;
   if (target.size() > 1 && (target[1] == '/' || target[1] == '\\')) return false;
   return std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-}
-
-std::uint64_t Seconds(Duration span) {
-  return static_cast<std::uint64_t>(
-      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(span).count()));
 }
 
 int LeadingZeroBits(const Digest& digest) {
@@ -106,9 +59,9 @@ bool IsNonce(std::string_view text) {
 std::string IssuePass(const Mac& mac, const ChallengeDemand& shown, const ClientMark& mark,
                       WallTime now) {
   std::string payload{kVersion, static_cast<char>(shown.kind), static_cast<char>(shown.bits)};
-  Put(Seconds(now.time_since_epoch() + shown.pass), 8, &payload);
-  Put(mark.user_agent, 8, &payload);
-  Put(mark.network, 8, &payload);
+  PutBytes(WholeSeconds(now.time_since_epoch() + shown.pass), 8, &payload);
+  PutBytes(mark.user_agent, 8, &payload);
+  PutBytes(mark.network, 8, &payload);
   return Seal(mac, kPassLabel, payload);
 }
 
@@ -137,34 +90,34 @@ std::string IssueTicket(const Mac& mac, const ChallengeDemand& demand, const Cli
                         std::array<std::uint8_t, 16> salt) {
   const auto bits = std::clamp(demand.bits, 1, 30);
   std::string payload{kVersion, static_cast<char>(demand.kind), static_cast<char>(bits)};
-  Put(std::min<std::uint64_t>(Seconds(demand.pass), 0xffffffff), 4, &payload);
-  Put(static_cast<std::uint64_t>(
-          std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count()),
-      8, &payload);
-  Put(mark.user_agent, 8, &payload);
-  Put(mark.network, 8, &payload);
+  PutBytes(std::min<std::uint64_t>(WholeSeconds(demand.pass), 0xffffffff), 4, &payload);
+  PutBytes(static_cast<std::uint64_t>(
+               std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count()),
+           8, &payload);
+  PutBytes(mark.user_agent, 8, &payload);
+  PutBytes(mark.network, 8, &payload);
   payload.append(salt.begin(), salt.end());
   payload += IsSafeReturn(return_to) ? return_to : "/";
   return Seal(mac, kTicketLabel, payload);
 }
 
 Result<Ticket> ReadTicket(const Mac& mac, std::string_view text, WallTime now) {
-  const auto payload = Open(mac, kTicketLabel, text);
+  const auto payload = Unseal(mac, kTicketLabel, text);
   if (!payload || payload->size() <= kTicketFixed || payload->front() != kVersion) {
     return Fail("forged");
   }
   std::string_view rest = *payload;
   rest.remove_prefix(1);
   Ticket ticket;
-  ticket.demand.kind = static_cast<ChallengeKind>(Take(1, &rest));
-  ticket.demand.bits = static_cast<int>(Take(1, &rest));
-  ticket.demand.pass = std::chrono::seconds(Take(4, &rest));
-  const std::uint64_t issued = Take(8, &rest);
+  ticket.demand.kind = static_cast<ChallengeKind>(TakeBytes(1, &rest));
+  ticket.demand.bits = static_cast<int>(TakeBytes(1, &rest));
+  ticket.demand.pass = std::chrono::seconds(TakeBytes(4, &rest));
+  const std::uint64_t issued = TakeBytes(8, &rest);
   if (issued > kLatestIssue) return Fail("forged");
   ticket.issued = WallTime(std::chrono::milliseconds(issued));
-  ticket.mark.user_agent = Take(8, &rest);
-  ticket.mark.network = Take(8, &rest);
-  ticket.id = Take(8, &rest);  // half of the salt; the other half only makes it larger
+  ticket.mark.user_agent = TakeBytes(8, &rest);
+  ticket.mark.network = TakeBytes(8, &rest);
+  ticket.id = TakeBytes(8, &rest);  // half of the salt; the other half only makes it larger
   rest.remove_prefix(8);
   ticket.return_to = rest;
   if (now - ticket.issued > kTicketLife || ticket.issued - now > kClockSkew) return Fail("expired");
@@ -194,15 +147,15 @@ Result<Solved> CheckSolution(const Mac& mac, std::string_view text, std::string_
 
 bool CheckPass(const Mac& mac, std::string_view cookie_value, const ChallengeDemand& demand,
                const ClientMark& mark, WallTime now) {
-  const auto payload = Open(mac, kPassLabel, cookie_value);
+  const auto payload = Unseal(mac, kPassLabel, cookie_value);
   if (!payload || payload->size() != kPassSize || payload->front() != kVersion) return false;
   std::string_view rest = *payload;
   rest.remove_prefix(1);
-  const auto kind = static_cast<ChallengeKind>(Take(1, &rest));
-  const int bits = static_cast<int>(Take(1, &rest));
-  if (Take(8, &rest) <= Seconds(now.time_since_epoch())) return false;
-  const std::uint64_t user_agent = Take(8, &rest);
-  const std::uint64_t network = Take(8, &rest);
+  const auto kind = static_cast<ChallengeKind>(TakeBytes(1, &rest));
+  const int bits = static_cast<int>(TakeBytes(1, &rest));
+  if (TakeBytes(8, &rest) <= WholeSeconds(now.time_since_epoch())) return false;
+  const std::uint64_t user_agent = TakeBytes(8, &rest);
+  const std::uint64_t network = TakeBytes(8, &rest);
   return IsSameClient({user_agent, network}, mark) && Satisfies(kind, bits, demand);
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "rules/draft.h"
+#include "rules/load_admission.h"
 #include "rules/text_index.h"
 
 namespace spillway {
@@ -232,6 +233,14 @@ constexpr KeyRow<Errors> kErrorRows[] = {
      "an HTML file to show in their place, at most 1 MiB; without it the built-in page", &ReadPage},
 };
 
+void ReadPoolConcurrency(const Slot& slot, PoolConfig* out) {
+  ReadConcurrency(slot, &out->admission);
+}
+
+void ReadPoolQueue(const Slot& slot, PoolConfig* out) {
+  ReadQueue(slot, &out->admission);
+}
+
 constexpr KeyRow<PoolConfig> kPoolRows[] = {
     {"servers", "server address, map, or list of these", "", "the servers that answer the requests",
      &ReadServers, &ListItems<kServerRows>},
@@ -256,6 +265,9 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
      &Section<&PoolConfig::retries, kRetryRows>, &ListSection<kRetryRows>},
     {"keep_alive", "map", "", "connections to servers kept open between requests",
      &Section<&PoolConfig::keep_alive, kKeepAliveRows>, &ListSection<kKeepAliveRows>},
+    {"concurrency", "map | adaptive | off | integer 1..1000000", "off",
+     "how many requests are at its servers at once", &ReadPoolConcurrency, &ListConcurrencyKeys},
+    {"queue", "map", "", "where requests wait for their turn", &ReadPoolQueue, &ListQueueKeys},
     {"errors", "map", "", "what clients see of a server's errors",
      &Section<&PoolConfig::errors, kErrorRows>, &ListSection<kErrorRows>},
     {"host", "host", "", "the Host field sent to servers; without it the client's",

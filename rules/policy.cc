@@ -169,6 +169,8 @@ class Judgement {
       verdict_->set_headers.push_back({name, value});
     for (const std::string& tag : action.tags) verdict_->tags.push_back(tag);
     if (action.pool) verdict_->pool = *action.pool;
+    if (action.traffic_class) verdict_->traffic_class = *action.traffic_class;
+    if (action.protect) verdict_->protect = *action.protect;
     if (action.final_action == nullptr) return false;
     if (const auto* challenge = std::get_if<Challenge>(&action.final_action->action)) {
       if (facts_.passes->HasPass(request_, challenge->demand)) return false;

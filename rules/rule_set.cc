@@ -208,7 +208,8 @@ constexpr KeyRow<RuleDraft> kRuleRows[] = {
 
 // What came back is passed on as it is, so little is left to do.
 void CheckResponseAction(const RuleAction& action, const yaml::Node& node) {
-  if (action.final_action != nullptr || !action.set_headers.empty() || action.pool) {
+  if (action.final_action != nullptr || !action.set_headers.empty() || action.pool ||
+      action.traffic_class || action.protect) {
     node.Fail("a rule on responses changes no answer; expected limit, tag, or both");
   } else if (!action.charges) {
     node.Fail("a rule on responses refuses nothing, so charge: false would do nothing here");

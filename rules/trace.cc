@@ -105,10 +105,14 @@ class Asker {
 void AddEffects(const CompiledRules& rules, const RuleAction& action, RuleTrace* trace) {
   trace->limits = action.limits;
   for (const auto& [name, value] : action.set_headers) {
-    trace->effects.push_back("set_header " + name + ": " + value);
+    trace->effects.push_back(std::string("set_header ").append(name).append(": ").append(value));
   }
   for (const std::string& tag : action.tags) trace->effects.push_back("tag " + tag);
   if (action.pool) trace->effects.push_back("pool " + rules.pools[*action.pool]);
+  if (action.traffic_class) {
+    trace->effects.push_back(std::string("class ").append(TrafficClassName(*action.traffic_class)));
+  }
+  if (action.protect) trace->effects.push_back("protect " + FormatDuration(*action.protect));
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ void Verdict::Clear() {
   action = Forward{};
   rule = kNoRule;
   pool = 0;
+  traffic_class = TrafficClass::kCritical;
+  protect = Duration{0};
   set_headers.clear();
   tags.clear();
   limits.clear();

@@ -60,7 +60,7 @@ std::optional<Lesson> FindDeepKey(const Document::Impl& document, Place at) {
 }
 
 // `prefix: *`, `host: *.example.com`: text that YAML takes for an alias or an anchor.
-Lesson FindBareMark(const Document::Impl& document, Place at, char mark, std::string why) {
+Lesson FindBareMark(const Document::Impl& document, Place at, char mark, const std::string& why) {
   const std::string_view line = document.Line(at.line);
   auto begin = static_cast<std::size_t>(std::max(at.column, 1) - 1);
   if (begin > 0 && (begin >= line.size() || line[begin] != mark)) --begin;

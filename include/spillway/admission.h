@@ -21,6 +21,10 @@ namespace spillway {
 // `pools.NAME.concurrency` and `pools.NAME.queue`.
 struct AdmissionConfig {
   enum class Limit : std::uint8_t { kOff, kFixed, kAdaptive } limit = Limit::kAdaptive;
+  // Of kAdaptive. No key chooses it: kKnee is what won (docs/overload.md), the others are there to
+  // be compared with.
+  enum class Algorithm : std::uint8_t { kKnee, kGradient2, kVegas, kAimd };
+  Algorithm algorithm = Algorithm::kKnee;
   std::uint32_t fixed = 0;  // requests in flight; of kFixed
   std::uint32_t min = 4;    // of kAdaptive, as what follows
   std::uint32_t max = 1000;
@@ -32,6 +36,13 @@ struct AdmissionConfig {
   } queue;
   friend bool operator==(const AdmissionConfig&, const AdmissionConfig&) = default;
 };
+
+// Of a pool that says nothing of it: everybody is admitted.
+inline AdmissionConfig NoAdmission() {
+  AdmissionConfig config;
+  config.limit = AdmissionConfig::Limit::kOff;
+  return config;
+}
 
 // What is known of a request when it asks.
 struct AdmissionAsk {
@@ -64,10 +75,21 @@ struct AdmissionTicket {
   void* owner = nullptr;  // the caller's own
 
   // The admission's own.
-  AdmissionTicket* previous = nullptr;
+  AdmissionTicket* previous = nullptr;  // in its client's lane, or among its route's in flight
   AdmissionTicket* next = nullptr;
+  AdmissionTicket* older = nullptr;  // of its rank, while it waits
+  AdmissionTicket* younger = nullptr;
   std::uint32_t in_flight = 0;  // as it was admitted, with itself
+  std::uint32_t cohort = 0;     // in which its answer is looked at
+  std::uint16_t route_row = 0;  // in the table of routes
+  std::uint8_t rank = 0;        // before whom it is served: class and protection
+  std::uint8_t lane = 0;
   bool measured = false;
+  bool counted = false;  // the limit goes by its answer
+  bool erred = false;    // its first byte was that of an error
+  bool apart = false;    // in flight, and not counted
+  bool coming = false;   // the same, until its request is here
+  bool untold = false;   // its state has changed, and Next has yet to say so
 };
 
 // How a request that was admitted ended.
@@ -87,6 +109,17 @@ struct AdmissionView {
   Duration baseline{0};    // first byte of a server that is not pressed; 0: not known yet
   double gradient = 1;     // the last step's: below 1 the limit shrinks
   double admit_share = 1;  // of the cohorts of the lowest class that is not shed as a whole
+  TrafficClass lowest = TrafficClass::kSheddable;  // that class
+  bool pressed = false;  // more is asked for, lastingly, than can be answered
+  double failing = 0;    // share of the asks refused since the servers fail fast
+  // Routes that are held to `allowed` slots, as many as fit.
+  struct CappedRoute {
+    std::uint64_t route = 0;
+    std::uint32_t in_flight = 0;
+    std::uint32_t allowed = 0;
+  };
+  std::array<CappedRoute, 8> capped{};
+  std::uint32_t capped_routes = 0;  // of `capped`
 };
 
 class Admission {
@@ -97,16 +130,24 @@ class Admission {
   // Another configuration; what was learnt stays, and so do those who wait.
   void Configure(const AdmissionConfig& config, TimePoint now);
 
-  // REQUIRES: the ticket is outside, its ask set. Afterwards it is kQueued, kAdmitted or kShed.
+  // REQUIRES: the ticket is outside, its ask set. Afterwards it is kQueued, kAdmitted or kShed;
+  // and another that waited may have had to go for it, which Next says.
   void Enter(AdmissionTicket* ticket, TimePoint now);
-  // The first byte of the final answer came, `took` after the server had the request.
-  void FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now);
+  // The first byte of the final answer came, `took` after the server had the request. `error`: its
+  // status is 500 or more; the time that an error took teaches nothing about answers.
+  void FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error = false);
   // It stays in flight without being counted: an upgraded connection, an event stream, a long
   // upload. Its place is free for another.
   void StandApart(AdmissionTicket* ticket, TimePoint now);
+  // It is not all here yet, so the servers have nothing to do: it is not counted until RequestDone, which
+  // counts it whatever the limit. Does nothing where kMostComing times the limit are so already.
+  void AwaitRequest(AdmissionTicket* ticket, TimePoint now);
+  void RequestDone(AdmissionTicket* ticket, TimePoint now);
+  static constexpr std::uint32_t kMostComing = 4;
   // How pressed the server says it is: 0 not at all, 1 wholly.
   void Pressure(double pressure, TimePoint now);
-  // A ticket that is queued or admitted ends; afterwards it is kOutside. Of another: does nothing.
+  // A ticket that is queued or admitted ends, or one that was shed while it waited and that Next has
+  // not told of yet; afterwards it is kOutside. Of another: does nothing.
   void Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
 
   // The next of the waiting whose state has changed to kAdmitted or kShed, null when there is none.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "spillway/address.h"
+#include "spillway/admission.h"
 #include "spillway/bots.h"
 #include "spillway/diagnostics.h"
 #include "spillway/files.h"
@@ -183,6 +184,7 @@ struct PoolConfig {
     std::vector<int> hide;  // upstream statuses whose body never reaches a client
     std::string page;       // the page's HTML (read when loaded); empty: the built-in one
   } errors;
+  AdmissionConfig admission = NoAdmission();
   std::string host;  // Host field sent to the upstream; empty: the client's
   Bytes response_head{64 * 1024};
 };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "spillway/limit_table.h"
+#include "spillway/traffic_class.h"
 #include "spillway/units.h"
 
 namespace spillway {
@@ -94,8 +95,10 @@ struct Verdict {
   Verdict& operator=(Verdict&&) noexcept;
 
   FinalAction action = Forward{};
-  std::uint32_t rule = kNoRule;          // the rule that ended it; kNoRule: none did, forwarded
-  std::uint32_t pool = 0;                // index into Policy::pools()
+  std::uint32_t rule = kNoRule;  // the rule that ended it; kNoRule: none did, forwarded
+  std::uint32_t pool = 0;        // index into Policy::pools()
+  TrafficClass traffic_class = TrafficClass::kCritical;
+  Duration protect{0};  // the visitor, for so long after a good answer; 0: not by this request
   std::vector<HeaderToSet> set_headers;  // on the request to the upstream, in rule order
   std::vector<std::string_view> tags;    // for the access log
   std::vector<LimitOutcome> limits;      // charged, or (last, not allowed) refusing

@@ -514,7 +514,7 @@ class Trouble(Http2):
                 left.set()
 
         server = self.raw_origin(play)
-        proxy = self.spillway(http2(server))
+        proxy = self.spillway(http2(server, app={"concurrency": "off"}))
         client = self.client(proxy)
         stream = client.start()
         eventually(lambda: server.requests, "the request")

@@ -391,7 +391,7 @@ class ClientLeaves(Case):
                 ended.set()
 
         server = self.raw_origin(play)
-        proxy = self.spillway(config(server))
+        proxy = self.spillway(config(server, app={"concurrency": "off"}))  # or it would be let finish
         client = connect(proxy.port)
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertTrue(began.wait(10))
@@ -408,7 +408,7 @@ class ClientLeaves(Case):
                 ended.set()
 
         server = self.raw_origin(play)
-        proxy = self.spillway(config(server))
+        proxy = self.spillway(config(server, app={"concurrency": "off"}))  # or it would be let finish
         with connect(proxy.port) as client:
             client.send("GET /half HTTP/1.1\r\nHost: a\r\n\r\n")
             eventually(lambda: server.requests, "the request to arrive")

@@ -292,7 +292,7 @@ class Stage:
         # A loaded machine is no slow client, and no slow server either.
         patient = {"head": "5m", "body": "5m", "idle": "5m"}
         app = {"timeouts": {"connect": "5m", "first_byte": "5m", "idle": "5m"}, "ejection": {"consecutive_errors": 0},
-               "retries": {"attempts": 0}, "keep_alive": {"connections": 1000}, "response_head": "8KiB"}
+               "retries": {"attempts": 0}, "keep_alive": {"connections": 1000}, "response_head": "8KiB", "concurrency": "off"}
         self.proxy = case.spillway(config(
             self.recorder, workers=1, access_log="off", clients={"sizes": SIZES, "timeouts": patient}, app=app,
             rules=[{"name": "prompter", "match": {"path": "/prompter"}, "action": {"respond": {"status": 200, "body": "go"}}},

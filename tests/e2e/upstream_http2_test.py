@@ -179,7 +179,7 @@ class Connections(Http2Case):
             threading.Thread(target=lambda: (gate.wait(PATIENCE), request.echo()), daemon=True).start()
 
         origin = self.origin2(answer)
-        spillway = self.behind(origin, workers=1)
+        spillway = self.behind(origin, workers=1, app={"concurrency": "off"})
         client = self.client(spillway)
         streams = [client.start(path=f"/{i}") for i in range(50)]
         eventually(lambda: len(origin.requests) == 50, "all requests at the server")
@@ -217,7 +217,7 @@ class Connections(Http2Case):
     def test_a_connection_that_is_full_waits_for_no_other(self):
         """Beyond the bound of connections we answer ourselves, and hold nothing."""
         origin = self.origin2(answer=None, settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1})
-        spillway = self.behind(origin, workers=1)
+        spillway = self.behind(origin, workers=1, app={"concurrency": "off"})
         client = self.client(spillway)
         streams = []
         for i in range(64):  # one by one: each finds the connections before it full

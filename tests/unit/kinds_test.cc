@@ -82,6 +82,9 @@ class Dump {
     Put(pool.ejection.consecutive_errors, pool.ejection.time, pool.ejection.max_share,
         pool.timeouts.connect, pool.timeouts.first_byte, pool.timeouts.idle, pool.retries.attempts,
         pool.retries.budget, pool.keep_alive.connections, pool.keep_alive.idle, pool.errors.page);
+    Put("admission", static_cast<int>(pool.admission.limit), pool.admission.fixed,
+        pool.admission.min, pool.admission.max, pool.admission.initial, pool.admission.queue.max,
+        pool.admission.queue.timeout);
     for (int status : pool.errors.hide) Put(status);
   }
   template <class... T>
@@ -120,6 +123,9 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"pools.NAME.timeouts.", pool + "timeouts: { $ } } }"},
       {"pools.NAME.retries.", pool + "retries: { $ } } }"},
       {"pools.NAME.keep_alive.", pool + "keep_alive: { $ } } }"},
+      {"pools.NAME.concurrency.initial", pool + "concurrency: { min: 1, max: 1000000, $ } } }"},
+      {"pools.NAME.concurrency.", pool + "concurrency: { $ } } }"},
+      {"pools.NAME.queue.", pool + "queue: { $ } } }"},
       {"pools.NAME.errors.", pool + "errors: { $ } } }"},
       {"pools.NAME.", pool + "$ } }"},
       {"listeners[].tls.client_certificates.",

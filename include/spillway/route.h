@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Which page of the app a request is for, whatever the ids in its path: "/order/1234/items" and
+// "/order/9/items" are one route. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace spillway {
+
+// Of a path, its first segments with ids folded: "/order/:id/items". A segment is an id when it is
+// all digits, a UUID, hexadecimal of 8 digits and more, or longer than 32 bytes; of a name that ends
+// in digits ("img0042.jpg") only the digits are folded. What comes after the fifth segment is "*".
+// `path` is normalised, as Request::path.
+void AppendRoute(std::string_view path, std::string* out);
+
+// The same as a number, with the method; never 0. Allocates nothing.
+std::uint64_t HashRoute(std::string_view method, std::string_view path, std::uint64_t seed);
+
+}  // namespace spillway

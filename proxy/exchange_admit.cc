@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// The step admit: a request waits for its turn at the pool, or is told that there is none; and what
+// becomes of its place when it ends.
+#include <utility>
+
+#include "proxy/client_side.h"
+#include "proxy/deadline_fields.h"
+#include "proxy/exchange.h"
+#include "spillway/hash.h"
+#include "spillway/mix.h"
+#include "spillway/route.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::int64_t kCohortHour = 3600;
+
+// When to come back after a refusal for want of room; with the jitter.
+constexpr Duration kComeBack = std::chrono::seconds(5);
+
+std::string_view BytesOf(const IpAddress& address) {
+  return {reinterpret_cast<const char*>(address.bytes().data()), address.bytes().size()};
+}
+
+bool IsEventStream(const ResponseHead& head) {
+  return head.Get(Field::kContentType).starts_with("text/event-stream");
+}
+
+}  // namespace
+
+// A visitor is an address (of IPv6 its network) and a browser: what a page loads belongs to its
+// visitor. Cohorts change by the hour, each visitor at another minute of it.
+AdmissionAsk Exchange::AskOf() {
+  const Generation& shared = *state_.generation->shared;
+  const Request& request = state_.request;
+  const IpAddress network =
+      request.client.Unwrapped().Masked(32, shared.config.clients.ipv6_prefix);
+  AdmissionAsk ask;
+  ask.traffic_class = verdict_.traffic_class;
+  ask.client = HashBytes(BytesOf(network), shared.hash_seed);
+  const std::uint64_t visitor =
+      Mix(ask.client ^ HashBytes(client_.head().Get(Field::kUserAgent), shared.hash_seed));
+  const std::int64_t second =
+      std::chrono::duration_cast<std::chrono::seconds>(state_.began_wall.time_since_epoch())
+          .count();
+  const auto hour = static_cast<std::uint64_t>(
+      (second + static_cast<std::int64_t>(visitor % kCohortHour)) / kCohortHour);
+  ask.is_protected = state_.protection.has_value();
+  ask.cohort = static_cast<std::uint8_t>(Mix(visitor ^ Mix(hour)) & 127);
+  ask.route = HashRoute(request.method, request.path, shared.hash_seed);
+  if (const auto patience = RequestTimeout(client_.head())) ask.deadline = state_.began + *patience;
+  return ask;
+}
+
+// A client that asks by HTTP/1 may go while it waits, which its connection tells as ever.
+void Exchange::Admit() {
+  step_ = Step::kAdmit;
+  const std::shared_ptr<PoolAdmission>& admission = pool().admission();
+  if (admission == nullptr) return PickServer();
+  permit_ = worker_.desk.Take();
+  permit_->Enter(admission, AskOf(), this);
+  CarryOutAdmission();
+}
+
+void Exchange::CarryOutAdmission() {
+  switch (permit_->state()) {
+    case AdmissionTicket::State::kAdmitted:
+      return PickServer();
+    case AdmissionTicket::State::kShed:
+      return ReplyShed();
+    case AdmissionTicket::State::kQueued:
+    case AdmissionTicket::State::kOutside:
+      return;
+  }
+}
+
+void Exchange::OnAdmission() {
+  state_.queued = worker_.loop.now() - state_.began;
+  pool_counters().queue_seconds.Observe(state_.queued);
+  CarryOutAdmission();
+  ArmUpstream();
+  client_.Settle();
+}
+
+void Exchange::ReplyShed() {
+  EndEarly(ShedReasonText(permit_->ticket().reason));
+  AnswerContext context = answer_context();
+  context.retry_after = kComeBack;
+  Reply(UpstreamErrorAnswer(503, pool().config().errors.page, context), Decision::kShed);
+}
+
+// The server has begun to answer.
+void Exchange::NoteFirstByte(const ResponseHead& head) {
+  if (!permit_) return;
+  state_.admission_end = head.status >= 500 ? AdmissionEnd::kError : AdmissionEnd::kAnswered;
+  if (const std::string_view pressure = head.Get(Field::kSpillwayPressure); !pressure.empty()) {
+    if (const auto value = ParseShare(pressure))
+      permit_->pool()->Pressure(*value, worker_.loop.now(), &worker_.desk);
+  }
+  // Half a request says nothing of how long one takes.
+  if (state_.request_done)
+    permit_->FirstByte(worker_.loop.now() - state_.asked, head.status >= 500);
+  if (head.status != 101 && !IsEventStream(head)) return;
+  state_.apart = true;
+  permit_->StandApart();
+}
+
+// Called whenever what is here of the request has been sent. What is not here is no work for the server
+// yet: else a few who send slowly would have all the places.
+void Exchange::NoteUpload() {
+  if (!permit_ || state_.apart || state_.uploading != state_.request_done) return;
+  state_.uploading = !state_.request_done;
+  state_.uploading ? permit_->AwaitRequest() : permit_->RequestDone();
+}
+
+// What it waits for is the client: a few slow ones would have all the places.
+void Exchange::NoteSlowReader() {
+  if (!permit_ || !state_.response_begun || state_.apart) return;
+  state_.apart = true;
+  permit_->StandApart();
+}
+
+void Exchange::GiveBackPermit() {
+  if (!permit_) return;
+  permit_->Leave(state_.admission_end);
+  worker_.desk.PutBack(std::move(permit_));
+}
+
+// The client has left while the server works at its request, and most servers would not notice: it
+// takes up its place until it is answered, or the server would get more than it is given here. A
+// request in HTTP/2 is cancelled, which servers hear. True when it is let finish.
+bool Exchange::LetItFinish() {
+  const bool works = permit_ && permit_->state() == AdmissionTicket::State::kAdmitted &&
+                     upstream_ && state_.ended_at == Step::kSend && state_.request_done &&
+                     upstream_->unsent() == 0 && !state_.response_begun && !state_.apart &&
+                     !state_.uploading;
+  if (!works) return false;
+  Orphaned orphaned{.generation = state_.generation,
+                    .pool = verdict_.pool,
+                    .upstream = std::move(upstream_),
+                    .lease = std::move(lease_),
+                    .permit = std::move(permit_),
+                    .asked = state_.asked,
+                    .to_head = state_.request.method == "HEAD"};
+  if (worker_.orphans.Take(&orphaned)) return true;
+  upstream_ = std::move(orphaned.upstream);
+  lease_ = std::move(orphaned.lease);
+  permit_ = std::move(orphaned.permit);
+  return false;
+}
+
+}  // namespace spillway

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/orphans.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/worker_context.h"
+
+namespace spillway {
+namespace {
+
+// An answer that is longer, or takes longer, is not worth keeping its connection for; and a reset in the
+// middle of one is what servers do notice.
+constexpr std::uint64_t kMostBody = 256 * 1024;
+constexpr Duration kLongestBody = 1s;
+
+}  // namespace
+
+class Orphans::Orphan final : public UpstreamUser {
+ public:
+  Orphan(Orphans& owner, Orphaned from) : owner_(owner), it_(std::move(from)) {
+    it_.permit->Forget();
+    it_.upstream->WantRead(true);
+  }
+  ~Orphan() { GiveBack(); }
+
+  std::size_t place = 0;  // among its owner's
+
+  void OnUpstreamReadable() override {
+    // What TLS has decrypted already no event will tell of.
+    do {
+      ReadOnce();
+    } while (it_.upstream && it_.upstream->has_pending());
+  }
+  void OnUpstreamWritable() override {}  // all has been sent
+  // Only silence before the head is the server's failure.
+  void OnUpstreamDeadline() override {
+    End(answered_ ? TryOutcome::kAnswered : TryOutcome::kFailed);
+  }
+
+ private:
+  void ReadOnce() {
+    const UpstreamSide::ReadResult read = it_.upstream->Read();
+    if (read.status == IoStatus::kWouldBlock) return;
+    if (read.status == IoStatus::kBroken) return End(TryOutcome::kFailed);
+    const bool ended = read.status == IoStatus::kEnd;
+    for (;;) {
+      switch (it_.upstream->Next(ended)) {
+        case ParseStep::kHead:
+          if (it_.upstream->head().interim()) {
+            it_.upstream->NextHead();
+          } else if (!TakeHead()) {
+            return End(TryOutcome::kAnswered);
+          }
+          continue;
+        case ParseStep::kBody:
+          passed_over_ += it_.upstream->body().size();
+          if (passed_over_ > kMostBody) return End(TryOutcome::kAnswered);
+          continue;
+        case ParseStep::kEnd:
+          return Keep();
+        case ParseStep::kFailed:
+          return End(TryOutcome::kFailed);
+        case ParseStep::kNeedMore:
+          break;
+      }
+      break;
+    }
+    if (answered_) it_.upstream->ReleasePieces();
+    if (ended) End(answered_ ? TryOutcome::kAnswered : TryOutcome::kFailed);
+  }
+  Pool& pool() const { return it_.generation->pools[it_.pool].pool(); }
+  PoolCounters& counters() const { return *it_.generation->pool_counters[it_.pool]; }
+  TimePoint now() const { return owner_.worker_.loop.now(); }
+
+  // As an exchange's head is counted. False: nothing that is worth reading follows.
+  bool TakeHead() {
+    const int status = it_.upstream->head().status;
+    answered_ = true;
+    end_ = status >= 500 ? AdmissionEnd::kError : AdmissionEnd::kAnswered;
+    counters().first_byte_seconds.Observe(now() - it_.asked);
+    counters().status_classes[static_cast<std::size_t>(status) / 100 % 6].Add();
+    const bool error = status == 502 || status == 503 || status == 504;
+    pool().Report(*it_.lease.get(), error ? TryOutcome::kServerError : TryOutcome::kAnswered,
+                  now());
+    it_.permit->FirstByte(now() - it_.asked, status >= 500);
+    it_.upstream->SetDeadline(kLongestBody);
+    return status != 101;
+  }
+
+  void Keep() {
+    const PoolConfig::KeepAlive& kept = pool().config().keep_alive;
+    it_.upstream.release()->Finish({.request_sent = true,
+                                    .to_head = it_.to_head,
+                                    .keep = kept.connections,
+                                    .idle = kept.idle});
+    GiveBack();
+    owner_.Bury(this);
+  }
+
+  void End(TryOutcome outcome) {
+    if (outcome == TryOutcome::kFailed) {
+      end_ = AdmissionEnd::kDropped;
+      it_.lease->errors.fetch_add(1, std::memory_order_relaxed);
+      pool().Report(*it_.lease.get(), outcome, now());
+    }
+    GiveBack();
+    owner_.Bury(this);
+  }
+
+  void GiveBack() {
+    it_.upstream.reset();
+    it_.lease.Release();
+    if (!it_.permit) return;
+    it_.permit->Leave(end_);
+    owner_.worker_.desk.PutBack(std::move(it_.permit));
+  }
+
+  Orphans& owner_;
+  Orphaned it_;
+  AdmissionEnd end_ = AdmissionEnd::kUnmeasured;
+  std::uint64_t passed_over_ = 0;
+  bool answered_ = false;
+};
+
+Orphans::Orphans(WorkerContext& worker) : worker_(worker), purge_(worker.loop, this, &OnPurge) {}
+Orphans::~Orphans() = default;
+
+bool Orphans::Take(Orphaned* from) {
+  if (orphans_.size() >= kMost || !from->upstream->outlives_user()) return false;
+  UpstreamSide& upstream = *from->upstream;
+  auto orphan = std::make_unique<Orphan>(*this, std::move(*from));
+  upstream.ChangeUser(*orphan);
+  orphan->place = orphans_.size();
+  orphans_.push_back(std::move(orphan));
+  return true;
+}
+
+void Orphans::Bury(Orphan* orphan) {
+  const std::size_t place = orphan->place;
+  graveyard_.push_back(std::move(orphans_[place]));
+  if (place + 1 < orphans_.size()) {
+    orphans_[place] = std::move(orphans_.back());
+    orphans_[place]->place = place;
+  }
+  orphans_.pop_back();
+  purge_.Ask();
+}
+
+void Orphans::OnPurge(void* self) {
+  static_cast<Orphans*>(self)->graveyard_.clear();
+}
+
+}  // namespace spillway

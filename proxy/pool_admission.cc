@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/pool_admission.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway {
+
+using State = AdmissionTicket::State;
+
+// --- PoolAdmission ---
+
+PoolAdmission::PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now)
+    : latest_(now), admission_(config, seed, now) {}
+
+template <class Action>
+void PoolAdmission::Do(TimePoint now, AdmissionDesk* desk, Action action) {
+  const std::lock_guard lock(mutex_);
+  latest_ = std::max(latest_, now);
+  action(&admission_, latest_);
+  while (AdmissionTicket* ticket = admission_.Next(latest_)) {
+    auto* permit = static_cast<Permit*>(ticket->owner);
+    permit->desk_.Put(permit, desk);
+  }
+}
+
+void PoolAdmission::Configure(const AdmissionConfig& config, TimePoint now) {
+  Do(now, nullptr,
+     [&](Admission* admission, TimePoint then) { admission->Configure(config, then); });
+}
+
+AdmissionView PoolAdmission::View(TimePoint now) const {
+  const std::lock_guard lock(mutex_);
+  return admission_.View(std::max(latest_, now));
+}
+
+void PoolAdmission::Pressure(double pressure, TimePoint now, AdmissionDesk* desk) {
+  Do(now, desk, [&](Admission* admission, TimePoint then) { admission->Pressure(pressure, then); });
+}
+
+// --- Permit ---
+
+void Permit::Enter(std::shared_ptr<PoolAdmission> pool, const AdmissionAsk& ask,
+                   AdmissionUser* user) {
+  pool_ = std::move(pool);
+  user_ = user;
+  ticket_ = {};
+  ticket_.ask = ask;
+  ticket_.owner = this;
+  std::optional<TimePoint> until;
+  pool_->Do(desk_.loop().now(), &desk_, [&](Admission* admission, TimePoint now) {
+    admission->Enter(&ticket_, now);
+    state_ = ticket_.state;
+    if (state_ == State::kQueued) until = admission->wakeup();
+  });
+  if (state_ == State::kQueued) desk_.BeginWait(pool_.get(), until);
+}
+
+void Permit::FirstByte(Duration took, bool error) {
+  if (state_ != State::kAdmitted) return;
+  pool_->Do(desk_.loop().now(), &desk_, [&](Admission* admission, TimePoint now) {
+    admission->FirstByte(&ticket_, took, now, error);
+  });
+}
+
+void Permit::StandApart() {
+  if (state_ != State::kAdmitted) return;
+  pool_->Do(desk_.loop().now(), &desk_,
+            [&](Admission* admission, TimePoint now) { admission->StandApart(&ticket_, now); });
+}
+
+void Permit::AwaitRequest() {
+  if (state_ != State::kAdmitted) return;
+  pool_->Do(desk_.loop().now(), &desk_,
+            [&](Admission* admission, TimePoint now) { admission->AwaitRequest(&ticket_, now); });
+}
+
+void Permit::RequestDone() {
+  if (state_ != State::kAdmitted) return;
+  pool_->Do(desk_.loop().now(), &desk_,
+            [&](Admission* admission, TimePoint now) { admission->RequestDone(&ticket_, now); });
+}
+
+void Permit::Leave(AdmissionEnd end) {
+  if (state_ == State::kOutside) return;
+  const State known = std::exchange(state_, State::kOutside);
+  pool_->Do(desk_.loop().now(), &desk_,
+            [&](Admission* admission, TimePoint now) { admission->Leave(&ticket_, end, now); });
+  // Its turn may have come without our having been told.
+  if (known == State::kQueued) {
+    desk_.Withdraw(this);
+    desk_.EndWait(pool_.get());
+  }
+  pool_.reset();
+  user_ = nullptr;
+}
+
+// --- AdmissionDesk ---
+
+AdmissionDesk::AdmissionDesk(Loop& loop)
+    : loop_(loop),
+      turn_(loop, this, [](void* self) { static_cast<AdmissionDesk*>(self)->Deliver(); }),
+      timer_(loop, this, [](void* self) { static_cast<AdmissionDesk*>(self)->OnTimer(); }) {}
+
+AdmissionDesk::~AdmissionDesk() = default;
+
+std::unique_ptr<Permit> AdmissionDesk::Take() {
+  if (spare_.empty()) return std::make_unique<Permit>(*this);
+  std::unique_ptr<Permit> permit = std::move(spare_.back());
+  spare_.pop_back();
+  return permit;
+}
+
+void AdmissionDesk::PutBack(std::unique_ptr<Permit> permit) {
+  permit->Leave(AdmissionEnd::kUnmeasured);
+  if (spare_.size() < kKeepSpare) spare_.push_back(std::move(permit));
+}
+
+// Called under the pool's lock, which is always taken before a desk's. Another worker's loop is woken
+// at most once until it has looked, so that a burst of turns costs one system call.
+void AdmissionDesk::Put(Permit* permit, AdmissionDesk* by) {
+  {
+    const std::lock_guard lock(mutex_);
+    inbox_.push_back(permit);
+  }
+  if (by == this) {
+    turn_.Ask();
+  } else if (!rung_.exchange(true)) {
+    loop_.Post([this] { Deliver(); });
+  }
+}
+
+void AdmissionDesk::Withdraw(Permit* permit) {
+  std::replace(telling_.begin(), telling_.end(), permit, static_cast<Permit*>(nullptr));
+  const std::lock_guard lock(mutex_);
+  std::erase(inbox_, permit);
+}
+
+// Those that come meanwhile are told in the next turn. All are taken at once: a queue of thousands
+// may have been refused in one go.
+void AdmissionDesk::Deliver() {
+  rung_.store(false);
+  {
+    const std::lock_guard lock(mutex_);
+    telling_.swap(inbox_);
+  }
+  for (std::size_t i = 0; i < telling_.size(); ++i) {
+    Permit* permit = std::exchange(telling_[i], nullptr);
+    if (permit == nullptr) continue;  // whom we told of another has ended it
+    permit->state_ = permit->ticket_.state;
+    EndWait(permit->pool_.get());
+    if (permit->user_ != nullptr) permit->user_->OnAdmission();
+  }
+  telling_.clear();
+}
+
+void AdmissionDesk::BeginWait(PoolAdmission* pool, std::optional<TimePoint> until) {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const Waiting& each) { return each.pool == pool; });
+  if (found != waiting_.end()) {
+    ++found->permits;
+  } else {
+    waiting_.push_back({pool, 1});
+  }
+  if (!until) return;
+  const TimePoint when = std::max(*until, loop_.now());
+  if (!timer_.armed() || when < loop_.now() + timer_.left()) timer_.Set(when);
+}
+
+void AdmissionDesk::EndWait(PoolAdmission* pool) {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const Waiting& each) { return each.pool == pool; });
+  if (found != waiting_.end() && --found->permits == 0) waiting_.erase(found);
+}
+
+// Each desk with requests that wait keeps the time for its pools; one would do, but it may be gone.
+void AdmissionDesk::OnTimer() {
+  std::optional<TimePoint> next;
+  for (const Waiting& each : waiting_) {
+    each.pool->Do(loop_.now(), this, [&](Admission* admission, TimePoint) {
+      const std::optional<TimePoint> when = admission->wakeup();
+      if (when && (!next || *when < *next)) next = when;
+    });
+  }
+  // Not at once again, whatever it says: a millisecond is less than anyone would notice.
+  if (next) timer_.Set(std::max(*next, loop_.now() + 1ms));
+}
+
+}  // namespace spillway

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Admission to a pool as all workers share it, and each worker's desk, where its requests hear that
+// their turn has come.
+//
+//   exchange -> Permit -> PoolAdmission (one lock) -> Admission
+//      ^                        |
+//      '---- desk of the worker <'   admitted, or shed, by whoever made it so
+//
+// Thread rule: PoolAdmission may be used from any thread; a desk and its permits belong to one
+// worker's loop thread, but for what a PoolAdmission puts on it.
+// Memory: a permit of about 200 bytes for each request that waits or is in flight; at most 1,024
+// spare ones for each worker.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "proxy/loop.h"
+#include "spillway/admission.h"
+#include "spillway/units.h"
+
+namespace spillway {
+
+class AdmissionDesk;
+class Permit;
+
+// Who waits for its turn.
+class AdmissionUser {
+ public:
+  // The permit is no longer queued: it is admitted or shed. Never within a call of its own.
+  virtual void OnAdmission() = 0;
+
+ protected:
+  ~AdmissionUser() = default;
+};
+
+class PoolAdmission {
+ public:
+  PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now);
+  void Configure(const AdmissionConfig& config, TimePoint now);
+  AdmissionView View(TimePoint now) const;
+  void Pressure(double pressure, TimePoint now, AdmissionDesk* desk);
+
+ private:
+  friend class AdmissionDesk;
+  friend class Permit;
+  // Runs `action` on what is behind the lock, and tells those whose turn it made.
+  template <class Action>
+  void Do(TimePoint now, AdmissionDesk* desk, Action action);
+
+  // Held for some 100 ns: less than what two requests on two workers would have to tell each other
+  // without it, since a place that one gives back may be another's at once.
+  mutable std::mutex mutex_;
+  TimePoint latest_;  // workers' clocks differ by a turn of their loops: time does not go back
+  Admission admission_;
+};
+
+// One request's at one pool. What it holds is given back when it ends, however that is.
+class Permit {
+ public:
+  explicit Permit(AdmissionDesk& desk) : desk_(desk) {}
+  ~Permit() { Leave(AdmissionEnd::kUnmeasured); }
+  Permit(const Permit&) = delete;
+  Permit& operator=(const Permit&) = delete;
+
+  // REQUIRES: the user outlives it, or takes it back by Forget.
+  void Enter(std::shared_ptr<PoolAdmission> pool, const AdmissionAsk& ask, AdmissionUser* user);
+  AdmissionTicket::State state() const { return state_; }
+  const AdmissionTicket& ticket() const { return ticket_; }
+  void FirstByte(Duration took, bool error);
+  void StandApart();
+  void AwaitRequest();
+  void RequestDone();
+  void Leave(AdmissionEnd end);
+  void Forget() { user_ = nullptr; }  // nobody is to be told any more
+  PoolAdmission* pool() const { return pool_.get(); }
+
+ private:
+  friend class AdmissionDesk;
+  friend class PoolAdmission;
+  AdmissionDesk& desk_;
+  std::shared_ptr<PoolAdmission> pool_;
+  AdmissionUser* user_ = nullptr;
+  AdmissionTicket ticket_;  // kOutside, kQueued: the pool's; else nobody changes it but us
+  AdmissionTicket::State state_ = AdmissionTicket::State::kOutside;  // as this worker knows it
+};
+
+// Of one worker.
+class AdmissionDesk {
+ public:
+  explicit AdmissionDesk(Loop& loop);
+  // REQUIRES: no permit is left.
+  ~AdmissionDesk();
+
+  std::unique_ptr<Permit> Take();
+  void PutBack(std::unique_ptr<Permit> permit);  // gives back what it holds, unmeasured
+  Loop& loop() const { return loop_; }
+
+ private:
+  friend class PoolAdmission;
+  friend class Permit;
+  struct Waiting {
+    PoolAdmission* pool = nullptr;
+    std::uint32_t permits = 0;
+  };
+  static constexpr std::size_t kKeepSpare = 1024;
+
+  void Put(Permit* permit, AdmissionDesk* by);  // from any thread
+  void Withdraw(Permit* permit);
+  void Deliver();
+  void BeginWait(PoolAdmission* pool, std::optional<TimePoint> until);
+  void EndWait(PoolAdmission* pool);
+  void OnTimer();
+
+  Loop& loop_;
+  TurnEnd turn_;
+  Deadline timer_;
+  std::mutex mutex_;               // of the inbox
+  std::vector<Permit*> inbox_;     // those whose turn has come, or will not
+  std::vector<Permit*> telling_;   // of them, those who are being told; null: no more
+  std::atomic<bool> rung_{false};  // the loop has been told to look at it
+  std::vector<Waiting> waiting_;   // pools where requests of this worker wait
+  std::vector<std::unique_ptr<Permit>> spare_;
+};
+
+}  // namespace spillway

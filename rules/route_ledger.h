@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// What is known of each route of a pool: how long its answers take when nothing presses, how many
+// slots it holds and since when. So a slow report is compared with slow reports, and a route that
+// hangs is found and held to a few slots while the others go on.
+//
+// A bounded table: kRows routes; those that find no place share row 0, whose times are of no one
+// route and teach nothing. A route with slots or a cap is never pushed out; of the others the one
+// that is asked for least.
+//
+// Thread rule: none of its own.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "spillway/admission.h"
+#include "spillway/units.h"
+
+namespace spillway {
+
+class RouteLedger {
+ public:
+  static constexpr std::size_t kWays = 8;
+  static constexpr std::size_t kSets = 16;
+  static constexpr std::size_t kRows = kWays * kSets + 1;
+
+  struct Row {
+    std::uint64_t route = 0;
+    AdmissionTicket* oldest = nullptr;  // in flight, no byte yet
+    AdmissionTicket* youngest = nullptr;
+    std::uint32_t silent = 0;     // how many those are
+    std::uint32_t in_flight = 0;  // with those that are being answered
+    std::uint32_t samples = 0;    // answers that `norm` was learnt from
+    double norm = 0;              // ln of the seconds to the first byte, when nothing presses
+    double asks = 0;              // decayed
+    double answers = 0;           // decayed
+    double given_up = 0;          // those who left after a long silence; decayed
+    TimePoint last_answer{};
+    std::uint32_t cap = 0;  // slots it may hold; 0: no cap
+    bool stuck = false;     // why: its requests hang; else it held more than its share
+    TimePoint over_since{};
+    TimePoint calm_since{};
+    bool over = false;
+    bool calm = false;
+  };
+
+  // Its row. 0: the shared one.
+  std::uint16_t Ask(std::uint64_t route);
+  void Admit(AdmissionTicket* ticket);  // REQUIRES: ticket->route_row is set
+  // Its first byte came.
+  void Speak(AdmissionTicket* ticket);
+  // It ends; Speak or not.
+  void Leave(AdmissionTicket* ticket, TimePoint now);
+
+  // An answer came.
+  void Answered(std::uint16_t row, Duration took, TimePoint now);
+  // How `took` compares: ln(took / norm). False where too little is known.
+  bool Compare(std::uint16_t row, Duration took, double* excess);
+  // The answer is a usual one.
+  void Learn(std::uint16_t row, Duration took) { Learn(row, took, 0); }
+  // The answer is as far from the usual as all are lately: so no route's norm moves against the rest.
+  void LearnInCrowd(std::uint16_t row, Duration took) { Learn(row, took, level_); }
+  bool Knows(std::uint16_t row) const;
+  bool KnowsWell(std::uint16_t row) const;
+  // It is known, and not so slow that the others are done for long when it is.
+  bool Comparable(std::uint16_t row) const;
+  // All routes take so much longer (a logarithm) than was thought usual, and that is no overload.
+  void Shift(double by) { lift_ += by, level_ -= by; }
+
+  // Once in a while: puts caps on and takes them off. `limit`: of the pool, 0 for none; `pressed`:
+  // others wait.
+  void Judge(std::uint32_t limit, bool pressed, TimePoint now);
+  // `vital`: of a rank that is held back by a hang only, not for holding much.
+  bool MayEnter(std::uint16_t index, bool vital) const {
+    const Row& row = rows_[index];
+    return row.cap == 0 || (vital && !row.stuck) || row.in_flight + row.given_up < row.cap;
+  }
+  bool Stuck(std::uint16_t row) const { return rows_[row].cap != 0 && rows_[row].stuck; }
+  // Slots held by routes that hang.
+  std::uint32_t stuck_slots() const { return stuck_slots_; }
+  // What an answer takes lately, over all routes; 0: none came yet.
+  Duration Typical() const;
+  double mean_seconds() const { return mean_; }
+
+  void View(AdmissionView* view) const;
+  const Row& row(std::uint16_t index) const { return rows_[index]; }
+
+ private:
+  void Learn(std::uint16_t row, Duration took, double excess);
+  double Usual(const Row& row) const;
+  bool OthersAnswer(std::uint16_t index, double usual, TimePoint now) const;
+  void JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now);
+  void JudgeShare(Row* row, std::uint32_t limit, bool pressed, TimePoint now);
+
+  std::array<Row, kRows> rows_{};
+  double asks_ = 0;
+  double typical_ = 0;  // ln of seconds, over the last few answers
+  double mean_ = 0;     // seconds, over the last few answers
+  double lift_ = 0;     // to be added to each norm
+  double level_ = 0;    // what Compare said lately, in the mean
+  // The last answer, and the last one of another route than that.
+  std::uint16_t last_row_ = 0;
+  TimePoint last_{}, last_of_others_{};
+  std::uint32_t answered_ = 0;
+  std::uint32_t stuck_slots_ = 0;
+  TimePoint judged_{};
+};
+
+}  // namespace spillway

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT
+#include "tests/surge/trials.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace spillway::surge {
+namespace {
+
+constexpr double kHour = 3600;
+
+OriginSpec AnyOrigin(Chance* chance) {
+  OriginSpec origin;
+  origin.workers = static_cast<std::uint32_t>(chance->Scaled(8, 100));
+  origin.service = chance->Scaled(0.02, 0.2);
+  origin.law = static_cast<Law>(chance->Below(5));
+  if (chance->Uniform() < 0.5) {
+    origin.knee = static_cast<std::uint32_t>(origin.workers * chance->Between(1.0, 1.5));
+    origin.slope = chance->Between(0.5, 2);
+  }
+  return origin;
+}
+
+double Capacity(const OriginSpec& origin) {
+  return Origin(origin).Capacity();
+}
+
+double CapacityAt(const Scenario& scenario, double at) {
+  Origin origin(scenario.origin);
+  for (const Scenario::Change& change : scenario.changes) {
+    if (change.at <= at) origin.Become(change.workers, change.speed);
+  }
+  return origin.Capacity();
+}
+
+// The same origin alone at 30 % load.
+struct Quiet {
+  double p50, p95;
+};
+Quiet QuietOf(const Scenario& surge, double at) {
+  Scenario scenario = surge;
+  scenario.admission.limit = AdmissionConfig::Limit::kOff;
+  scenario.changes.clear();
+  scenario.hanging = Hanging{};
+  scenario.visitors.jabs = 0;
+  double speed = 1;
+  for (const Scenario::Change& change : surge.changes) {
+    if (change.at <= at) scenario.origin.workers = change.workers, speed = change.speed;
+  }
+  scenario.origin.service /= speed;
+  const double rate = 0.3 * CapacityAt(surge, at) / (1 + surge.visitors.assets);
+  scenario.load = {{0, rate}};
+  scenario.seconds = 6000 / rate + 5;
+  scenario.visitors.patience = 60;
+  const Record record = Play(scenario);
+  return {Quantile(record, {2, 1e9}, 0.5), Quantile(record, {2, 1e9}, 0.95)};
+}
+
+Figures T1(std::uint64_t seed, const Way& way) {
+  Scenario scenario = JabbingSurge(seed);
+  way.Apply(&scenario);
+  const Record record = Play(scenario);
+  const double begin = scenario.load.back().at, end = scenario.seconds - 4;
+  const Quiet quiet = QuietOf(scenario, 0);
+  const double capacity = Capacity(scenario.origin) * scenario.origin.service;
+  return {
+      {"orders answered", Success(record, {begin, end}, 0), 1, false},
+      {"orders p95 / quiet", Quantile(record, {begin + 1, end}, 0.95, 0) / quiet.p95, 1.6},
+      {"goodput", Useful(record, {begin + 3, end}) / capacity, 0.95, false},
+      {"peak / workers", Peak(record, {begin + 1, end}) / scenario.origin.workers, 1.5},
+      {"refusals p95 ms", RefusalQuantile(record, {begin + 3, end}, 0.95) * 1e3, 5},
+  };
+}
+
+Figures T2(std::uint64_t seed, const Way& way) {
+  Scenario scenario = PlainSurge(seed);
+  way.Apply(&scenario);
+  const Record record = Play(scenario);
+  const double begin = scenario.load.back().at, end = scenario.seconds - 2;
+  const Window window{begin + 5, end};
+  const Quiet quiet = QuietOf(scenario, 0);
+  const double capacity = Capacity(scenario.origin) * scenario.origin.service;
+  return {
+      {"p50 / quiet", Quantile(record, window, 0.5) / quiet.p50, 1.15},
+      {"p95 / quiet", Quantile(record, window, 0.95) / quiet.p95, 1.5},
+      {"goodput", Useful(record, window) / capacity, 0.95, false},
+      {"refusals p95 ms", RefusalQuantile(record, window, 0.95) * 1e3, 5},
+      {"refusals p99 ms", RefusalQuantile(record, window, 0.99) * 1e3, 5},
+      {"peak / workers", Peak(record, {begin + 1, end}) / scenario.origin.workers, 1.5},
+  };
+}
+
+Figures T3(std::uint64_t seed, const Way& way) {
+  Scenario scenario = ChangingSurge(seed);
+  way.Apply(&scenario);
+  const Record record = Play(scenario);
+  Figures figures;
+  const double rate = scenario.load.back().rate;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const double at = scenario.changes[i].at;
+    const Window window{at + 5, at + 20};
+    const Quiet quiet = QuietOf(scenario, at);
+    const char* what = i == 0 ? "a third: " : "ninefold: ";
+    figures.push_back(
+        {std::string(what) + "p50 / quiet", Quantile(record, window, 0.5) / quiet.p50, 1.3});
+    figures.push_back({std::string(what) + "goodput",
+                       Useful(record, window) / scenario.origin.service /
+                           std::min(CapacityAt(scenario, at), rate),
+                       0.9, false});
+  }
+  return figures;
+}
+
+Figures T5(std::uint64_t seed, const Way& way) {
+  Scenario scenario = HangingPath(seed);
+  way.Apply(&scenario);
+  const Quiet quiet = QuietOf(scenario, 0);
+  Figures figures;
+  {
+    const Record record = Play(scenario);
+    const Window window{scenario.hanging.from, scenario.seconds - 8};
+    figures.push_back({"a path: others answered", Success(record, window), 0.99, false});
+    figures.push_back({"a path: p95 / quiet", Quantile(record, window, 0.95) / quiet.p95, 1.3});
+  }
+  scenario.hanging.share = 0;
+  scenario.hanging.workers = 1;
+  scenario.hanging.seconds = 20;
+  const Record record = Play(scenario);
+  const Window window{scenario.hanging.from, scenario.hanging.from + 20};
+  double good = 1, p95 = 0;
+  for (int one : {0, 1}) {
+    good = std::min(good, Success(record, window, one));
+    p95 = std::max(p95, Quantile(record, window, 0.95, one));
+  }
+  figures.push_back({"a worker: critical answered", good, 0.99, false});
+  figures.push_back({"a worker: p95 / quiet", p95 / quiet.p95, 1.3});
+  return figures;
+}
+
+Figures T8(std::uint64_t seed, const Way& way) {
+  Figures figures;
+  for (const double load : {0.3, 0.6, 0.8}) {
+    Scenario scenario = QuietDay(seed, load, kHour);
+    way.Apply(&scenario);
+    const Record record = Play(scenario);
+    double shed = 0;
+    for (const auto& one : record.last.shed) {
+      for (const std::uint64_t count : one) shed += static_cast<double>(count);
+    }
+    const std::string at = std::to_string(static_cast<int>(load * 100 + 0.5)) + " %: ";
+    figures.push_back({at + "shed", shed, 0});
+    figures.push_back({at + "waited while a worker was idle", static_cast<double>(record.held), 0});
+    figures.push_back({at + "waited at all", static_cast<double>(record.queued), 1e18});
+  }
+  return figures;
+}
+
+Figures T9(std::uint64_t seed, const Way& way) {
+  Scenario scenario = AnyDay(seed);
+  way.Apply(&scenario);
+  const Steadiness steady = Steady(scenario);
+  return {{"least goodput of 4 s", steady.least, 0.5, false},
+          {"goodput of the last quarter", steady.last, 0.8, false}};
+}
+
+}  // namespace
+
+void Way::Apply(Scenario* scenario) const {
+  scenario->admission.algorithm = algorithm;
+  if (known <= 0) return;
+  scenario->admission.limit = AdmissionConfig::Limit::kFixed;
+  scenario->admission.fixed = static_cast<std::uint32_t>(known * scenario->origin.workers + 0.5);
+}
+
+Scenario JabbingSurge(std::uint64_t seed) {
+  Chance chance(seed * 7919 + 1);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  scenario.visitors = {{0.1, 0.6, 0, 0.3}, 6, 0.65, 6, 1, 0, 5, 0, 10};
+  const double capacity = Capacity(scenario.origin);
+  const double begin = seed % 2 == 0 ? 0 : 10;
+  scenario.load = {{0, 0.3 * capacity}, {begin, 4.2 * capacity}};
+  scenario.seconds = begin + 34;
+  return scenario;
+}
+
+Scenario PlainSurge(std::uint64_t seed) {
+  Chance chance(seed * 7919 + 2);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  scenario.visitors.routes = 4;
+  const double capacity = Capacity(scenario.origin);
+  const double begin = seed % 2 == 0 ? 0 : 10;
+  scenario.load = {{0, 0.3 * capacity}, {begin, 4 * capacity}};
+  scenario.seconds = begin + 32;
+  return scenario;
+}
+
+Scenario ChangingSurge(std::uint64_t seed) {
+  Chance chance(seed * 7919 + 3);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  scenario.origin.knee = 0;  // it would have to move with the workers
+  scenario.origin.workers = std::max(scenario.origin.workers, 15U) / 3 * 3;
+  scenario.visitors.routes = 4;
+  const double capacity = Capacity(scenario.origin);
+  scenario.load = {{0, 0.5 * capacity}, {5, 4 * capacity}};
+  if (seed % 2 == 0) {
+    scenario.changes = {{20, scenario.origin.workers / 3, 1}, {40, scenario.origin.workers * 3, 1}};
+  } else {
+    scenario.changes = {{20, scenario.origin.workers, 1.0 / 3}, {40, scenario.origin.workers, 3}};
+  }
+  scenario.seconds = 61;
+  return scenario;
+}
+
+Scenario HangingPath(std::uint64_t seed) {
+  Chance chance(seed * 7919 + 5);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  scenario.origin.workers = std::max(scenario.origin.workers, 12U);
+  scenario.visitors = {{0.1, 0.6, 0.1, 0.2}, 20, 0.3, 2, 1, 0, 8, 0, 10};
+  scenario.load = {{0, 0.5 * Capacity(scenario.origin)}};
+  scenario.hanging = {0.05, 15, 30, 0};
+  scenario.seconds = 75;
+  return scenario;
+}
+
+Scenario QuietDay(std::uint64_t seed, double load, double seconds) {
+  Chance chance(seed * 7919 + 8);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  scenario.origin.knee =
+      0;  // else the luck of a quiet day brings it down, whoever stands before it
+  scenario.visitors = {{0.05, 0.55, 0.2, 0.2}, 30, 0, 0, 1, 0, 12, 0.01, 5};
+  const double mean = 1 + scenario.visitors.slow_share * (scenario.visitors.slow_times - 1);
+  const double rate = load * Capacity(scenario.origin) / mean;
+  // The day does not begin at noon.
+  scenario.load = {{0, rate / 4}, {5, rate / 2}, {10, rate}};
+  scenario.seconds = seconds;
+  return scenario;
+}
+
+Scenario AnyDay(std::uint64_t seed) {
+  Chance chance(seed * 7919 + 9);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  scenario.origin.workers = static_cast<std::uint32_t>(chance.Scaled(4, 200));
+  scenario.origin.service = chance.Scaled(0.01, 0.3);
+  if (scenario.origin.knee != 0) {
+    scenario.origin.knee =
+        static_cast<std::uint32_t>(scenario.origin.workers * chance.Between(0.6, 1.5)) + 1;
+  }
+  if (chance.Uniform() < 0.2) {
+    scenario.origin.database =
+        static_cast<std::uint32_t>(scenario.origin.workers * chance.Between(0.5, 1.2)) + 2;
+  }
+  const double busiest = chance.Scaled(1.2, 12);
+  // Not more than 3,000 asks in a second, so that many scenarios can be played.
+  scenario.origin.service =
+      std::max(scenario.origin.service, scenario.origin.workers * busiest / 3000);
+  const double orders = chance.Between(0, 0.15), low = chance.Between(0, 0.5);
+  scenario.visitors = {{orders, 1 - orders - low, low / 2, low / 2},
+                       chance.Scaled(3, 20),
+                       chance.Uniform() < 0.7 ? chance.Between(0, 0.9) : 0,
+                       6,
+                       chance.Scaled(0.3, 3),
+                       chance.Uniform() < 0.3 ? 1 + chance.Below(4) : 0,
+                       1 + chance.Below(30),
+                       chance.Uniform() < 0.3 ? 0.02 : 0,
+                       5};
+  double capacity = Capacity(scenario.origin) / (1 + scenario.visitors.assets);
+  scenario.load = {{0, capacity * chance.Between(0.2, 0.8)}};
+  double at = chance.Uniform() < 0.3 ? 0 : 6;
+  scenario.load.push_back({at, capacity * busiest});
+  if (chance.Uniform() < 0.3) scenario.load.push_back({at + 15, capacity * chance.Scaled(0.5, 6)});
+  scenario.seconds = 36;
+  if (chance.Uniform() < 0.4) {
+    const double workers = chance.Uniform() < 0.5 ? chance.Scaled(0.34, 3) : 1;
+    const double speed = workers == 1 ? chance.Scaled(0.34, 3) : 1;
+    scenario.changes = {
+        {at + 10, std::max(1U, static_cast<std::uint32_t>(scenario.origin.workers * workers)),
+         speed}};
+  }
+  return scenario;
+}
+
+Steadiness Steady(const Scenario& scenario) {
+  const Record record = Play(scenario);
+  constexpr double kWindow = 4;
+  Steadiness steady;
+  // What was asked for, over windows, bounds what can be answered in them.
+  const auto possible = [&](Window window) {
+    double asked = 0;
+    for (const Outcome& one : record.outcomes) {
+      if (one.asked >= window.from - 1 && one.asked < window.to - 1) asked += one.work;
+    }
+    return std::min({asked / (window.to - window.from),
+                     CapacityAt(scenario, window.from) * scenario.origin.service,
+                     CapacityAt(scenario, window.to) * scenario.origin.service});
+  };
+  const auto goodput = [&](Window window) {
+    const double most = possible(window);
+    return most > 0 ? Useful(record, window) / most : 1;
+  };
+  for (double at = 4; at + kWindow <= scenario.seconds; at += 2) {
+    bool unsettled = false;
+    for (const Scenario::Load& load : scenario.load) unsettled |= load.at <= at && at < load.at + 5;
+    for (const Scenario::Change& change : scenario.changes) {
+      unsettled |= change.at < at + kWindow && at < change.at + 5;
+    }
+    if (!unsettled) steady.least = std::min(steady.least, goodput({at, at + kWindow}));
+  }
+  steady.last = goodput({scenario.seconds * 0.75, scenario.seconds - 1});
+  return steady;
+}
+
+std::string Describe(const Scenario& scenario) {
+  char text[300];
+  const OriginSpec& origin = scenario.origin;
+  std::snprintf(text, sizeof text,
+                "seed %llu: %u workers, %.0f ms %s, knee %u slope %.1f, database %u; load %.1f x, "
+                "jabs %.2f, assets %u, changes %zu",
+                static_cast<unsigned long long>(scenario.seed), origin.workers,
+                origin.service * 1e3, kLawNames[static_cast<std::size_t>(origin.law)], origin.knee,
+                origin.slope, origin.database, scenario.load.back().rate / Capacity(origin),
+                scenario.visitors.jabs, scenario.visitors.assets, scenario.changes.size());
+  return text;
+}
+
+const std::vector<Trial>& Trials() {
+  static const std::vector<Trial> trials = {
+      {"T1", "ten times too much, with jabbing; orders first", &T1},
+      {"T2", "four times too much", &T2},
+      {"T3", "capacity falls to a third and grows ninefold in one surge", &T3},
+      {"T5", "a path hangs, and a worker", &T5},
+      {"T8", "a quiet hour", &T8},
+      {"T9", "any day", &T9},
+  };
+  return trials;
+}
+
+}  // namespace spillway::surge

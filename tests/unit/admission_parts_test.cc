@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+// The parts of admission that know one thing each: the line through the cohorts, the success of the
+// servers, the slots of those who left, the routes, and the limits that are found.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <initializer_list>
+
+#include "rules/adaptive_limit.h"
+#include "rules/cohort_cut.h"
+#include "rules/overload_gauge.h"
+#include "rules/route_ledger.h"
+#include "rules/success_rate.h"
+
+namespace spillway {
+namespace {
+
+constexpr TimePoint kBegin{1h};
+
+// --- cohorts ---
+
+CohortCut EvenlyAsked() {
+  CohortCut cut;
+  for (const std::uint8_t rank : std::initializer_list<std::uint8_t>{0, 2, 4}) {
+    for (std::uint8_t cohort = 0; cohort < 128; ++cohort) {
+      for (int i = 0; i < 10; ++i) cut.Ask(CohortCut::Level(rank, cohort));
+    }
+  }
+  return cut;
+}
+
+TEST(CohortCut, LetsAllPassUntilItBegins) {
+  CohortCut cut;
+  EXPECT_TRUE(cut.open());
+  EXPECT_TRUE(cut.Passes(CohortCut::Level(4, 127)));
+}
+
+TEST(CohortCut, DrawsTheLineWhereTheShareIs) {
+  CohortCut cut = EvenlyAsked();
+  cut.Begin(0.45);  // and a tenth more, some of whom are refused at the queue: a half of all
+  EXPECT_TRUE(cut.Passes(CohortCut::Level(0, 127)));
+  EXPECT_TRUE(cut.Passes(CohortCut::Level(2, 60)));
+  EXPECT_FALSE(cut.Passes(CohortCut::Level(2, 68)));
+  EXPECT_FALSE(cut.Passes(CohortCut::Level(4, 0)));
+}
+
+TEST(CohortCut, ACohortIsInOrOutAsAWholeAndWhoIsInStaysWhileNothingChanges) {
+  CohortCut cut = EvenlyAsked();
+  cut.Begin(0.45);
+  const std::uint32_t line = cut.cut();
+  for (int i = 0; i < 100; ++i) cut.Steer(100, 5, 0.98);
+  EXPECT_EQ(cut.cut(), line);
+}
+
+TEST(CohortCut, RisesWhereSlotsAreIdleAndFallsWhereManyAreRefused) {
+  CohortCut cut = EvenlyAsked();
+  cut.Begin(0.45);
+  const std::uint32_t line = cut.cut();
+  cut.Steer(100, 0, 0.8);
+  const std::uint32_t risen = cut.cut();
+  EXPECT_GT(risen, line);
+  cut.Steer(100, 80, 1);
+  EXPECT_LT(cut.cut(), risen);
+}
+
+TEST(CohortCut, GoesThroughTheVitalOnlyWhereTheyAloneAreTooManyForLong) {
+  CohortCut cut = EvenlyAsked();
+  cut.Begin(0.01);
+  EXPECT_EQ(cut.cut(), CohortCut::kVital);
+  for (int i = 0; i < 5; ++i) cut.Steer(100, 80, 1);
+  EXPECT_EQ(cut.cut(), CohortCut::kVital);
+  for (int i = 0; i < 10; ++i) cut.Steer(100, 80, 1);
+  EXPECT_LT(cut.cut(), CohortCut::kVital);
+  for (int i = 0; i < 20; ++i) cut.Steer(100, 5, 1);
+  EXPECT_EQ(cut.cut(), CohortCut::kVital);
+}
+
+TEST(OverloadGauge, EndsWhenAllAreServedAndNobodyWasRefusedForAWhile) {
+  OverloadGauge gauge;
+  TimePoint now = kBegin;
+  gauge.Press(now);
+  EXPECT_TRUE(gauge.pressed());
+  gauge.Refused(now);
+  for (int i = 0; i < 29; ++i) gauge.Tick(false, now += 100ms);
+  EXPECT_TRUE(gauge.pressed());
+  gauge.Tick(true, now += 100ms);
+  EXPECT_TRUE(gauge.pressed());
+  gauge.Tick(false, now += 100ms);
+  EXPECT_FALSE(gauge.pressed());
+}
+
+// --- success ---
+
+TEST(SuccessRate, RefusesOnlyWhereLessThanHalfIsGood) {
+  struct Row {
+    int good, errors;
+    double least, most;
+  };
+  for (const Row& row : {Row{100, 0, 0, 0}, Row{60, 40, 0, 0}, Row{25, 75, 0.45, 0.55},
+                         Row{2, 98, 0.8, 0.8}, Row{0, 100, 0, 0}, Row{5, 15, 0, 0}}) {
+    SuccessRate rate;
+    for (int i = 0; i < row.good; ++i) rate.Ended(true, kBegin);
+    for (int i = 0; i < row.errors; ++i) rate.Ended(false, kBegin);
+    rate.Ended(true, kBegin + 1s);
+    EXPECT_GE(rate.refusal(), row.least) << row.good << " " << row.errors;
+    EXPECT_LE(rate.refusal(), row.most) << row.good << " " << row.errors;
+  }
+}
+
+TEST(SuccessRate, ForgetsAfterHalfAMinute) {
+  SuccessRate rate;
+  for (int i = 0; i < 80; ++i) rate.Ended(i % 4 == 0, kBegin);
+  rate.Ended(true, kBegin + 1s);
+  EXPECT_GT(rate.refusal(), 0);
+  rate.Ended(true, kBegin + 31s);
+  EXPECT_EQ(rate.refusal(), 0);
+}
+
+// --- routes ---
+
+class RouteLedgerTest : public testing::Test {
+ protected:
+  AdmissionTicket& Send(std::uint64_t route) {
+    AdmissionTicket& ticket = tickets_.emplace_back();
+    ticket.route_row = ledger_.Ask(route);
+    ticket.admitted = now_;
+    ledger_.Admit(&ticket);
+    return ticket;
+  }
+  void Answer(AdmissionTicket& ticket, Duration took = 20ms) {
+    ledger_.Speak(&ticket);
+    ledger_.Answered(ticket.route_row, took, now_);
+    ledger_.Learn(ticket.route_row, took);
+    ledger_.Leave(&ticket, now_);
+  }
+  // So long, in which `routes` answer, each fifty times in a second.
+  void Live(Duration time, const std::vector<std::uint64_t>& routes, Duration took = 20ms) {
+    for (const TimePoint end = now_ + time; now_ < end; now_ += 20ms) {
+      for (const std::uint64_t route : routes) Answer(Send(route), took);
+      ledger_.Judge(kLimit, pressed_, now_);
+    }
+  }
+  bool MayEnter(std::uint64_t route) { return ledger_.MayEnter(ledger_.Ask(route), false); }
+
+  static constexpr std::uint32_t kLimit = 40;
+  TimePoint now_ = kBegin;
+  bool pressed_ = false;
+  std::deque<AdmissionTicket> tickets_;
+  RouteLedger ledger_;
+};
+
+TEST_F(RouteLedgerTest, ASlowReportIsComparedWithSlowReports) {
+  Live(1s, {1}, 10ms);
+  Live(1s, {2}, 500ms);
+  double excess = 1;
+  ASSERT_TRUE(ledger_.Compare(ledger_.Ask(1), 10ms, &excess));
+  EXPECT_NEAR(excess, 0, 0.01);
+  ASSERT_TRUE(ledger_.Compare(ledger_.Ask(2), 500ms, &excess));
+  EXPECT_NEAR(excess, 0, 0.01);
+  ASSERT_TRUE(ledger_.Compare(ledger_.Ask(2), 1s, &excess));
+  EXPECT_NEAR(excess, std::log(2), 0.01);
+  EXPECT_FALSE(ledger_.Compare(ledger_.Ask(3), 1s, &excess));
+}
+
+TEST_F(RouteLedgerTest, AThousandRoutesFitAndThoseInUseStay) {
+  AdmissionTicket& held = Send(1);
+  Live(500ms, {2});
+  for (std::uint64_t route = 10; route < 5000; ++route) ledger_.Ask(route);
+  EXPECT_EQ(ledger_.Ask(1), held.route_row);
+  double excess = 0;
+  EXPECT_TRUE(ledger_.Compare(ledger_.Ask(2), 20ms, &excess));  // asked for more than any of those
+  EXPECT_EQ(ledger_.Ask(0), 0);
+}
+
+TEST_F(RouteLedgerTest, ARouteThatHangsIsHeldToAFewSlotsWhileTheOthersAreServed) {
+  Live(2s, {1, 2});
+  for (int i = 0; i < 6; ++i) Send(9);
+  Live(2s, {1, 2});
+  EXPECT_FALSE(MayEnter(9));
+  EXPECT_TRUE(MayEnter(1));
+  EXPECT_GE(ledger_.stuck_slots(), 6U);
+  AdmissionView view;
+  ledger_.View(&view);
+  ASSERT_EQ(view.capped_routes, 1U);
+  EXPECT_EQ(view.capped[0].route, 9U);
+  EXPECT_EQ(view.capped[0].in_flight, 6U);
+}
+
+TEST_F(RouteLedgerTest, ARouteThatAnswersAgainIsLetGoAfterAWhile) {
+  Live(2s, {1, 2});
+  std::vector<AdmissionTicket*> hung;
+  for (int i = 0; i < 6; ++i) hung.push_back(&Send(9));
+  Live(2s, {1, 2});
+  ASSERT_FALSE(MayEnter(9));
+  for (AdmissionTicket* one : hung) Answer(*one, 2s);
+  EXPECT_TRUE(MayEnter(9));
+  Live(2s, {1, 2, 9});
+  AdmissionView view;
+  ledger_.View(&view);
+  EXPECT_EQ(view.capped_routes, 1U);
+  Live(4s, {1, 2, 9});
+  ledger_.View(&view);
+  EXPECT_EQ(view.capped_routes, 0U);
+}
+
+TEST_F(RouteLedgerTest, WhatWasGivenUpIsNotFreeForAnother) {
+  Live(2s, {1, 2});
+  std::vector<AdmissionTicket*> hung;
+  for (int i = 0; i < 6; ++i) hung.push_back(&Send(9));
+  Live(2s, {1, 2});
+  for (AdmissionTicket* one : hung) ledger_.Leave(one, now_);
+  EXPECT_FALSE(MayEnter(9));
+}
+
+TEST_F(RouteLedgerTest, InAnOutageNoRouteIsToBlame) {
+  Live(2s, {1, 2});
+  for (int i = 0; i < 20; ++i) Send(1), Send(2);
+  for (int i = 0; i < 100; ++i) ledger_.Judge(kLimit, true, now_ += 100ms);
+  EXPECT_TRUE(MayEnter(1));
+  EXPECT_TRUE(MayEnter(2));
+}
+
+TEST_F(RouteLedgerTest, UnderPressureARouteWithFarMoreThanItsShareIsHeldToIt) {
+  // Twenty reports of a second each, in twenty of the forty slots: a tenth of what is asked for.
+  std::deque<AdmissionTicket*> reports;
+  for (int i = 0; i < 20; ++i) reports.push_back(&Send(9));
+  const auto live = [&](int steps) {
+    for (int i = 0; i < steps; ++i) {
+      Live(60ms, {1, 2, 3});
+      Answer(*reports.front(), 1s);
+      reports.pop_front();
+      reports.push_back(&Send(9));
+    }
+  };
+  live(60);
+  EXPECT_TRUE(MayEnter(9));  // nobody waits
+  pressed_ = true;
+  live(60);
+  EXPECT_FALSE(MayEnter(9));
+  EXPECT_TRUE(MayEnter(1));
+  pressed_ = false;
+  live(80);
+  EXPECT_TRUE(MayEnter(9));
+}
+
+// --- limits ---
+
+class LimitTest : public testing::TestWithParam<AdmissionConfig::Algorithm> {
+ protected:
+  // So many answers, each so many times what is usual, with so many in flight.
+  void Answer(int count, double times, std::uint32_t in_flight, bool dropped = false) {
+    const LimitScene scene{in_flight, 0, in_flight >= limit_->limit() - 1, true, 0, false};
+    for (int i = 0; i < count; ++i) {
+      const std::uint32_t cohort = limit_->Admitted(in_flight, now_);
+      now_ += 5ms;
+      limit_->Sample({now_, cohort, std::chrono::duration_cast<Duration>(10ms * times),
+                      std::log(times) - moved_, true, in_flight,
+                      dropped ? LimitSample::End::kDrop : LimitSample::End::kAnswer},
+                     scene);
+      moved_ += limit_->TakeCorrection();
+    }
+  }
+  // Servers with so many workers, and all the slots in use.
+  void Serve(int count, double workers) {
+    for (int i = 0; i < count; ++i) {
+      const auto in_flight = static_cast<std::uint32_t>(limit_->limit());
+      Answer(1, std::max(1.0, in_flight / workers), in_flight);
+    }
+  }
+
+  TimePoint now_ = kBegin;
+  double moved_ = 0;
+  std::unique_ptr<AdaptiveLimit> limit_ = MakeAdaptiveLimit(GetParam(), {4, 1000, 100});
+};
+
+TEST_P(LimitTest, GrowsWhereMoreInFlightIsNoSlower) {
+  Serve(8000, 1e6);
+  EXPECT_GT(limit_->limit(), 105);
+}
+
+TEST_P(LimitTest, DoesNotGrowWhereItIsNotUsed) {
+  Answer(3000, 1, 20);
+  EXPECT_LE(limit_->limit(), 101);
+}
+
+// The knee tries, and goes back when it has not helped: the others only shrink.
+TEST_P(LimitTest, DoesNotGrowWhereMostAreDropped) {
+  double least = 100;
+  for (int i = 0; i < 2000; ++i) Answer(1, 1, 100, true), least = std::min(least, limit_->limit());
+  EXPECT_LE(limit_->limit(), 100);
+  EXPECT_LT(least, 90);
+}
+
+TEST_P(LimitTest, StaysInItsRangeWhateverIsAnswered) {
+  for (int i = 0; i < 50; ++i) {
+    Answer(100, i % 3 == 0 ? 50 : 0.2, i % 2 == 0 ? 1000 : 4, i % 7 == 0);
+    EXPECT_GE(limit_->limit(), 4);
+    EXPECT_LE(limit_->limit(), 1000);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LimitTest,
+                         testing::Values(AdmissionConfig::Algorithm::kKnee,
+                                         AdmissionConfig::Algorithm::kGradient2,
+                                         AdmissionConfig::Algorithm::kVegas,
+                                         AdmissionConfig::Algorithm::kAimd));
+
+using KneeTest = LimitTest;
+INSTANTIATE_TEST_SUITE_P(Knee, KneeTest, testing::Values(AdmissionConfig::Algorithm::kKnee));
+
+TEST_P(KneeTest, FindsTheWorkersFromFarAbove) {
+  Serve(6000, 40);
+  EXPECT_NEAR(limit_->limit(), 40, 8);
+}
+
+TEST_P(KneeTest, FindsTheWorkersFromFarBelow) {
+  limit_ = MakeAdaptiveLimit(GetParam(), {4, 1000, 10});
+  Serve(12000, 40);
+  EXPECT_NEAR(limit_->limit(), 40, 8);
+}
+
+TEST_P(KneeTest, TakesServersThatBecameSlowerForWhatTheyAre) {
+  Serve(4000, 40);
+  const double before = limit_->limit();
+  for (int i = 0; i < 6000; ++i) {  // three times as slow, and as many of them
+    const auto in_flight = static_cast<std::uint32_t>(limit_->limit());
+    Answer(1, 3 * std::max(1.0, in_flight / 40.0), in_flight);
+  }
+  EXPECT_NEAR(limit_->limit(), before, before / 3);
+}
+
+}  // namespace
+}  // namespace spillway

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+#include "spillway/admission.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+namespace spillway {
+namespace {
+
+using State = AdmissionTicket::State;
+using Limit = AdmissionConfig::Limit;
+
+AdmissionConfig Fixed(std::uint32_t slots, std::uint32_t places = 1000, Duration timeout = 5s) {
+  AdmissionConfig config;
+  config.limit = Limit::kFixed;
+  config.fixed = slots;
+  config.queue = {places, timeout};
+  return config;
+}
+
+class AdmissionTest : public testing::Test {
+ protected:
+  void Begin(const AdmissionConfig& config) { admission_.emplace(config, 1, now_); }
+
+  AdmissionTicket& Ask(TrafficClass traffic_class = TrafficClass::kCritical,
+                       std::uint64_t client = 0, std::uint64_t route = 7) {
+    AdmissionTicket& ticket = tickets_.emplace_back();
+    ticket.ask.traffic_class = traffic_class;
+    ticket.ask.client = client != 0 ? client : tickets_.size() * 1000;
+    ticket.ask.route = route;
+    admission_->Enter(&ticket, now_);
+    return ticket;
+  }
+  void Answer(AdmissionTicket& ticket, Duration took = 10ms,
+              AdmissionEnd end = AdmissionEnd::kAnswered) {
+    admission_->FirstByte(&ticket, took, now_, end == AdmissionEnd::kError);
+    admission_->Leave(&ticket, end, now_);
+  }
+  // All that Next has to say.
+  std::vector<AdmissionTicket*> Told() {
+    std::vector<AdmissionTicket*> told;
+    while (AdmissionTicket* ticket = admission_->Next(now_)) told.push_back(ticket);
+    return told;
+  }
+  AdmissionView View() { return admission_->View(now_); }
+
+  TimePoint now_{1h};
+  std::deque<AdmissionTicket> tickets_;
+  std::optional<Admission> admission_;
+};
+
+TEST_F(AdmissionTest, AdmitsUpToAFixedLimitAndThenQueues) {
+  Begin(Fixed(2));
+  AdmissionTicket& first = Ask();
+  EXPECT_EQ(first.state, State::kAdmitted);
+  EXPECT_EQ(Ask().state, State::kAdmitted);
+  AdmissionTicket& third = Ask();
+  EXPECT_EQ(third.state, State::kQueued);
+  EXPECT_TRUE(Told().empty());
+  EXPECT_EQ(View().in_flight, 2U);
+  EXPECT_EQ(View().queued[1], 1U);
+  Answer(first);
+  EXPECT_EQ(first.state, State::kOutside);
+  EXPECT_EQ(Told(), std::vector{&third});
+  EXPECT_EQ(third.state, State::kAdmitted);
+  EXPECT_EQ(View().queued[1], 0U);
+}
+
+TEST_F(AdmissionTest, OffAdmitsAllAndCountsThem) {
+  AdmissionConfig config;
+  config.limit = Limit::kOff;
+  Begin(config);
+  for (int i = 0; i < 5000; ++i) EXPECT_EQ(Ask().state, State::kAdmitted);
+  EXPECT_EQ(View().limit, 0U);
+  EXPECT_EQ(View().in_flight, 5000U);
+}
+
+TEST_F(AdmissionTest, ServesClassesStrictlyOneAfterTheOther) {
+  Begin(Fixed(1));
+  AdmissionTicket& holder = Ask();
+  AdmissionTicket& sheddable = Ask(TrafficClass::kSheddable);
+  AdmissionTicket& plus = Ask(TrafficClass::kSheddablePlus);
+  AdmissionTicket& critical = Ask(TrafficClass::kCritical);
+  AdmissionTicket& order = Ask(TrafficClass::kCriticalPlus);
+  AdmissionTicket* served = &holder;
+  for (AdmissionTicket* next : {&order, &critical, &plus, &sheddable}) {
+    Answer(*served);
+    ASSERT_EQ(Told(), std::vector{next});
+    served = next;
+  }
+}
+
+TEST_F(AdmissionTest, AProtectedVisitorComesBeforeTheCriticalAndAfterTheCriticalPlus) {
+  Begin(Fixed(1));
+  AdmissionTicket& holder = Ask();
+  AdmissionTicket& critical = Ask();
+  AdmissionTicket& visitor = tickets_.emplace_back();
+  visitor.ask = {TrafficClass::kSheddable, true, 0, 5, 7, {}};
+  admission_->Enter(&visitor, now_);
+  AdmissionTicket& order = Ask(TrafficClass::kCriticalPlus);
+  Answer(holder);
+  EXPECT_EQ(Told(), std::vector{&order});
+  Answer(order);
+  EXPECT_EQ(Told(), std::vector{&visitor});
+  Answer(visitor);
+  EXPECT_EQ(Told(), std::vector{&critical});
+}
+
+TEST_F(AdmissionTest, OneClientsManyRequestsDoNotPushOutOthers) {
+  Begin(Fixed(1));
+  AdmissionTicket& holder = Ask();
+  std::vector<AdmissionTicket*> many;
+  for (int i = 0; i < 20; ++i) many.push_back(&Ask(TrafficClass::kCritical, 1));
+  AdmissionTicket& other = Ask(TrafficClass::kCritical, 2);
+  Answer(holder);
+  AdmissionTicket* first = Told().at(0);
+  Answer(*first);
+  AdmissionTicket* second = Told().at(0);
+  EXPECT_TRUE(first == &other || second == &other);
+}
+
+TEST_F(AdmissionTest, InAFullQueueTheLongestLaneGivesWay) {
+  Begin(Fixed(1, 4));
+  Ask();
+  std::vector<AdmissionTicket*> many;
+  for (int i = 0; i < 4; ++i) many.push_back(&Ask(TrafficClass::kCritical, 1));
+  EXPECT_EQ(Ask(TrafficClass::kCritical, 1).reason, ShedReason::kQueueFull);
+  EXPECT_EQ(Ask(TrafficClass::kCritical, 2).state, State::kQueued);
+  EXPECT_EQ(Told(), std::vector{many[0]});
+  EXPECT_EQ(many[0]->state, State::kShed);
+  EXPECT_EQ(many[0]->reason, ShedReason::kQueueFull);
+}
+
+TEST_F(AdmissionTest, AHigherClassTakesAPlaceInAFullQueue) {
+  Begin(Fixed(1, 1));
+  Ask();
+  AdmissionTicket& low = Ask(TrafficClass::kSheddable);
+  AdmissionTicket& high = Ask(TrafficClass::kCriticalPlus);
+  EXPECT_EQ(high.state, State::kQueued);
+  EXPECT_EQ(low.state, State::kShed);
+  EXPECT_EQ(Told(), std::vector{&low});
+  EXPECT_EQ(Ask(TrafficClass::kSheddable).reason, ShedReason::kQueueFull);
+  EXPECT_EQ(View().shed[3][static_cast<int>(ShedReason::kQueueFull)], 2U);
+}
+
+TEST_F(AdmissionTest, WithoutPlacesNobodyWaits) {
+  Begin(Fixed(1, 0));
+  Ask();
+  AdmissionTicket& second = Ask();
+  EXPECT_EQ(second.state, State::kShed);
+  EXPECT_EQ(second.reason, ShedReason::kQueueFull);
+}
+
+TEST_F(AdmissionTest, WhoHasWaitedForTheTimeoutIsShed) {
+  Begin(Fixed(1, 10, 2s));
+  Ask();
+  AdmissionTicket& waiting = Ask();
+  ASSERT_EQ(admission_->wakeup(), now_ + 2s);
+  now_ += 1999ms;
+  EXPECT_TRUE(Told().empty());
+  now_ += 1ms;
+  EXPECT_EQ(Told(), std::vector{&waiting});
+  EXPECT_EQ(waiting.reason, ShedReason::kQueueTimeout);
+  EXPECT_EQ(admission_->wakeup(), std::nullopt);
+}
+
+TEST_F(AdmissionTest, ADeadlineThatHasPassedIsNotServed) {
+  Begin(Fixed(1));
+  Ask();
+  AdmissionTicket& waiting = tickets_.emplace_back();
+  waiting.ask.deadline = now_ + 50ms;
+  admission_->Enter(&waiting, now_);
+  ASSERT_EQ(waiting.state, State::kQueued);
+  ASSERT_EQ(admission_->wakeup(), now_ + 50ms);
+  now_ += 50ms;
+  EXPECT_EQ(Told(), std::vector{&waiting});
+  EXPECT_EQ(waiting.reason, ShedReason::kDeadline);
+}
+
+TEST_F(AdmissionTest, ADeadlineThatCannotBeKeptIsRefusedAtTheDoor) {
+  Begin(Fixed(1));
+  for (int i = 0; i < 20; ++i) {
+    AdmissionTicket& one = Ask();
+    now_ += 100ms;
+    Answer(one, 100ms);
+  }
+  Ask();
+  AdmissionTicket& late = tickets_.emplace_back();
+  late.ask.deadline = now_ + 120ms;  // 100 ms until the slot is free, and then an answer's time
+  admission_->Enter(&late, now_);
+  EXPECT_EQ(late.reason, ShedReason::kDeadline);
+}
+
+TEST_F(AdmissionTest, WhoStandsApartLeavesItsPlaceToAnother) {
+  Begin(Fixed(1));
+  AdmissionTicket& stream = Ask();
+  AdmissionTicket& waiting = Ask();
+  admission_->StandApart(&stream, now_);
+  EXPECT_EQ(Told(), std::vector{&waiting});
+  admission_->Leave(&stream, AdmissionEnd::kUnmeasured, now_);
+  EXPECT_EQ(View().in_flight, 1U);
+  EXPECT_EQ(Ask().state, State::kQueued);
+}
+
+TEST_F(AdmissionTest, OneThatLeavesTheQueueIsForgotten) {
+  Begin(Fixed(1));
+  AdmissionTicket& holder = Ask();
+  AdmissionTicket& waiting = Ask();
+  admission_->Leave(&waiting, AdmissionEnd::kUnmeasured, now_);
+  EXPECT_EQ(waiting.state, State::kOutside);
+  Answer(holder);
+  EXPECT_TRUE(Told().empty());
+  EXPECT_EQ(View().in_flight, 0U);
+  admission_->Leave(&waiting, AdmissionEnd::kUnmeasured, now_);  // does nothing
+}
+
+TEST_F(AdmissionTest, OneThatWasShedAndLeavesBeforeItIsToldIsNotTold) {
+  Begin(Fixed(1, 1));
+  Ask();
+  AdmissionTicket& low = Ask(TrafficClass::kSheddable);
+  Ask(TrafficClass::kCriticalPlus);
+  ASSERT_EQ(low.state, State::kShed);
+  admission_->Leave(&low, AdmissionEnd::kUnmeasured, now_);
+  EXPECT_TRUE(Told().empty());
+}
+
+TEST_F(AdmissionTest, AnotherLimitKeepsThoseWhoWait) {
+  Begin(Fixed(1));
+  Ask();
+  AdmissionTicket& second = Ask();
+  AdmissionTicket& third = Ask();
+  admission_->Configure(Fixed(3), now_);
+  EXPECT_THAT(Told(), testing::UnorderedElementsAre(&second, &third));
+  AdmissionConfig off;
+  off.limit = Limit::kOff;
+  AdmissionTicket& fourth = Ask();
+  ASSERT_EQ(fourth.state, State::kQueued);
+  admission_->Configure(off, now_);
+  EXPECT_EQ(Told(), std::vector{&fourth});
+}
+
+TEST_F(AdmissionTest, AnAdaptiveLimitBeginsWhereItIsToldTo) {
+  AdmissionConfig config;
+  config.initial = 3;
+  config.min = 1;
+  Begin(config);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask().state, State::kAdmitted);
+  EXPECT_EQ(Ask().state, State::kQueued);
+  EXPECT_EQ(View().limit, 3U);
+  // The reserve of the vital.
+  EXPECT_EQ(Ask(TrafficClass::kCriticalPlus).state, State::kAdmitted);
+}
+
+TEST_F(AdmissionTest, ARequestThatIsStillComingIsNotCountedUntilItIsHere) {
+  AdmissionConfig config;
+  config.limit = AdmissionConfig::Limit::kFixed;
+  config.fixed = 1;
+  Begin(config);
+  AdmissionTicket& upload = Ask();
+  ASSERT_EQ(upload.state, State::kAdmitted);
+  admission_->AwaitRequest(&upload, now_);
+  EXPECT_EQ(View().in_flight, 0U);
+  AdmissionTicket& next = Ask();
+  EXPECT_EQ(next.state, State::kAdmitted);
+  admission_->RequestDone(&upload, now_);
+  EXPECT_EQ(View().in_flight, 2U);  // whatever the limit
+  EXPECT_EQ(Ask().state, State::kQueued);
+  Answer(next, 10ms);
+  EXPECT_TRUE(Told().empty());  // one is still too many
+  Answer(upload, 10ms);
+  EXPECT_EQ(Told().size(), 1U);
+}
+
+TEST_F(AdmissionTest, OnlySoManyRequestsMayBeComing) {
+  AdmissionConfig config;
+  config.limit = AdmissionConfig::Limit::kFixed;
+  config.fixed = 1;
+  Begin(config);
+  std::vector<AdmissionTicket*> uploads;
+  for (std::uint32_t i = 0; i < Admission::kMostComing; ++i) {
+    uploads.push_back(&Ask());
+    admission_->AwaitRequest(uploads.back(), now_);
+  }
+  AdmissionTicket& more = Ask();
+  admission_->AwaitRequest(&more, now_);
+  EXPECT_EQ(View().in_flight, 1U);
+  EXPECT_EQ(Ask().state, State::kQueued);
+  for (AdmissionTicket* one : uploads) admission_->Leave(one, AdmissionEnd::kUnmeasured, now_);
+  EXPECT_EQ(View().in_flight, 1U);
+}
+
+TEST_F(AdmissionTest, ACrowdThatComesAtOnceIsServedInItsTurn) {
+  Begin(AdmissionConfig{});
+  std::vector<AdmissionTicket*> in_flight;
+  for (int i = 0; i < 1000; ++i) {
+    AdmissionTicket& one = Ask();
+    ASSERT_NE(one.state, State::kShed) << i;
+    if (one.state == State::kAdmitted) in_flight.push_back(&one);
+  }
+  std::size_t served = 0;
+  while (!in_flight.empty()) {
+    now_ += 10ms;
+    std::vector<AdmissionTicket*> answered = std::exchange(in_flight, {});
+    for (AdmissionTicket* one : answered) Answer(*one, 10ms);
+    served += answered.size();
+    for (AdmissionTicket* one : Told()) {
+      ASSERT_EQ(one->state, State::kAdmitted);
+      in_flight.push_back(one);
+    }
+  }
+  EXPECT_EQ(served, 1000U);
+}
+
+}  // namespace
+}  // namespace spillway
