@@ -187,6 +187,7 @@ Json ViewPoolConfig(const PoolConfig& pool) {
                         {"idle", FormatDuration(pool.keep_alive.idle)}};
   json["concurrency"] = ViewConcurrency(pool.admission);
   json["queue"] = ViewQueue(pool.admission);
+  json["apdex"] = FormatDuration(pool.apdex);
   json["host"] = pool.host;
   json["response_head"] = pool.response_head.count;
   json["errors"] = {{"hide", pool.errors.hide}, {"own_page", !pool.errors.page.empty()}};
@@ -204,6 +205,12 @@ std::uint64_t SumPool(const Generation& generation, std::size_t pool,
   std::uint64_t sum = 0;
   for (const auto& worker : generation.pool_counters) sum += ((*worker[pool]).*counter).value();
   return sum;
+}
+
+std::optional<std::uint32_t> ApdexOf(const Generation& generation, std::size_t pool, TimePoint now) {
+  Apdex::Sum sum;
+  for (const auto& worker : generation.pool_counters) worker[pool]->apdex.AddTo(&sum, now);
+  return sum.percent();
 }
 
 Json ViewEndpoint(const PoolMember& member, TimePoint now) {
@@ -477,6 +484,8 @@ Json ViewPools(const AdminControls& server) {
                       {"no_server", SumPool(generation, i, &PoolCounters::no_server)}};
     json["retries"] = SumPool(generation, i, &PoolCounters::retries);
     json["admission"] = ViewAdmission(pool, server.now());
+    const auto apdex = ApdexOf(generation, i, server.now());
+    json["apdex"] = apdex ? Json(*apdex / 100.0) : Json();
     json["servers"] = Json::array();
     for (const PoolMember& member : *pool.members()) {
       json["servers"].push_back(ViewEndpoint(member, server.now()));

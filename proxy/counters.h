@@ -10,23 +10,11 @@
 #include <memory>
 #include <vector>
 
+#include "proxy/apdex.h"
+#include "proxy/counter.h"
 #include "spillway/units.h"
 
 namespace spillway {
-
-class Counter {
- public:
-  void Add(std::uint64_t n = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
-  void Subtract(std::uint64_t n = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
-  }
-  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
 
 // A Prometheus histogram of times: 1 ms .. 10 s, and the rest.
 class Histogram {
@@ -81,6 +69,7 @@ struct PoolCounters {
   std::array<Counter, 6> status_classes;
   Histogram first_byte_seconds;
   Histogram queue_seconds;  // of those that waited for their turn
+  Apdex apdex;
 };
 
 // One worker's numbers for one rule; kept over reloads by the rule's name.

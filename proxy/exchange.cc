@@ -330,6 +330,11 @@ void Exchange::Account() {
   counters.bytes_out.Add(state_.bytes_out);
   counters.request_seconds.Observe(took);
   if (LeavesReceipt(decision)) LeaveReceipt(decision);
+  const bool answered = decision == Decision::kForward && state_.upstream_status != 0;
+  if (answered || decision == Decision::kUpstreamError) {
+    pool_counters().apdex.Count(state_.first_byte, answered && state_.upstream_status < 500,
+                                pool().config().apdex, worker_.loop.now());
+  }
 
   if (worker_.access_log.enabled()) {
     const Config& config = state_.generation->shared->config;

@@ -245,6 +245,8 @@ class Scrape {
     Family hidden = NewCounter("spillway_upstream_hidden_errors_total",
                                "Error answers replaced by our own page.");
     Family retries = NewCounter("spillway_upstream_retries_total", "Tries beyond the first.");
+    Family apdex = NewGauge("spillway_upstream_apdex_ratio",
+                            "How satisfied visitors were in the last ten seconds, 0 to 1.");
     Family first_byte = NewHistogram("spillway_upstream_first_byte_seconds",
                                      "From the request's end to the answer's first byte.");
     for (std::size_t i = 0; i < pools.size(); ++i) {
@@ -254,6 +256,10 @@ class Scrape {
       }
       hidden.Add(SumPool(i, &PoolCounters::hidden_errors), {pool});
       retries.Add(SumPool(i, &PoolCounters::retries), {pool});
+      Apdex::Sum sum;
+      for (const auto& worker : generation_.pool_counters)
+        worker[i]->apdex.AddTo(&sum, server_.now());
+      if (const auto percent = sum.percent()) apdex.Add(*percent / 100.0, {pool});
       std::vector<const Histogram*> parts;
       for (const auto& worker : generation_.pool_counters) {
         parts.push_back(&worker[i]->first_byte_seconds);

@@ -34,6 +34,11 @@ AdmissionView PoolAdmission::View(TimePoint now) const {
   return admission_.View(std::max(latest_, now));
 }
 
+AdmissionLoad PoolAdmission::Load() const {
+  const std::lock_guard lock(mutex_);
+  return admission_.Load();
+}
+
 void PoolAdmission::Pressure(double pressure, TimePoint now, AdmissionDesk* desk) {
   Do(now, desk, [&](Admission* admission, TimePoint then) { admission->Pressure(pressure, then); });
 }

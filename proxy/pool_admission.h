@@ -42,6 +42,7 @@ class PoolAdmission {
   PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now);
   void Configure(const AdmissionConfig& config, TimePoint now);
   AdmissionView View(TimePoint now) const;
+  AdmissionLoad Load() const;
   void Pressure(double pressure, TimePoint now, AdmissionDesk* desk);
 
  private:

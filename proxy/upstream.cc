@@ -240,12 +240,19 @@ void PoolLocal::Refresh() {
 
 PoolState PoolLocal::State(TimePoint now) {
   Refresh();
-  PoolState state{.in_flight = 0, .servers_up = 0};
+  PoolState state;
+  state.servers_up = 0;
   if (empty()) return state;
   std::size_t up = 0;
   for (const PoolMember& member : *members_) {
     state.in_flight += member.endpoint->in_flight.load(std::memory_order_relaxed);
     if (Pool::Usable(*member.endpoint, now)) ++up;
+  }
+  if (const auto& admission = pool_->admission()) {
+    const AdmissionLoad load = admission->Load();
+    state.queue = load.queued;
+    if (load.limit > 0)
+      state.utilisation = static_cast<std::uint32_t>(std::uint64_t{load.in_flight} * 100 / load.limit);
   }
   state.servers_up = static_cast<std::uint32_t>(up * 100 / members_->size());
   return state;

@@ -37,7 +37,12 @@ class WorkerSurroundings final : public Surroundings {
   // What it was told, if it was asked: of who claims to be one.
   std::optional<BotCheck> bot() const { return bot_; }
   std::optional<PoolState> Pool(std::uint32_t pool) const override {
-    return generation_.pools[pool].State(now_);
+    PoolState state = generation_.pools[pool].State(now_);
+    Apdex::Sum sum;
+    for (const auto& worker : generation_.shared->pool_counters)
+      worker[pool]->apdex.AddTo(&sum, now_);
+    state.apdex = sum.percent();
+    return state;
   }
 
  private:

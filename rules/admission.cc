@@ -511,6 +511,10 @@ std::optional<TimePoint> Admission::wakeup() const {
   return impl_->wakeup();
 }
 
+AdmissionLoad Admission::Load() const {
+  return {impl_->limit(), impl_->in_flight, impl_->queue.size()};
+}
+
 AdmissionView Admission::View(TimePoint) const {
   const Impl& impl = *impl_;
   AdmissionView view;

@@ -168,6 +168,34 @@ constexpr Source kServersUp{
       return state ? std::optional<std::uint64_t>(state->servers_up) : std::nullopt;
     }};
 
+constexpr Source kQueue{
+    .name = "pool.NAME.queue",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
+      const auto state = StateOf(scene, id);
+      return state ? std::optional(state->queue) : std::nullopt;
+    }};
+constexpr Source kUtilisation{
+    .name = "pool.NAME.utilisation",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
+      const auto state = StateOf(scene, id);
+      return state ? std::optional<std::uint64_t>(state->utilisation) : std::nullopt;
+    }};
+constexpr Source kApdex{
+    .name = "pool.NAME.apdex",
+    .form = Source::Form::kNumber,
+    .cost = Source::Cost::kQuery,
+    .lets = Source::Lets::kUnasked,
+    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
+      const auto state = StateOf(scene, id);
+      return state ? std::optional<std::uint64_t>(state->apdex) : std::nullopt;
+    }};
+
 Result<NumberRange> ParsePercentage(std::string_view text) {
   const std::string_view digits = text.substr(0, text.size() - (text.ends_with('%') ? 1 : 0));
   const Result<std::uint64_t> share = ParseInteger(digits);
@@ -197,6 +225,18 @@ Expression ReadServersUp(ConditionReader& reader, const ConditionSlot& slot) {
   return ReadPool(reader, slot, kServersUp, &ParsePercentage);
 }
 
+Expression ReadQueue(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadPool(reader, slot, kQueue, &ParseOneNumber);
+}
+
+Expression ReadUtilisation(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadPool(reader, slot, kUtilisation, &ParsePercentage);
+}
+
+Expression ReadApdex(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadPool(reader, slot, kApdex, &ParsePercentage);
+}
+
 constexpr Condition kWorldConditions[] = {
     {"time",
      "map or list of maps",
@@ -213,6 +253,21 @@ constexpr Condition kWorldConditions[] = {
      "percent, list or map of operators",
      "such a share of this pool's servers is healthy and not ejected",
      &ReadServersUp,
+     {.number = true}},
+    {"pool.NAME.queue",
+     "integer, list or map of operators",
+     "so many requests wait for their turn at this pool now",
+     &ReadQueue,
+     {.number = true}},
+    {"pool.NAME.utilisation",
+     "percent, list or map of operators",
+     "such a share of this pool's limit is in flight; only of a pool that has one",
+     &ReadUtilisation,
+     {.number = true}},
+    {"pool.NAME.apdex",
+     "percent, list or map of operators",
+     "so satisfied were visitors with this pool in the last ten seconds",
+     &ReadApdex,
      {.number = true}},
 };
 

@@ -122,6 +122,12 @@ struct AdmissionView {
   std::uint32_t capped_routes = 0;  // of `capped`
 };
 
+// The same in short.
+struct AdmissionLoad {
+  std::uint32_t limit = 0;  // 0: none
+  std::uint32_t in_flight = 0, queued = 0;
+};
+
 class Admission {
  public:
   // `seed` is for the choices by chance.
@@ -156,7 +162,8 @@ class Admission {
   // When Next may have something to say though nobody calls anything else.
   std::optional<TimePoint> wakeup() const;
 
-  AdmissionView View(TimePoint now) const;
+  AdmissionView View(TimePoint now) const;  // walks the queue
+  AdmissionLoad Load() const;
 
  private:
   struct Impl;

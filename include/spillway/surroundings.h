@@ -20,6 +20,10 @@ struct Request;
 struct PoolState {
   std::uint64_t in_flight = 0;     // requests at its servers
   std::uint32_t servers_up = 100;  // percent of its servers that are healthy and not ejected
+  std::uint64_t queue = 0;         // requests that wait for their turn
+  // Percent of its limit that is in flight, which may be more than 100; nothing where it has no limit.
+  std::optional<std::uint32_t> utilisation = {};
+  std::optional<std::uint32_t> apdex = {};  // percent; nothing where too few were answered lately
 };
 
 // Thread rule: asked on the thread that judges.

@@ -171,6 +171,25 @@ class Admission(Case):
         self.gate.answer(6)
         self.assertEqual({client.read_response().status for client in clients}, {200})
 
+    def test_rules_ask_how_full_a_pool_is_and_how_it_does(self):
+        self.gate = self.keep(Gate())
+        self.server = self.origin(lambda request: self.gate(request) if request.path.startswith(("/first", "/wait")) else (200, {}, "x"))
+        proxy = self.spillway(config(self.server, workers=1, app={"concurrency": 2, "apdex": "1m"}, rules=[
+            {"name": "waits", "match": {"path": "/queue", "pool.app.queue": {"above": 0}}, "action": "deny"},
+            {"name": "full", "match": {"path": "/full", "pool.app.utilisation": {"above": "99%"}}, "action": "deny"},
+            {"name": "well", "match": {"path": "/well", "pool.app.apdex": {"above": "90%"}}, "action": "deny"}]))
+        for path in ("/queue", "/full", "/well"):
+            self.assertEqual(ask(proxy.port, target=path).status, 200)
+        for _ in range(20):
+            ask(proxy.port)
+        self.assertEqual(ask(proxy.port, target="/well").status, 403)
+        self.assertEqual(proxy.metric("spillway_upstream_apdex_ratio", pool="app"), 1)
+        self.fill(proxy, 2)
+        self.assertEqual(ask(proxy.port, target="/full").status, 403)
+        self.send(proxy, "/wait")
+        self.queue(proxy, 1)
+        self.assertEqual(ask(proxy.port, target="/queue").status, 403)
+
     def test_what_the_app_says_of_its_load_stays_here(self):
         proxy = self.start(limit="adaptive")
         client = self.send(proxy, "/pressed")

@@ -164,7 +164,9 @@ class Around : public Surroundings {
     return std::nullopt;
   }
   std::optional<PoolState> Pool(std::uint32_t pool) const override {
-    if (pool == 0) return PoolState{.in_flight = 100, .servers_up = 50};
+    if (pool == 0) {
+      return PoolState{.in_flight = 100, .servers_up = 50, .queue = 7, .utilisation = 125, .apdex = 84};
+    }
     return PoolState{.in_flight = 3, .servers_up = 100};
   }
   mutable int countries_asked = 0, networks_asked = 0;
@@ -235,6 +237,14 @@ TEST(Pools, AreAskedForWhatTheyDo) {
   EXPECT_TRUE(HoldsAround("{ pool.app.in_flight: { above: 50, below: 200 } }"));
   EXPECT_TRUE(HoldsAround("{ pool.app.servers_up: { below: 51% } }"));
   EXPECT_FALSE(HoldsAround("{ pool.other.servers_up: { not: 100% } }"));
+  EXPECT_TRUE(HoldsAround("{ pool.app.queue: { above: 6 } }"));
+  EXPECT_FALSE(HoldsAround("{ pool.other.queue: { above: 0 } }"));
+  EXPECT_TRUE(HoldsAround("{ pool.app.utilisation: { above: 100% } }"));
+  EXPECT_TRUE(HoldsAround("{ pool.app.apdex: { below: 85% } }"));
+  EXPECT_FALSE(HoldsAround("{ pool.app.apdex: { below: 84% } }"));
+  // Nothing is known of these.
+  EXPECT_FALSE(HoldsAround("{ pool.other.utilisation: { below: 100% } }"));
+  EXPECT_FALSE(HoldsAround("{ pool.other.apdex: { below: 100% } }"));
 }
 
 TEST(Surroundings, OfWhichNothingIsKnownSatisfyNoCondition) {

@@ -84,7 +84,7 @@ class Dump {
         pool.retries.budget, pool.keep_alive.connections, pool.keep_alive.idle, pool.errors.page);
     Put("admission", static_cast<int>(pool.admission.limit), pool.admission.fixed,
         pool.admission.min, pool.admission.max, pool.admission.initial, pool.admission.queue.max,
-        pool.admission.queue.timeout);
+        pool.admission.queue.timeout, pool.apdex);
     for (int status : pool.errors.hide) Put(status);
   }
   template <class... T>
