@@ -342,8 +342,14 @@ void ReadOne(ActionReader& reader, const yaml::Node& key, const yaml::Node& argu
     if (reader.action.name.empty()) reader.action.name = row.name;
     const bool alone = argument.missing();
     if (alone && !row.type.starts_with("nothing")) {
+      std::string takes(row.type);
+      std::vector<Kind> parts;
+      if (row.list != nullptr) row.list("", &parts);
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        takes += (i == 0 ? " of " : ", ") + parts[i].name.substr(parts[i].name.rfind('.') + 1);
+      }
       key.Fail(yaml::Quote(key.text()) + " needs more than its name: { " + std::string(key.text()) +
-               ": ... }, with " + std::string(row.type));
+               ": ... }, with " + takes);
       return;
     }
     row.parse(reader, key, argument);

@@ -10,6 +10,9 @@
 namespace spillway {
 namespace {
 
+// Of what no number holds: where a range is known, that is told in its place.
+constexpr std::string_view kTooLarge = " is too large";
+
 struct Unit {
   std::string_view name;
   std::uint64_t count;
@@ -202,7 +205,7 @@ Result<Duration> ParseDuration(std::string_view text) {
       return FailExpected(kDurationHelp, text);
     }
     if (*number > (kMaxNanoseconds - total) / unit->count) {
-      return Fail(yaml::Quote(text) + " is too long; the longest is 106751d");
+      return Fail(yaml::Quote(text) + std::string(kTooLarge) + "; the longest is 106751d");
     }
     total += *number * unit->count;
     smallest = unit;
@@ -231,7 +234,7 @@ Result<Bytes> ParseBytes(std::string_view text) {
   const Unit* unit = TakeUnit(&rest, std::begin(kByteUnits), std::end(kByteUnits));
   if (unit == nullptr || !rest.empty()) return FailExpected(kBytesHelp, text);
   if (*number > std::numeric_limits<std::uint64_t>::max() / unit->count) {
-    return Fail(yaml::Quote(text) + " is too large");
+    return Fail(yaml::Quote(text) + std::string(kTooLarge));
   }
   return Bytes{*number * unit->count};
 }
@@ -296,7 +299,12 @@ std::optional<std::uint64_t> ReadInteger(const yaml::Node& node, std::uint64_t l
 
 std::optional<Duration> ReadDuration(const yaml::Node& node, Duration low, Duration high) {
   if (!ExpectScalar(node, kDurationHelp)) return std::nullopt;
-  std::optional<Duration> value = Reported(node, ParseDuration(node.text()));
+  const Result<Duration> read = ParseDuration(node.text());
+  if (!read && read.error().message.find(kTooLarge) != std::string::npos) {
+    FailRange(node, FormatDuration(low), FormatDuration(high));
+    return std::nullopt;
+  }
+  std::optional<Duration> value = Reported(node, read);
   if (value && (*value < low || *value > high)) {
     FailRange(node, FormatDuration(low), FormatDuration(high));
     return std::nullopt;
@@ -311,7 +319,12 @@ std::optional<Rate> ReadRate(const yaml::Node& node) {
 
 std::optional<Bytes> ReadBytes(const yaml::Node& node, Bytes low, Bytes high) {
   if (!ExpectScalar(node, kBytesHelp)) return std::nullopt;
-  std::optional<Bytes> value = Reported(node, ParseBytes(node.text()));
+  const Result<Bytes> read = ParseBytes(node.text());
+  if (!read && read.error().message.find(kTooLarge) != std::string::npos) {
+    FailRange(node, FormatBytes(low), FormatBytes(high));
+    return std::nullopt;
+  }
+  std::optional<Bytes> value = Reported(node, read);
   if (value && (*value < low || *value > high)) {
     FailRange(node, FormatBytes(low), FormatBytes(high));
     return std::nullopt;
