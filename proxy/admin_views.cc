@@ -207,7 +207,8 @@ std::uint64_t SumPool(const Generation& generation, std::size_t pool,
   return sum;
 }
 
-std::optional<std::uint32_t> ApdexOf(const Generation& generation, std::size_t pool, TimePoint now) {
+std::optional<std::uint32_t> ApdexOf(const Generation& generation, std::size_t pool,
+                                     TimePoint now) {
   Apdex::Sum sum;
   for (const auto& worker : generation.pool_counters) worker[pool]->apdex.AddTo(&sum, now);
   return sum.percent();

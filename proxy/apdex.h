@@ -31,7 +31,8 @@ class Apdex {
   void AddTo(Sum* sum, TimePoint now) const;
 
  private:
-  static constexpr std::size_t kSlots = 16;  // the last ten seconds, and those that readers may still see
+  static constexpr std::size_t kSlots =
+      16;  // the last ten seconds, and those that readers may still see
   static constexpr std::int64_t kWindow = 10;
   struct Slot {
     Counter second;  // and one; 0: never used

@@ -252,7 +252,8 @@ PoolState PoolLocal::State(TimePoint now) {
     const AdmissionLoad load = admission->Load();
     state.queue = load.queued;
     if (load.limit > 0)
-      state.utilisation = static_cast<std::uint32_t>(std::uint64_t{load.in_flight} * 100 / load.limit);
+      state.utilisation =
+          static_cast<std::uint32_t>(std::uint64_t{load.in_flight} * 100 / load.limit);
   }
   state.servers_up = static_cast<std::uint32_t>(up * 100 / members_->size());
   return state;

@@ -232,8 +232,7 @@ class Document::Impl::Builder : public YAML::EventHandler {
   void AddKey(Level* level, Node::Data* data, bool alias) {
     if (data->kind != NodeKind::kScalar) throw Refused{data->place, "a key must be plain text"};
     if (data->text == "<<" && !data->quoted) {
-      throw Refused{data->place,
-                    "merge keys ('<<') are not read; repeat the keys here"};
+      throw Refused{data->place, "merge keys ('<<') are not read; repeat the keys here"};
     }
     if (alias) throw Refused{data->place, "an alias cannot be a key"};
     data->parent = level->data;

@@ -185,8 +185,9 @@ struct PoolConfig {
     std::string page;       // the page's HTML (read when loaded); empty: the built-in one
   } errors;
   AdmissionConfig admission = NoAdmission();
-  Duration apdex = std::chrono::milliseconds(500);  // to the first byte: satisfied; four times: tolerating
-  std::string host;  // Host field sent to the upstream; empty: the client's
+  Duration apdex =
+      std::chrono::milliseconds(500);  // to the first byte: satisfied; four times: tolerating
+  std::string host;                    // Host field sent to the upstream; empty: the client's
   Bytes response_head{64 * 1024};
 };
 

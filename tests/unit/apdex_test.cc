@@ -49,7 +49,8 @@ TEST(Apdex, ForgetsAfterTenSeconds) {
 TEST(Apdex, ASlotServesAgain) {
   Apdex apdex;
   for (int second = 0; second < 100; ++second) {
-    Count(&apdex, 2, second < 50 ? Duration(5s) : Duration(1ms), kStart + std::chrono::seconds(second));
+    Count(&apdex, 2, second < 50 ? Duration(5s) : Duration(1ms),
+          kStart + std::chrono::seconds(second));
   }
   EXPECT_EQ(Percent(apdex, kStart + 99s), 100U);
 }

@@ -165,7 +165,8 @@ class Around : public Surroundings {
   }
   std::optional<PoolState> Pool(std::uint32_t pool) const override {
     if (pool == 0) {
-      return PoolState{.in_flight = 100, .servers_up = 50, .queue = 7, .utilisation = 125, .apdex = 84};
+      return PoolState{
+          .in_flight = 100, .servers_up = 50, .queue = 7, .utilisation = 125, .apdex = 84};
     }
     return PoolState{.in_flight = 3, .servers_up = 100};
   }
