@@ -94,7 +94,7 @@ struct Admission::Impl {
   std::uint32_t limit() const {
     if (config.limit == Limit::kOff) return 0;
     if (adaptive == nullptr) return std::max(config.fixed, 1U);
-    return std::max(static_cast<std::uint32_t>(adaptive->limit() + 0.5), 1U);
+    return std::max(static_cast<std::uint32_t>(std::lround(adaptive->limit())), 1U);
   }
   std::uint32_t used() const { return in_flight; }
   // Somebody wants what another has, or soon will.
