@@ -3,8 +3,6 @@
 
 #include <string>
 
-#include "proxy/deadline_fields.h"
-
 namespace spillway {
 namespace {
 
@@ -22,6 +20,7 @@ Json ViewAdmission(const Pool& pool, TimePoint now) {
   json["in_flight"] = view.in_flight;
   json["baseline_ms"] = Milliseconds(view.baseline);
   json["gradient"] = view.gradient;
+  json["pressed"] = view.pressed;
   json["admit_share"] = view.admit_share;
   Json& queued = json["queued"] = Json::object();
   Json& shed = json["shed"] = Json::object();

@@ -2,26 +2,42 @@
 #include "proxy/pool_admission.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace spillway {
 
 using State = AdmissionTicket::State;
 
+constexpr Duration kOverdue = std::chrono::milliseconds(20);  // a promise to look
+
 // --- PoolAdmission ---
 
 PoolAdmission::PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now)
     : latest_(now), admission_(config, seed, now) {}
 
+// Any call may make the next moment to look earlier: the overload that has begun shortens the
+// patience of all who wait. So the desk that made the call promises to look then, unless another has
+// promised to do so before. A promise that is overdue is none: its desk is gone.
 template <class Action>
 void PoolAdmission::Do(TimePoint now, AdmissionDesk* desk, Action action) {
-  const std::lock_guard lock(mutex_);
-  latest_ = std::max(latest_, now);
-  action(&admission_, latest_);
-  while (AdmissionTicket* ticket = admission_.Next(latest_)) {
-    auto* permit = static_cast<Permit*>(ticket->owner);
-    permit->desk_.Put(permit, desk);
+  std::optional<TimePoint> look;
+  {
+    const std::lock_guard lock(mutex_);
+    latest_ = std::max(latest_, now);
+    action(&admission_, latest_);
+    while (AdmissionTicket* ticket = admission_.Next(latest_)) {
+      auto* permit = static_cast<Permit*>(ticket->owner);
+      permit->desk_.Put(permit, desk);
+    }
+    look = admission_.wakeup();
+    if (!look || desk == nullptr) return;
+    // Not at once again, whatever it says: a millisecond is less than anyone would notice.
+    look = std::max(*look, latest_ + 1ms);
+    if (promised_ <= *look && promised_ > latest_ - kOverdue) return;
+    promised_ = *look;
   }
+  desk->Promise(shared_from_this(), *look);
 }
 
 void PoolAdmission::Configure(const AdmissionConfig& config, TimePoint now) {
@@ -43,6 +59,10 @@ void PoolAdmission::Pressure(double pressure, TimePoint now, AdmissionDesk* desk
   Do(now, desk, [&](Admission* admission, TimePoint then) { admission->Pressure(pressure, then); });
 }
 
+void PoolAdmission::Look(TimePoint now, AdmissionDesk* desk) {
+  Do(now, desk, [&](Admission*, TimePoint) { promised_ = TimePoint::max(); });
+}
+
 // --- Permit ---
 
 void Permit::Enter(std::shared_ptr<PoolAdmission> pool, const AdmissionAsk& ask,
@@ -52,13 +72,10 @@ void Permit::Enter(std::shared_ptr<PoolAdmission> pool, const AdmissionAsk& ask,
   ticket_ = {};
   ticket_.ask = ask;
   ticket_.owner = this;
-  std::optional<TimePoint> until;
   pool_->Do(desk_.loop().now(), &desk_, [&](Admission* admission, TimePoint now) {
     admission->Enter(&ticket_, now);
     state_ = ticket_.state;
-    if (state_ == State::kQueued) until = admission->wakeup();
   });
-  if (state_ == State::kQueued) desk_.BeginWait(pool_.get(), until);
 }
 
 void Permit::FirstByte(Duration took, bool error) {
@@ -92,10 +109,7 @@ void Permit::Leave(AdmissionEnd end) {
   pool_->Do(desk_.loop().now(), &desk_,
             [&](Admission* admission, TimePoint now) { admission->Leave(&ticket_, end, now); });
   // Its turn may have come without our having been told.
-  if (known == State::kQueued) {
-    desk_.Withdraw(this);
-    desk_.EndWait(pool_.get());
-  }
+  if (known == State::kQueued) desk_.Withdraw(this);
   pool_.reset();
   user_ = nullptr;
 }
@@ -153,42 +167,34 @@ void AdmissionDesk::Deliver() {
     Permit* permit = std::exchange(telling_[i], nullptr);
     if (permit == nullptr) continue;  // whom we told of another has ended it
     permit->state_ = permit->ticket_.state;
-    EndWait(permit->pool_.get());
     if (permit->user_ != nullptr) permit->user_->OnAdmission();
   }
   telling_.clear();
 }
 
-void AdmissionDesk::BeginWait(PoolAdmission* pool, std::optional<TimePoint> until) {
-  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
-                                  [&](const Waiting& each) { return each.pool == pool; });
-  if (found != waiting_.end()) {
-    ++found->permits;
+void AdmissionDesk::Promise(std::shared_ptr<PoolAdmission> pool, TimePoint when) {
+  const auto found = std::find_if(promises_.begin(), promises_.end(),
+                                  [&](const Promised& each) { return each.pool == pool; });
+  if (found == promises_.end()) {
+    promises_.push_back({std::move(pool), when});
   } else {
-    waiting_.push_back({pool, 1});
+    found->when = std::min(found->when, when);
   }
-  if (!until) return;
-  const TimePoint when = std::max(*until, loop_.now());
   if (!timer_.armed() || when < loop_.now() + timer_.left()) timer_.Set(when);
 }
 
-void AdmissionDesk::EndWait(PoolAdmission* pool) {
-  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
-                                  [&](const Waiting& each) { return each.pool == pool; });
-  if (found != waiting_.end() && --found->permits == 0) waiting_.erase(found);
-}
-
-// Each desk with requests that wait keeps the time for its pools; one would do, but it may be gone.
 void AdmissionDesk::OnTimer() {
-  std::optional<TimePoint> next;
-  for (const Waiting& each : waiting_) {
-    each.pool->Do(loop_.now(), this, [&](Admission* admission, TimePoint) {
-      const std::optional<TimePoint> when = admission->wakeup();
-      if (when && (!next || *when < *next)) next = when;
-    });
+  const TimePoint now = loop_.now();
+  // Looking promises anew where somebody waits still.
+  std::vector<Promised> due;
+  const auto later = std::partition(promises_.begin(), promises_.end(),
+                                    [&](const Promised& each) { return each.when > now; });
+  std::move(later, promises_.end(), std::back_inserter(due));
+  promises_.erase(later, promises_.end());
+  for (const Promised& each : due) each.pool->Look(now, this);
+  for (const Promised& each : promises_) {
+    if (!timer_.armed() || each.when < now + timer_.left()) timer_.Set(each.when);
   }
-  // Not at once again, whatever it says: a millisecond is less than anyone would notice.
-  if (next) timer_.Set(std::max(*next, loop_.now() + 1ms));
 }
 
 }  // namespace spillway

@@ -37,7 +37,7 @@ class AdmissionUser {
   ~AdmissionUser() = default;
 };
 
-class PoolAdmission {
+class PoolAdmission : public std::enable_shared_from_this<PoolAdmission> {
  public:
   PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now);
   void Configure(const AdmissionConfig& config, TimePoint now);
@@ -48,14 +48,17 @@ class PoolAdmission {
  private:
   friend class AdmissionDesk;
   friend class Permit;
-  // Runs `action` on what is behind the lock, and tells those whose turn it made.
+  // Runs `action` on what is behind the lock, tells those whose turn it made, and sees to it that
+  // somebody looks when the next thing is due. `desk`: the caller's; null: has none.
   template <class Action>
   void Do(TimePoint now, AdmissionDesk* desk, Action action);
+  void Look(TimePoint now, AdmissionDesk* desk);  // as the desk has promised
 
   // Held for some 100 ns: less than what two requests on two workers would have to tell each other
   // without it, since a place that one gives back may be another's at once.
   mutable std::mutex mutex_;
   TimePoint latest_;  // workers' clocks differ by a turn of their loops: time does not go back
+  TimePoint promised_ = TimePoint::max();  // when the first of the desks looks
   Admission admission_;
 };
 
@@ -103,27 +106,26 @@ class AdmissionDesk {
  private:
   friend class PoolAdmission;
   friend class Permit;
-  struct Waiting {
-    PoolAdmission* pool = nullptr;
-    std::uint32_t permits = 0;
+  struct Promised {
+    std::shared_ptr<PoolAdmission> pool;
+    TimePoint when;
   };
   static constexpr std::size_t kKeepSpare = 1024;
 
   void Put(Permit* permit, AdmissionDesk* by);  // from any thread
   void Withdraw(Permit* permit);
   void Deliver();
-  void BeginWait(PoolAdmission* pool, std::optional<TimePoint> until);
-  void EndWait(PoolAdmission* pool);
+  void Promise(std::shared_ptr<PoolAdmission> pool, TimePoint when);
   void OnTimer();
 
   Loop& loop_;
   TurnEnd turn_;
   Deadline timer_;
-  std::mutex mutex_;               // of the inbox
-  std::vector<Permit*> inbox_;     // those whose turn has come, or will not
-  std::vector<Permit*> telling_;   // of them, those who are being told; null: no more
-  std::atomic<bool> rung_{false};  // the loop has been told to look at it
-  std::vector<Waiting> waiting_;   // pools where requests of this worker wait
+  std::mutex mutex_;                // of the inbox
+  std::vector<Permit*> inbox_;      // those whose turn has come, or will not
+  std::vector<Permit*> telling_;    // of them, those who are being told; null: no more
+  std::atomic<bool> rung_{false};   // the loop has been told to look at it
+  std::vector<Promised> promises_;  // to look at a pool where somebody waits
   std::vector<std::unique_ptr<Permit>> spare_;
 };
 

@@ -15,10 +15,13 @@ class Gate:
 
     def __init__(self):
         self.lock, self.waiting, self.peak, self.paths = threading.Lock(), [], 0, []
+        self.open = False  # answers at once
 
     def __call__(self, request):
         opened = threading.Event()
         with self.lock:
+            if self.open:
+                return 200, {"Content-Type": "text/plain"}, request.path
             self.waiting.append(opened)
             self.paths.append(request.path)
             self.peak = max(self.peak, len(self.waiting))
@@ -113,6 +116,22 @@ class Admission(Case):
         self.assertEqual(ask(proxy.port).status, 503)
         self.assertLess(time.monotonic() - began, 5)
         proxy.wait_record(lambda it: it.get("end") == "shed: queue timeout")
+
+    def test_those_who_waited_when_overload_began_are_served_as_soon_as_nobody_else_asks(self):
+        proxy = self.start(queue={"timeout": "1m"})
+        first = self.fill(proxy)
+        clients = [self.send(proxy, f"/{i}") for i in range(130)]
+        self.queue(proxy, 130)
+
+        def pressed():
+            ask(proxy.port, headers=[("X-Request-Timeout", "0.02")])
+            return self.view(proxy)["pressed"]
+        eventually(pressed, "the overload to be seen")
+        began = time.monotonic()
+        self.gate.open = True
+        self.gate.answer_all()
+        self.assertEqual({client.read_response().status for client in first + clients}, {200})
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_a_client_says_how_long_it_will_wait(self):
         proxy = self.start(queue={"timeout": "1m"})
