@@ -54,18 +54,6 @@ std::optional<Duration> PlainTimeout(std::string_view text) {
   return Bounded(*number, milliseconds ? 1'000 : 1'000'000);
 }
 
-struct ReasonWords {
-  std::string_view text, label;
-};
-constexpr std::array<ReasonWords, kShedReasons> kReasons = {
-    {{"shed", "none"},
-     {"shed: queue full", "queue_full"},
-     {"shed: queue timeout", "queue_timeout"},
-     {"shed: deadline", "deadline"},
-     {"shed: cohort", "cohort"},
-     {"shed: route", "route"},
-     {"shed: failing", "failing"}}};
-
 }  // namespace
 
 std::optional<Duration> RequestTimeout(const RequestHead& head) {
@@ -79,14 +67,6 @@ std::optional<double> ParseShare(std::string_view text) {
   const auto number = Thousandths(text);
   if (!number || *number > 1000) return std::nullopt;
   return static_cast<double>(*number) / 1000;
-}
-
-std::string_view ShedReasonText(ShedReason reason) {
-  return kReasons[static_cast<std::size_t>(reason)].text;
-}
-
-std::string_view ShedReasonLabel(ShedReason reason) {
-  return kReasons[static_cast<std::size_t>(reason)].label;
 }
 
 }  // namespace spillway

@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "proxy/http1.h"
-#include "spillway/admission.h"
 #include "spillway/units.h"
 
 namespace spillway {
@@ -18,9 +17,5 @@ std::optional<Duration> RequestTimeout(const RequestHead& head);
 
 // "0.92": a number from 0 to 1, of at most three digits behind the point.
 std::optional<double> ParseShare(std::string_view text);
-
-// Why a request was shed, as logs say it: "shed: queue full".
-std::string_view ShedReasonText(ShedReason reason);
-std::string_view ShedReasonLabel(ShedReason reason);  // "queue_full"
 
 }  // namespace spillway

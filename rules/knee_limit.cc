@@ -14,7 +14,8 @@
 //   cut    the times are too long: a quarter fewer in flight, or less. Faster? Then they had waited,
 //          and the limit goes to where the wait began. As slow as before? Then the servers themselves
 //          became slower: that is the norm from now on, and the limit goes back to where it was.
-//   check  a cut without a cause, since the norm of a long surge grows old.
+//   check  a cut without a cause, since the norm of a long surge grows old; and the first thing of all
+//          where overload was there before anything was learnt: the servers may be far beyond.
 //
 // An epoch is a cohort: those admitted in a while, judged when the last of them has had its time. (Those
 // who answer in a while would be others: after a cut mostly slow ones, after a step up quick ones.) What
@@ -38,6 +39,7 @@ constexpr double kWaitOfSpread =
 constexpr double kFirstStep = 0.06, kNextStep = 1.7, kLargestStep = 0.35;
 constexpr double kAhead = 1.5;     // times what was in flight at most, without pressure
 constexpr double kReached = 0.85;  // of a limit, in flight: else nothing was learnt of it
+constexpr double kUnprovenCut = 0.65, kRough = 6;
 constexpr double kDeepestCut = 0.4, kTrialCut = 0.35, kSlightCut = 0.12;
 constexpr double kHelps = 0.5;     // times that fell by so much for each that is not in flight
 constexpr double kBadShare = 0.1;  // errors and drops, before they count as overload
@@ -161,7 +163,8 @@ class KneeLimit final : public AdaptiveLimit {
   // The cohort that is open has enough, or has been open for long enough.
   void Close(TimePoint now) {
     const Duration open = now - open_.from;
-    const double part = phase_ != Phase::kGrown ? 1 : started_ ? 4 : 10;
+    const bool rough = unproven_ && phase_ == Phase::kCheck;
+    const double part = rough ? kRough : phase_ != Phase::kGrown ? 1 : started_ ? 4 : 10;
     const double wanted = std::max(enough_ / part, kFewest);
     const bool full = open_.admitted >= wanted ||
                       (open_.admitted >= std::min(enough_, kMany) && open >= kEpoch) ||
@@ -218,6 +221,7 @@ class KneeLimit final : public AdaptiveLimit {
     if (scene.novel && !judged_) {
       if (!whole) return;
       judged_ = true;
+      unproven_ = true;
       correction_ += mean;
       return Stay(now);
     }
@@ -257,7 +261,8 @@ class KneeLimit final : public AdaptiveLimit {
     const double from = found.bad > 0 ? std::min(limit_, found.in_flight * 1.1) : limit_;
     const double surplus = std::max(Surplus(found.mean, found.spread), kDeepestCut);
     const double trial = std::exp(-std::clamp(5 * found.error, kSlightCut, kTrialCut));
-    Change(from * std::min(trial, phase == Phase::kCut ? surplus : 1), phase, now);
+    const double deep = unproven_ ? kUnprovenCut : 1;
+    Change(from * std::min({trial, phase == Phase::kCut ? surplus : 1, deep}), phase, now);
   }
 
   void Steady(const Finding& found, TimePoint now, const LimitScene& scene) {
@@ -286,7 +291,7 @@ class KneeLimit final : public AdaptiveLimit {
         return Change(wanted, Phase::kHold, now);
       return Stay(now);
     }
-    if (started_ && now - checked_ > check_after_ && bound_) {
+    if (bound_ && (unproven_ || (started_ && now - checked_ > check_after_))) {
       return Cut(found, Phase::kCheck, now);
     }
     const bool reached =
@@ -328,11 +333,13 @@ class KneeLimit final : public AdaptiveLimit {
     const double fewer = std::log(at_top_.in_flight / found.in_flight);
     const double faster = at_top_.mean - found.mean;
     if (faster < kHelps * fewer || faster < 2 * found.error) {
+      unproven_ = false;
       correction_ += (at_top_.mean + found.mean) / 4;
       check_after_ = std::min(check_after_ * 2, kCheckAtMost);
       return Back(now);
     }
     correction_ += found.mean;
+    started_ = true;
     check_after_ = kCheckAfter;
     Set(std::clamp(top_ * Surplus(faster, found.spread), limit_, top_));
     Good(now);
@@ -365,7 +372,8 @@ class KneeLimit final : public AdaptiveLimit {
   Finding at_top_;
   double step_ = kFirstStep;
   bool judged_ = false;
-  bool started_ = false;  // overload was seen once: from then on growth begins with small steps
+  bool unproven_ = false;  // the norm is that of the first who came, and no cut has told more
+  bool started_ = false;   // overload was seen once: from then on growth begins with small steps
   TimePoint hold_until_{}, checked_{}, forgiven_until_{};
   Duration check_after_ = kCheckAfter;
 

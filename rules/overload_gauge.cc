@@ -37,6 +37,7 @@ void OverloadGauge::Tick(bool somebody_waits, TimePoint now) {
   if (now - faded_ >= kFadeEvery) {
     faded_ = now;
     cut_.Fade();
+    fade_ = true;
   }
   if (!pressed_) return;
   const Duration since = now - steered_;

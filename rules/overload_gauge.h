@@ -9,6 +9,8 @@
 // Thread rule: none of its own.
 #pragma once
 
+#include <utility>
+
 #include "rules/cohort_cut.h"
 #include "spillway/units.h"
 
@@ -17,6 +19,9 @@ namespace spillway {
 class OverloadGauge {
  public:
   static constexpr std::uint32_t kLongQueue = 120;
+
+  // Since the last call half a second was over: what is remembered of asks is to fade.
+  bool TakeFade() { return std::exchange(fade_, false); }
 
   bool pressed() const { return pressed_; }
   const CohortCut& cut() const { return cut_; }
@@ -34,6 +39,8 @@ class OverloadGauge {
     ++refused_;
     refused_at_ = now;
   }
+  // One was refused that the line does not look at; overload is not over.
+  void Stay(TimePoint now) { refused_at_ = now; }
   // One more of those that were in flight is done.
   void Done() { ++done_; }
   // From the last call until now so many of `limit` slots were in use.
@@ -50,6 +57,7 @@ class OverloadGauge {
 
  private:
   bool pressed_ = false;
+  bool fade_ = false;
   CohortCut cut_;
   double asks_ = 0, done_ = 0;           // since the last tick
   double ask_rate_ = 0, done_rate_ = 0;  // for each second, smoothed

@@ -80,6 +80,11 @@ void RouteLedger::Admit(AdmissionTicket* ticket) {
   // Of those only that were let in: a route of what matters has more slots than its share of all asks.
   row.asks += 1;
   asks_ += 1;
+  Return(ticket);
+}
+
+void RouteLedger::Return(AdmissionTicket* ticket) {
+  Row& row = rows_[ticket->route_row];
   ++row.in_flight;
   ++row.silent;
   ticket->next = nullptr;

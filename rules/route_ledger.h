@@ -47,6 +47,8 @@ class RouteLedger {
   // Its row. 0: the shared one.
   std::uint16_t Ask(std::uint64_t route);
   void Admit(AdmissionTicket* ticket);  // REQUIRES: ticket->route_row is set
+  // One that has left its slot takes one again; its ask counts once.
+  void Return(AdmissionTicket* ticket);
   // Its first byte came.
   void Speak(AdmissionTicket* ticket);
   // It ends; Speak or not.

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "spillway/traffic_class.h"
 #include "spillway/units.h"
@@ -62,8 +63,11 @@ enum class ShedReason : std::uint8_t {
   kCohort,    // its class and cohort are not served at the moment
   kRoute,     // its route holds more than its share of the slots
   kFailing,   // the servers answer errors faster than they could do good
+  kClient,    // its client asks for more than its share
 };
-inline constexpr std::size_t kShedReasons = 7;
+inline constexpr std::size_t kShedReasons = 8;
+std::string_view ShedReasonText(ShedReason reason);   // as logs say it: "shed: queue full"
+std::string_view ShedReasonLabel(ShedReason reason);  // as metrics do: "queue_full"
 
 // Of one request at one pool, as long as it waits or is in flight. Owned by the caller, who must
 // Leave before it goes. Does not move.

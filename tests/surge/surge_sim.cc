@@ -109,6 +109,8 @@ int Show(const Options& options) {
     scenario = HangingPath(options.seed);
   else if (options.show == "T8")
     scenario = QuietDay(options.seed, 0.8, 120);
+  else if (options.show == "T10")
+    scenario = FloodedByOne(options.seed, 2, TrafficClass::kCritical);
   else
     scenario = AnyDay(options.seed);
   options.way.Apply(&scenario);
@@ -126,7 +128,7 @@ int Show(const Options& options) {
                 1e3 * Quantile(record, window, 0.95),
                 surge::Rate(record, window, Outcome::End::kGood), asked / kStep);
   }
-  std::printf("# shed by class: full, timeout, deadline, cohort, route, failing\n");
+  std::printf("# shed by class: full, timeout, deadline, cohort, route, failing, client\n");
   for (const auto& reasons : record.last.shed) {
     std::printf("#");
     for (std::size_t i = 1; i < reasons.size(); ++i) {

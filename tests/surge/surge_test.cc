@@ -31,7 +31,7 @@ class Trial : public testing::TestWithParam<const char*> {};
 
 // The median keeps its target, with a little room for what chance does in so few runs.
 TEST_P(Trial, KeepsItsTargetsInTheMedian) {
-  for (const Figure& figure : Medians(GetParam(), 9)) {
+  for (const Figure& figure : Medians(GetParam(), 13)) {
     if (figure.at_most) {
       EXPECT_LE(figure.value, figure.target * 1.1) << figure.name;
     } else {
@@ -39,7 +39,15 @@ TEST_P(Trial, KeepsItsTargetsInTheMedian) {
     }
   }
 }
-INSTANTIATE_TEST_SUITE_P(Surge, Trial, testing::Values("T1", "T2", "T3", "T5"));
+INSTANTIATE_TEST_SUITE_P(Surge, Trial, testing::Values("T1", "T2", "T3", "T5", "T10"));
+
+TEST(HangingPathTest, TakesFewOfTheOthersWithItOnWhateverServers) {
+  for (std::uint64_t seed = 1; seed <= 14; ++seed) {
+    const Scenario scenario = HangingPath(seed);
+    const Record record = Play(scenario);
+    EXPECT_GE(Success(record, {scenario.hanging.from, scenario.seconds - 8}), 0.85) << seed;
+  }
+}
 
 TEST(QuietDay, ShedsNobodyAndHoldsNobodyBackFromAWorkerThatIsIdle) {
   for (const double load : {0.3, 0.6, 0.8}) {
@@ -69,8 +77,8 @@ TEST(World, AnOriginAloneAtThirtyPerCentAnswersAll) {
   EXPECT_EQ(Success(record, {}), 1);
 }
 
-// The scenarios that went worst when they were many; each with the least that it must come to. Of the
-// first five nothing comes yet (docs/overload.md): whoever mends that writes it here.
+// The scenarios that went worst when they were many; each with the least that it must come to, which is
+// little (docs/overload.md): whoever mends one writes more here.
 struct Worst {
   std::uint64_t seed;
   double last;
@@ -81,9 +89,9 @@ TEST_P(AnyDayTest, DoesNotBecomeWorse) {
       << Describe(AnyDay(GetParam().seed));
 }
 INSTANTIATE_TEST_SUITE_P(Worst, AnyDayTest,
-                         testing::Values(Worst{85, 0.0}, Worst{1063, 0.0}, Worst{1769, 0.0},
-                                         Worst{2607, 0.0}, Worst{2236, 0.0}, Worst{257, 0.04},
-                                         Worst{8, 0.18}, Worst{119, 0.1}));
+                         testing::Values(Worst{85, 0.6}, Worst{1063, 0.02}, Worst{1769, 0.02},
+                                         Worst{2607, 0.0}, Worst{2236, 0.05}, Worst{257, 0.25},
+                                         Worst{8, 0.3}, Worst{119, 0.1}));
 
 TEST(AnyDay, NineOfTenEndWithFourFifthsOfWhatIsPossible) {
   int well = 0;

@@ -163,6 +163,28 @@ Figures T9(std::uint64_t seed, const Way& way) {
           {"goodput of the last quarter", steady.last, 0.8, false}};
 }
 
+// One address asks ten times as much as can be answered; the others ask for half of that, and for
+// twice.
+Figures T10(std::uint64_t seed, const Way& way) {
+  Figures figures;
+  for (const double load : {0.5, 2.0}) {
+    for (const TrafficClass of : {TrafficClass::kCritical, TrafficClass::kCriticalPlus}) {
+      Scenario scenario = FloodedByOne(seed, load, of);
+      way.Apply(&scenario);
+      const Record record = Play(scenario);
+      const Window window{scenario.flood.from + 8, scenario.seconds - 6};
+      const std::string what = std::string(load < 1 ? "half" : "double") +
+                               (of == TrafficClass::kCritical ? "" : ", as orders") + ": ";
+      const double possible = std::min(1.0, 1 / load);
+      figures.push_back({what + "others answered / possible", Success(record, window) / possible,
+                         load < 1 ? 0.95 : 0.85, false});
+      figures.push_back(
+          {what + "share of the flood", FloodShare(record, window), load < 1 ? 0.55 : 0.1});
+    }
+  }
+  return figures;
+}
+
 }  // namespace
 
 void Way::Apply(Scenario* scenario) const {
@@ -243,6 +265,20 @@ Scenario QuietDay(std::uint64_t seed, double load, double seconds) {
   // The day does not begin at noon.
   scenario.load = {{0, rate / 4}, {5, rate / 2}, {10, rate}};
   scenario.seconds = seconds;
+  return scenario;
+}
+
+Scenario FloodedByOne(std::uint64_t seed, double load, TrafficClass of) {
+  Chance chance(seed * 7919 + 10);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  scenario.visitors.classes = {0.1, 0.6, 0.1, 0.2};
+  scenario.visitors.routes = 4;
+  const double capacity = Capacity(scenario.origin);
+  scenario.load = {{0, 0.3 * capacity}, {5, load * capacity}};
+  scenario.flood = {10 * capacity, 10, of};
+  scenario.seconds = 40;
   return scenario;
 }
 
@@ -342,6 +378,7 @@ const std::vector<Trial>& Trials() {
       {"T5", "a path hangs, and a worker", &T5},
       {"T8", "a quiet hour", &T8},
       {"T9", "any day", &T9},
+      {"T10", "one address floods", &T10},
   };
   return trials;
 }

@@ -34,12 +34,13 @@ struct Trial {
 const std::vector<Trial>& Trials();
 
 // The scenario of a trial, to look at.
-Scenario JabbingSurge(std::uint64_t seed);                           // T1
-Scenario PlainSurge(std::uint64_t seed);                             // T2
-Scenario ChangingSurge(std::uint64_t seed);                          // T3
-Scenario HangingPath(std::uint64_t seed);                            // T5
-Scenario QuietDay(std::uint64_t seed, double load, double seconds);  // T8
-Scenario AnyDay(std::uint64_t seed);                                 // T9
+Scenario JabbingSurge(std::uint64_t seed);                                // T1
+Scenario PlainSurge(std::uint64_t seed);                                  // T2
+Scenario ChangingSurge(std::uint64_t seed);                               // T3
+Scenario HangingPath(std::uint64_t seed);                                 // T5
+Scenario QuietDay(std::uint64_t seed, double load, double seconds);       // T8
+Scenario AnyDay(std::uint64_t seed);                                      // T9
+Scenario FloodedByOne(std::uint64_t seed, double load, TrafficClass of);  // T10
 
 // Goodput of T9's scenario, in windows of 4 s and as a share of what is possible: the least but for
 // the seconds after a change, and the mean of the last quarter.

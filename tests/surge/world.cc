@@ -28,6 +28,7 @@ struct Visitor {
   std::uint32_t jabs = 0;
   std::uint64_t route = 1;
   bool is_page = true;
+  bool flood = false;
 };
 
 class World {
@@ -37,6 +38,7 @@ class World {
         arrivals_(scenario.seed * 3),
         works_(scenario.seed * 3 + 1),
         people_(scenario.seed * 3 + 2),
+        flood_(scenario.seed * 3 + 5),
         origin_(scenario.origin),
         admission_(scenario.admission, scenario.seed, At(0)) {}
 
@@ -48,6 +50,7 @@ class World {
     for (std::uint32_t i = 0; i < scenario_.hanging.workers; ++i) {
       Push(scenario_.hanging.from, Event::kWorkerHangs, 0);
     }
+    if (scenario_.flood.rate > 0) Push(scenario_.flood.from, Event::kFlood, 0);
     Push(0, Event::kMoment, 0);
     while (!events_.empty() && events_.top().at < scenario_.seconds) {
       const Event event = events_.top();
@@ -71,7 +74,8 @@ class World {
       kWake,
       kChange,
       kMoment,
-      kWorkerHangs
+      kWorkerHangs,
+      kFlood
     };
     double at;
     std::uint64_t order;
@@ -89,7 +93,8 @@ class World {
     Visitor visitor;
     std::uint32_t id = 0;
     std::uint32_t generation = 0;
-    bool open = false;  // somebody waits for it
+    bool open = false;    // somebody waits for it
+    bool orphan = false;  // nobody does, and the servers work at it
     bool first = true;
     bool hanging = false;
     double asked = 0, sent = 0, work = 0;
@@ -142,6 +147,9 @@ class World {
       case Event::kWorkerHangs:
         hangs_due_ += 1;
         return;
+      case Event::kFlood:
+        Push(now_ + flood_.Exponential(1 / scenario_.flood.rate), Event::kFlood, 0);
+        return Begin(Flooder(), true);
     }
   }
 
@@ -162,6 +170,16 @@ class World {
         people_.Uniform() < scenario_.hanging.share) {
       visitor.route = kHangingRoute;
     }
+    return visitor;
+  }
+
+  Visitor Flooder() const {
+    Visitor visitor;
+    visitor.client = Mix(scenario_.seed + 77);
+    visitor.cohort = static_cast<std::uint8_t>(visitor.client % 128);
+    visitor.traffic_class = scenario_.flood.traffic_class;
+    visitor.is_page = false;
+    visitor.flood = true;
     return visitor;
   }
 
@@ -239,10 +257,11 @@ class World {
 
   void Answer(std::uint32_t id, std::uint32_t generation, bool good) {
     Ask& ask = *asks_[id];
-    if (!ask.open || ask.generation != generation) return;
+    if ((!ask.open && !ask.orphan) || ask.generation != generation) return;
     const TimePoint at = At(now_);
     admission_.FirstByte(&ask.ticket, Span(now_ - ask.sent), at, !good);
     admission_.Leave(&ask.ticket, good ? AdmissionEnd::kAnswered : AdmissionEnd::kError, at);
+    if (ask.orphan) return Bury(id);
     Close(id, good ? Outcome::End::kGood : Outcome::End::kError, ShedReason::kNone);
     if (!good) Again(ask.visitor);
     if (good && ask.visitor.is_page) {
@@ -261,7 +280,9 @@ class World {
   void Leave(std::uint32_t id, std::uint32_t generation) {
     Ask& ask = *asks_[id];
     if (!ask.open || ask.generation != generation) return;
-    admission_.Leave(&ask.ticket, AdmissionEnd::kUnmeasured, At(now_));
+    // As the proxy does: its place is kept until the servers are done with it.
+    ask.orphan = ask.ticket.state == AdmissionTicket::State::kAdmitted;
+    if (!ask.orphan) admission_.Leave(&ask.ticket, AdmissionEnd::kUnmeasured, At(now_));
     Close(id, Outcome::End::kLeft, ShedReason::kNone);
     Again(ask.visitor);
     Listen();
@@ -269,8 +290,9 @@ class World {
 
   void TimeOut(std::uint32_t id, std::uint32_t generation) {
     Ask& ask = *asks_[id];
-    if (!ask.open || ask.generation != generation) return;
+    if ((!ask.open && !ask.orphan) || ask.generation != generation) return;
     admission_.Leave(&ask.ticket, AdmissionEnd::kDropped, At(now_));
+    if (ask.orphan) return Bury(id);
     Close(id, Outcome::End::kError, ShedReason::kNone);
     Again(ask.visitor);
     Listen();
@@ -286,9 +308,16 @@ class World {
     Ask& ask = *asks_[id];
     ask.open = false;
     record_.outcomes.push_back({end, ask.visitor.traffic_class, reason, ask.first, ask.hanging,
-                                static_cast<float>(ask.asked), static_cast<float>(now_ - ask.asked),
+                                ask.visitor.flood, static_cast<float>(ask.asked),
+                                static_cast<float>(now_ - ask.asked),
                                 static_cast<float>(ask.work)});
+    if (!ask.orphan) free_.push_back(id);
+  }
+
+  void Bury(std::uint32_t id) {
+    asks_[id]->orphan = false;
     free_.push_back(id);
+    Listen();
   }
 
   void Again(Visitor visitor) {
@@ -337,7 +366,7 @@ class World {
   }
 
   const Scenario& scenario_;
-  Chance arrivals_, works_, people_;
+  Chance arrivals_, works_, people_, flood_;
   Origin origin_;
   Admission admission_;
   std::priority_queue<Event> events_;
@@ -412,11 +441,21 @@ double RefusalQuantile(const Record& record, Window window, double quantile) {
 double Success(const Record& record, Window window, int traffic_class) {
   double good = 0, all = 0;
   for (const Outcome& one : record.outcomes) {
-    if (one.hanging || !Counts(one, window, traffic_class)) continue;
+    if (one.hanging || one.flood || !Counts(one, window, traffic_class)) continue;
     all += 1;
     good += one.end == Outcome::End::kGood ? 1 : 0;
   }
   return all > 0 ? good / all : 1;
+}
+
+double FloodShare(const Record& record, Window window) {
+  double flood = 0, all = 0;
+  for (const Outcome& one : record.outcomes) {
+    if (one.end != Outcome::End::kGood || !Counts(one, window, -1)) continue;
+    all += one.work;
+    flood += one.flood ? one.work : 0;
+  }
+  return all > 0 ? flood / all : 0;
 }
 
 double Peak(const Record& record, Window window) {

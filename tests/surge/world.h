@@ -33,12 +33,20 @@ struct Hanging {
   std::uint32_t workers = 0;  // or: so many workers hang at `from`, on whatever they do
 };
 
+// One client that asks and asks, whatever it is told.
+struct Flood {
+  double rate = 0;  // asks in a second
+  double from = 0;
+  TrafficClass traffic_class = TrafficClass::kCritical;
+};
+
 struct Scenario {
   std::uint64_t seed = 1;
   double seconds = 30;
   OriginSpec origin;
   Visitors visitors;
   Hanging hanging;
+  Flood flood;
   AdmissionConfig admission;
   struct Change {
     double at = 0;
@@ -61,6 +69,7 @@ struct Outcome {
   ShedReason reason = ShedReason::kNone;
   bool first = false;    // not a jab
   bool hanging = false;  // to the path that hangs
+  bool flood = false;    // of the client that floods
   float asked = 0;       // when
   float took = 0;        // until the first byte, the refusal, or that it was left
   float work = 0;        // seconds of a worker
@@ -96,8 +105,11 @@ double Useful(const Record& record, Window window);
 // Of the good ones, all classes or one.
 double Quantile(const Record& record, Window window, double quantile, int traffic_class = -1);
 double RefusalQuantile(const Record& record, Window window, double quantile);
-// Answered well, of the asks of a class (-1: all) that do not hang.
+// Answered well, of the asks of a class (-1: all) that do not hang, and are not of the
+// client that floods.
 double Success(const Record& record, Window window, int traffic_class = -1);
+// The share of the good ones' work that went to the client that floods.
+double FloodShare(const Record& record, Window window);
 double Peak(const Record& record, Window window);
 
 }  // namespace spillway::surge

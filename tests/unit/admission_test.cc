@@ -312,5 +312,61 @@ TEST_F(AdmissionTest, ACrowdThatComesAtOnceIsServedInItsTurn) {
   EXPECT_EQ(served, 1000U);
 }
 
+// One answer and a hundred asks in each tenth of a second, until more is asked for than is answered.
+TEST_F(AdmissionTest, WhoWaitedWhenTheOverloadBeganGoesInTheOrderInWhichHeCame) {
+  Begin(Fixed(1, 1000, 2s));
+  AdmissionTicket* at_the_server = &Ask();
+  const TrafficClass classes[] = {TrafficClass::kSheddable, TrafficClass::kCritical,
+                                  TrafficClass::kSheddablePlus};
+  for (int i = 0; i < 130; ++i) {
+    now_ += 1ms;
+    Ask(classes[i % 3]);
+  }
+  while (!View().pressed) {
+    now_ += 100ms;
+    ASSERT_TRUE(Told().empty());
+    ASSERT_LT(now_, TimePoint(1h + 1900ms));
+  }
+  // All of them have waited for 2 s some time in the same 130 ms.
+  TimePoint last{};
+  std::size_t told = 0;
+  while (told < 130) {
+    now_ = admission_->wakeup().value_or(TimePoint::max());
+    ASSERT_LE(now_, TimePoint(1h + 2135ms));
+    for (const AdmissionTicket* one : Told()) {
+      EXPECT_EQ(one->reason, ShedReason::kQueueTimeout);
+      EXPECT_GE(one->entered, last);
+      last = one->entered;
+      ++told;
+    }
+  }
+  Answer(*at_the_server);
+}
+
+// Of a pool with 100 answers in a second.
+TEST_F(AdmissionTest, OneClientThatFloodsLeavesTheOthersTheirSlots) {
+  Begin(Fixed(10, 200, 1s));
+  std::vector<std::pair<TimePoint, AdmissionTicket*>> answers;
+  std::size_t asked = 0, served = 0, of_the_flood = 0;
+  const auto enter = [&](AdmissionTicket* one) {
+    if (one->state == State::kAdmitted) answers.emplace_back(now_ + 100ms, one);
+  };
+  for (int ms = 0; ms < 20'000; ++ms) {
+    now_ += 1ms;
+    for (int i = 0; i < 2; ++i) enter(&Ask(TrafficClass::kCriticalPlus, 99));
+    if (ms % 20 == 0) enter(&Ask()), ++asked;
+    while (!answers.empty() && answers.front().first <= now_) {
+      AdmissionTicket* one = answers.front().second;
+      answers.erase(answers.begin());
+      if (ms > 5'000) ++(one->ask.client == 99 ? of_the_flood : served);
+      Answer(*one, 100ms);
+    }
+    for (AdmissionTicket* one : Told()) enter(one);
+  }
+  EXPECT_GE(served, asked * 3 / 4 * 9 / 10);
+  EXPECT_LE(of_the_flood, 15U * 100 * 6 / 10);
+  EXPECT_GT(View().shed[0][static_cast<std::size_t>(ShedReason::kClient)], 10'000U);
+}
+
 }  // namespace
 }  // namespace spillway

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// What the servers say, and how what was admitted ends.
+#include <algorithm>
+#include <utility>
+
+#include "rules/admission_impl.h"
+
+namespace spillway {
+namespace {
+
+constexpr double kInVain = 4, kInVainAtLeast = 0.5;  // times the mean; seconds
+constexpr std::uint32_t kAtRest = 50;                // so many tell what is usual
+
+}  // namespace
+
+void Admission::Impl::Sample(LimitSample sample) {
+  if (adaptive == nullptr) return;
+  const LimitScene scene{
+      in_flight,       queue.size(), std::exchange(bound, queue.size() > 0 || in_flight >= limit()),
+      gauge.pressed(), pressure,     at_rest < kAtRest};
+  adaptive->Sample(sample, scene);
+  if (const double correction = adaptive->TakeCorrection(); correction != 0) {
+    routes.Shift(correction);
+  }
+}
+
+void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
+  if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
+  routes.Speak(ticket);
+  if (ticket->apart) return;
+  LimitSample sample{
+      now, ticket->cohort, took, 0, ticket->counted, ticket->in_flight, LimitSample::End::kAnswer};
+  if (error) {
+    ticket->erred = true;
+    sample.end = LimitSample::End::kError;
+    return Sample(sample);
+  }
+  const std::uint16_t row = ticket->route_row;
+  routes.Answered(row, took, now);
+  if (!routes.Compare(row, took, &sample.excess)) sample.end = LimitSample::End::kGone;
+  // Where there was room to spare the time is what is usual; a route that nobody knows yet is
+  // measured by how the others do now.
+  const bool spare = !gauge.pressed() && ticket->in_flight * 2 <= limit();
+  if (spare) at_rest = std::min(at_rest + 1, kAtRest);
+  if (spare) {
+    routes.Learn(row, took);
+  } else if (!routes.KnowsWell(row)) {
+    routes.LearnInCrowd(row, took);
+  }
+  Sample(sample);
+}
+
+void Admission::Impl::AwaitRequest(AdmissionTicket* ticket, TimePoint now) {
+  Tick(now);
+  if (config.limit == Limit::kOff || coming >= kMostComing * limit()) return;
+  gauge.Used(in_flight, limit(), now);
+  if (ticket->counted) {
+    Sample({now, ticket->cohort, Duration{0}, 0, true, ticket->in_flight, LimitSample::End::kGone});
+  }
+  routes.Speak(ticket);
+  routes.Leave(ticket, now);
+  ticket->counted = false;
+  ticket->apart = ticket->coming = true;
+  --in_flight;
+  ++coming;
+}
+
+void Admission::Impl::RequestDone(AdmissionTicket* ticket, TimePoint now) {
+  Tick(now);
+  gauge.Used(in_flight, limit(), now);
+  ticket->apart = ticket->coming = false;
+  --coming;
+  ++in_flight;
+  ticket->admitted = now;
+  ticket->in_flight = in_flight;
+  routes.Return(ticket);
+}
+
+void Admission::Impl::StandApart(AdmissionTicket* ticket, TimePoint now) {
+  Tick(now);
+  gauge.Used(in_flight, limit(), now);
+  if (!ticket->measured) {
+    Sample({now, ticket->cohort, Duration{0}, 0, ticket->counted, ticket->in_flight,
+            LimitSample::End::kGone});
+  }
+  routes.Speak(ticket);
+  ticket->apart = true;
+  --in_flight;
+}
+
+void Admission::Impl::Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now) {
+  Tick(now);
+  if (ticket->state == State::kShed && ticket->untold) Told(ticket);
+  if (ticket->state == State::kQueued) queue.Remove(ticket);
+  if (ticket->state == State::kAdmitted) LeaveSlot(ticket, end, now);
+  ticket->state = State::kOutside;
+}
+
+void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now) {
+  if (ticket->coming) {
+    ticket->coming = false;
+    --coming;
+    return;
+  }
+  const bool hung = routes.Stuck(ticket->route_row);
+  const bool answered = ticket->measured;
+  routes.Leave(ticket, now);
+  if (ticket->apart) return;
+  gauge.Used(in_flight, limit(), now);
+  --in_flight;
+  gauge.Done();
+  clients.Done();
+  const double seconds = std::chrono::duration<double>(now - ticket->admitted).count();
+  if (answered && !hung) {
+    holds = std::min(holds + 1, 64U);
+    held += (seconds - held) / holds;
+  }
+  if (config.limit == Limit::kOff) return;
+  LimitSample sample{now,
+                     ticket->cohort,
+                     Duration{0},
+                     0,
+                     ticket->counted,
+                     ticket->in_flight,
+                     LimitSample::End::kDrop};
+  switch (end) {
+    case AdmissionEnd::kAnswered:
+      return success.Ended(true, now);
+    case AdmissionEnd::kError:
+      success.Ended(false, now);
+      sample.end = LimitSample::End::kError;
+      if (!ticket->erred) Sample(sample);
+      return;
+    case AdmissionEnd::kDropped:
+      if (hung) sample.end = LimitSample::End::kGone;
+      return Sample(sample);
+    case AdmissionEnd::kUnmeasured: {
+      if (answered || adaptive == nullptr) return;
+      // Who waits for so long in vain has met overload, whoever it was that gave up.
+      const double usual = routes.mean_seconds();
+      const bool in_vain = seconds > std::max(kInVain * usual, kInVainAtLeast);
+      if (hung || !in_vain) sample.end = LimitSample::End::kGone;
+      Sample(sample);
+      return;
+    }
+  }
+}
+
+}  // namespace spillway

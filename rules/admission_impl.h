@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Admission's own state and steps, in the order in which a request meets them. Of the files
+// admission*.cc only.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "rules/adaptive_limit.h"
+#include "rules/admission_queue.h"
+#include "rules/client_shares.h"
+#include "rules/overload_gauge.h"
+#include "rules/route_ledger.h"
+#include "rules/success_rate.h"
+#include "spillway/admission.h"
+
+namespace spillway {
+
+struct Admission::Impl {
+  using Limit = AdmissionConfig::Limit;
+  using State = AdmissionTicket::State;
+  static constexpr TimePoint kNever = TimePoint::max();
+  // Who waited when the overload began: served when nobody else wants the slot, until his time is
+  // over.
+  static constexpr std::uint8_t kBacklog = AdmissionQueue::kRanks - 1;
+  static constexpr std::uint8_t kVitalRanks = 2;  // critical_plus, and who is protected
+
+  AdmissionConfig config;
+  std::uint64_t chance;
+  std::unique_ptr<AdaptiveLimit> adaptive;
+  AdmissionQueue queue;
+  RouteLedger routes;
+  OverloadGauge gauge;
+  ClientShares clients;
+  SuccessRate success;
+  std::uint32_t in_flight = 0;
+  std::uint32_t coming = 0;  // admitted, and not counted yet
+  bool bound = false;        // a slot was wanting since the last sample
+  double held = 0;           // seconds a slot is held, smoothed
+  std::uint32_t holds = 0;
+  double pressure = 0;
+  std::uint32_t at_rest = 0;  // answers that came while there was room to spare
+  TimePoint ticked{};
+  TimePoint next_deadline = kNever;  // of those who wait, or earlier
+  TimePoint latest{};
+  TimePoint asked{};              // last
+  TimePoint long_since = kNever;  // the queue is long since then, and had this length
+  std::uint32_t long_size = 0;
+  bool turned_away = false;                 // since the queue was looked at, somebody was
+  AdmissionTicket* untold_first = nullptr;  // shed while they waited
+  AdmissionTicket* untold_last = nullptr;
+  std::array<std::array<std::uint64_t, kShedReasons>, kTrafficClasses> shed{};
+
+  void Configure(const AdmissionConfig& now);
+  void Tick(TimePoint now);  // the first thing of each call: what is done every 100 ms
+  double Chance();
+
+  // --- the way in: admission.cc ---
+  void Enter(AdmissionTicket* ticket, TimePoint now);
+  std::optional<ShedReason> Refusal(const AdmissionTicket& ticket, TimePoint now);
+  void Admit(AdmissionTicket* ticket, TimePoint now);
+  void Shed(AdmissionTicket* ticket, ShedReason reason);
+  std::uint32_t limit() const;
+  bool HasSlot(std::uint8_t rank) const;
+  // Somebody wants what another has, or soon will.
+  bool Wanting() const { return queue.size() > 0 || in_flight * 3 >= limit(); }
+
+  // --- those who wait: admission_wait.cc ---
+  void Wait(AdmissionTicket* ticket, TimePoint now);
+  AdmissionTicket* Next(TimePoint now);
+  std::optional<TimePoint> wakeup() const;
+  void LookAtQueue(TimePoint now);
+  // From now on the queue is kept short. Who waits already goes on waiting, behind those who come.
+  void Press(TimePoint now);
+  void Expire(TimePoint now);
+  void ExpireDeadlines(TimePoint now);
+  void ShedWaiting(AdmissionTicket* ticket, ShedReason reason, TimePoint now);
+  double Drain() const;  // seconds between two slots that become free; 0: unknown
+  Duration Allowed(std::uint8_t rank) const;   // to wait, by what is known when one comes
+  Duration Patience(std::uint8_t rank) const;  // after which one who waits is refused after all
+  bool Hopeless(const AdmissionTicket& ticket, double wait, TimePoint now) const;
+  void Untold(AdmissionTicket* ticket);
+  void Told(AdmissionTicket* ticket);
+
+  // --- what the servers say, and the end: admission_answer.cc ---
+  void Sample(LimitSample sample);
+  void FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error);
+  void AwaitRequest(AdmissionTicket* ticket, TimePoint now);
+  void RequestDone(AdmissionTicket* ticket, TimePoint now);
+  void StandApart(AdmissionTicket* ticket, TimePoint now);
+  void Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
+  void LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
+};
+
+inline Duration ToDuration(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+}  // namespace spillway

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+// Those who wait for a slot: how long each may, who gives way, and whose turn it is.
+#include <algorithm>
+#include <utility>
+
+#include "rules/admission_impl.h"
+
+namespace spillway {
+namespace {
+
+// A queue that is long and has not become shorter for so long: more is asked for than is answered. A
+// crowd that came at once is none, it is served in its turn.
+constexpr Duration kLasting = std::chrono::milliseconds(400);
+constexpr double kShorter = 0.9;
+constexpr Duration kQuiet = std::chrono::milliseconds(50);  // nobody else asks: not for so long
+constexpr double kWait = 0.1;                               // of an answer's time, under pressure
+constexpr double kLongestWait = 4;  // times that, before one who waits is refused after all
+constexpr double kVitalWait = 5;    // of an answer's time, for vital ranks
+constexpr Duration kVitalAtLeast = std::chrono::milliseconds(250);
+constexpr Duration kWaitAtLeast = std::chrono::milliseconds(2);
+constexpr Duration kSweep = std::chrono::milliseconds(10);
+
+}  // namespace
+
+double Admission::Impl::Drain() const {
+  const std::uint32_t most = std::max(limit(), 1U);
+  return held / static_cast<double>(std::max(most - std::min(routes.stuck_slots(), most), 1U));
+}
+
+Duration Admission::Impl::Allowed(std::uint8_t rank) const {
+  if (!gauge.pressed()) return config.queue.timeout;
+  if (rank < kVitalRanks) {
+    return std::min(config.queue.timeout,
+                    std::max(ToDuration(kVitalWait * routes.mean_seconds()), kVitalAtLeast));
+  }
+  return std::min(config.queue.timeout,
+                  std::max(ToDuration(kWait * routes.mean_seconds()), kWaitAtLeast));
+}
+
+Duration Admission::Impl::Patience(std::uint8_t rank) const {
+  if (!gauge.pressed() || rank < kVitalRanks || rank == kBacklog) return config.queue.timeout;
+  const Duration drain = ToDuration(2 * Drain());
+  return std::min(config.queue.timeout,
+                  std::chrono::duration_cast<Duration>(Allowed(rank) * kLongestWait) + drain);
+}
+
+bool Admission::Impl::Hopeless(const AdmissionTicket& ticket, double wait, TimePoint now) const {
+  return ticket.ask.deadline &&
+         *ticket.ask.deadline <= now + ToDuration(wait + 0.5 * routes.mean_seconds());
+}
+
+void Admission::Impl::Untold(AdmissionTicket* ticket) {
+  ticket->untold = true;
+  ticket->next = nullptr;
+  ticket->previous = untold_last;
+  (untold_last != nullptr ? untold_last->next : untold_first) = ticket;
+  untold_last = ticket;
+}
+
+void Admission::Impl::Told(AdmissionTicket* ticket) {
+  (ticket->previous != nullptr ? ticket->previous->next : untold_first) = ticket->next;
+  (ticket->next != nullptr ? ticket->next->previous : untold_last) = ticket->previous;
+  ticket->previous = ticket->next = nullptr;
+  ticket->untold = false;
+}
+
+void Admission::Impl::ShedWaiting(AdmissionTicket* ticket, ShedReason reason, TimePoint now) {
+  queue.Remove(ticket);
+  Shed(ticket, reason);
+  if (reason == ShedReason::kQueueFull || reason == ShedReason::kQueueTimeout) gauge.Refused(now);
+  Untold(ticket);
+}
+
+void Admission::Impl::LookAtQueue(TimePoint now) {
+  // One that turns people away is long, however few places it has.
+  const bool is_long =
+      std::exchange(turned_away, false) || queue.size() >= OverloadGauge::kLongQueue;
+  if (!is_long || gauge.pressed()) {
+    long_since = kNever;
+  } else if (long_since == kNever) {
+    long_since = now;
+    long_size = queue.size();
+  } else if (now - long_since >= kLasting) {
+    if (queue.size() >= kShorter * long_size) return Press(now);
+    long_since = now;
+    long_size = queue.size();
+  }
+}
+
+// Into one rank in the order in which they came: Oldest is asked of it.
+void Admission::Impl::Press(TimePoint now) {
+  gauge.Press(now);
+  long_since = kNever;
+  for (;;) {
+    AdmissionTicket* oldest = nullptr;
+    for (std::uint8_t rank = kVitalRanks; rank < kBacklog; ++rank) {
+      AdmissionTicket* ticket = queue.Oldest(rank);
+      if (ticket != nullptr && (oldest == nullptr || ticket->entered < oldest->entered))
+        oldest = ticket;
+    }
+    if (oldest == nullptr) return;
+    queue.Remove(oldest);
+    oldest->rank = kBacklog;
+    queue.Add(oldest);
+  }
+}
+
+void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
+  bound = true;
+  const std::uint32_t before = queue.Before(ticket->rank);
+  const double wait = (before + 1) * Drain();
+  if (Hopeless(*ticket, wait, now)) return Shed(ticket, ShedReason::kDeadline);
+  const double allowed = std::chrono::duration<double>(Allowed(ticket->rank)).count();
+  const bool too_long = held > 0 && wait > allowed && before > 0;
+  const bool full = queue.size() >= config.queue.max;
+  if (too_long || full) {
+    turned_away = true;
+    AdmissionTicket* victim = queue.Victim(ticket->rank, ticket->lane);
+    // Who is of a lower rank does not stand before the new one.
+    if (victim != nullptr && too_long && victim->rank != ticket->rank) victim = nullptr;
+    if (full && victim == nullptr) victim = queue.Victim(ticket->rank, ticket->lane);
+    if (victim == nullptr) {
+      Shed(ticket, full ? ShedReason::kQueueFull : ShedReason::kQueueTimeout);
+      gauge.Refused(now);
+      return;
+    }
+    ShedWaiting(victim, ShedReason::kQueueFull, now);
+  }
+  ticket->state = State::kQueued;
+  queue.Add(ticket);
+  if (ticket->ask.deadline) next_deadline = std::min(next_deadline, *ticket->ask.deadline);
+}
+
+AdmissionTicket* Admission::Impl::Next(TimePoint now) {
+  Tick(now);
+  Expire(now);
+  if (AdmissionTicket* ticket = untold_first; ticket != nullptr) {
+    Told(ticket);
+    return ticket;
+  }
+  const bool newest_first = gauge.pressed();
+  AdmissionTicket* ticket = queue.Peek(newest_first);
+  if (ticket == nullptr || !HasSlot(ticket->rank)) return nullptr;
+  if (ticket->rank == kBacklog && gauge.pressed() && now - asked < kQuiet) return nullptr;
+  queue.Take(newest_first);
+  if (Hopeless(*ticket, 0, now)) {
+    Shed(ticket, ShedReason::kDeadline);
+  } else if (!routes.MayEnter(ticket->route_row, ticket->rank < kVitalRanks)) {
+    Shed(ticket, ShedReason::kRoute);
+  } else {
+    Admit(ticket, now);
+  }
+  return ticket;
+}
+
+void Admission::Impl::Expire(TimePoint now) {
+  for (std::uint8_t rank = 0; rank < AdmissionQueue::kRanks; ++rank) {
+    const Duration patience = Patience(rank);
+    while (AdmissionTicket* ticket = queue.Oldest(rank)) {
+      if (now - ticket->entered < patience) break;
+      ShedWaiting(ticket, ShedReason::kQueueTimeout, now);
+    }
+  }
+  if (now >= next_deadline) ExpireDeadlines(now);
+}
+
+void Admission::Impl::ExpireDeadlines(TimePoint now) {
+  TimePoint next = kNever;
+  for (std::uint8_t rank = 0; rank < AdmissionQueue::kRanks; ++rank) {
+    for (AdmissionTicket* ticket = queue.Oldest(rank); ticket != nullptr;) {
+      AdmissionTicket* younger = ticket->younger;
+      if (ticket->ask.deadline && *ticket->ask.deadline <= now) {
+        ShedWaiting(ticket, ShedReason::kDeadline, now);
+      } else if (ticket->ask.deadline) {
+        next = std::min(next, *ticket->ask.deadline);
+      }
+      ticket = younger;
+    }
+  }
+  // A thousand deadlines are not a thousand walks.
+  next_deadline = next == kNever ? kNever : std::max(next, now + kSweep);
+}
+
+std::optional<TimePoint> Admission::Impl::wakeup() const {
+  if (untold_first != nullptr) return latest;
+  if (queue.size() == 0) return std::nullopt;
+  TimePoint at = next_deadline;
+  for (std::uint8_t rank = 0; rank < AdmissionQueue::kRanks; ++rank) {
+    const AdmissionTicket* ticket = queue.Oldest(rank);
+    if (ticket != nullptr) at = std::min(at, ticket->entered + Patience(rank));
+  }
+  if (queue.size(kBacklog) > 0 && HasSlot(kBacklog)) at = std::min(at, asked + kQuiet);
+  return at;
+}
+
+}  // namespace spillway
