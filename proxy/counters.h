@@ -65,7 +65,7 @@ struct WorkerCounters {
 // One worker's numbers for one pool; kept over reloads by the pool's name.
 struct PoolCounters {
   Counter requests, connect_errors, timeouts, resets, protocol_errors, hidden_errors, retries,
-      no_server;
+      no_server, taken_up;
   std::array<Counter, 6> status_classes;
   Histogram first_byte_seconds;
   Histogram queue_seconds;  // of those that waited for their turn

@@ -127,7 +127,11 @@ class Exchange final : public UpstreamUser, public AdmissionUser {
   void NoteUpload();
   void NoteSlowReader();
   void GiveBackPermit();
+
+  // exchange_orphan.cc
+  WideHash SameRequest();
   bool LetItFinish();
+  bool TakeUp();
 
   // exchange_protect.cc
   void ReadProtection();

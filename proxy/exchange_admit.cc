@@ -9,6 +9,7 @@
 #include "spillway/hash.h"
 #include "spillway/mix.h"
 #include "spillway/route.h"
+#include "spillway/text.h"
 
 namespace spillway {
 namespace {
@@ -23,7 +24,8 @@ std::string_view BytesOf(const IpAddress& address) {
 }
 
 bool IsEventStream(const ResponseHead& head) {
-  return head.Get(Field::kContentType).starts_with("text/event-stream");
+  constexpr std::string_view kType = "text/event-stream";
+  return EqualsIgnoreCase(head.Get(Field::kContentType).substr(0, kType.size()), kType);
 }
 
 }  // namespace
@@ -57,6 +59,7 @@ void Exchange::Admit() {
   step_ = Step::kAdmit;
   const std::shared_ptr<PoolAdmission>& admission = pool().admission();
   if (admission == nullptr) return PickServer();
+  if (TakeUp()) return;
   permit_ = worker_.desk.Take();
   permit_->Enter(admission, AskOf(), this);
   CarryOutAdmission();
@@ -124,29 +127,6 @@ void Exchange::GiveBackPermit() {
   if (!permit_) return;
   permit_->Leave(state_.admission_end);
   worker_.desk.PutBack(std::move(permit_));
-}
-
-// The client has left while the server works at its request, and most servers would not notice: it
-// takes up its place until it is answered, or the server would get more than it is given here. A
-// request in HTTP/2 is cancelled, which servers hear. True when it is let finish.
-bool Exchange::LetItFinish() {
-  const bool works = permit_ && permit_->state() == AdmissionTicket::State::kAdmitted &&
-                     upstream_ && state_.ended_at == Step::kSend && state_.request_done &&
-                     upstream_->unsent() == 0 && !state_.response_begun && !state_.apart &&
-                     !state_.uploading;
-  if (!works) return false;
-  Orphaned orphaned{.generation = state_.generation,
-                    .pool = verdict_.pool,
-                    .upstream = std::move(upstream_),
-                    .lease = std::move(lease_),
-                    .permit = std::move(permit_),
-                    .asked = state_.asked,
-                    .to_head = state_.request.method == "HEAD"};
-  if (worker_.orphans.Take(&orphaned)) return true;
-  upstream_ = std::move(orphaned.upstream);
-  lease_ = std::move(orphaned.lease);
-  permit_ = std::move(orphaned.permit);
-  return false;
 }
 
 }  // namespace spillway

@@ -117,12 +117,12 @@ bool Exchange::TakeResponseHead() {
   pool().Report(*lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
                 worker_.loop.now());
 
+  if (head.status == 101 && (request.upgrade.empty() || !head.upgrade)) {
+    FailTry(Failure::kProtocol, "unasked 101");
+    return false;
+  }
   NoteFirstByte(head);
   if (head.status == 101) {
-    if (request.upgrade.empty() || !head.upgrade) {
-      FailTry(Failure::kProtocol, "unasked 101");
-      return false;
-    }
     EnterTunnel();
     return false;
   }
@@ -165,7 +165,10 @@ void Exchange::BeginResponse() {
 }
 
 void Exchange::SendInterim() {
-  if (!client_.SendInterim(upstream_->head())) return OnClientGone();
+  if (!client_.SendInterim(upstream_->head())) {
+    DropUpstream();  // nobody could read on: the head has not been taken
+    return OnClientGone();
+  }
   upstream_->NextHead();
 }
 

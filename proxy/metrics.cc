@@ -245,6 +245,8 @@ class Scrape {
     Family hidden = NewCounter("spillway_upstream_hidden_errors_total",
                                "Error answers replaced by our own page.");
     Family retries = NewCounter("spillway_upstream_retries_total", "Tries beyond the first.");
+    Family taken_up = NewCounter("spillway_upstream_taken_up_total",
+                                 "Requests that were answered by what an abandoned one had asked.");
     Family apdex = NewGauge("spillway_upstream_apdex_ratio",
                             "How satisfied visitors were in the last ten seconds, 0 to 1.");
     Family first_byte = NewHistogram("spillway_upstream_first_byte_seconds",
@@ -256,6 +258,7 @@ class Scrape {
       }
       hidden.Add(SumPool(i, &PoolCounters::hidden_errors), {pool});
       retries.Add(SumPool(i, &PoolCounters::retries), {pool});
+      taken_up.Add(SumPool(i, &PoolCounters::taken_up), {pool});
       Apdex::Sum sum;
       for (const auto& worker : generation_.pool_counters)
         worker[i]->apdex.AddTo(&sum, server_.now());

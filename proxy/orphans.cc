@@ -21,10 +21,13 @@ class Orphans::Orphan final : public UpstreamUser {
   Orphan(Orphans& owner, Orphaned from) : owner_(owner), it_(std::move(from)) {
     it_.permit->Forget();
     it_.upstream->WantRead(true);
+    it_.upstream->SetDeadline(std::max<Duration>(it_.asked + it_.patience - now(), 1ms));
   }
   ~Orphan() { GiveBack(); }
 
   std::size_t place = 0;  // among its owner's
+  const WideHash& same() const { return it_.same; }
+  Orphaned GiveUp() { return std::move(it_); }
 
   void OnUpstreamReadable() override {
     // What TLS has decrypted already no event will tell of.
@@ -77,6 +80,7 @@ class Orphans::Orphan final : public UpstreamUser {
   bool TakeHead() {
     const int status = it_.upstream->head().status;
     answered_ = true;
+    owner_.Forget(this);
     end_ = status >= 500 ? AdmissionEnd::kError : AdmissionEnd::kAnswered;
     counters().first_byte_seconds.Observe(now() - it_.asked);
     counters().status_classes[static_cast<std::size_t>(status) / 100 % 6].Add();
@@ -129,14 +133,33 @@ Orphans::~Orphans() = default;
 bool Orphans::Take(Orphaned* from) {
   if (orphans_.size() >= kMost || !from->upstream->outlives_user()) return false;
   UpstreamSide& upstream = *from->upstream;
+  const WideHash same = from->same;
   auto orphan = std::make_unique<Orphan>(*this, std::move(*from));
   upstream.ChangeUser(*orphan);
   orphan->place = orphans_.size();
+  if (same.low != 0) waiting_[same.low] = orphan.get();
   orphans_.push_back(std::move(orphan));
   return true;
 }
 
+std::optional<Orphaned> Orphans::GiveBack(const WideHash& same, UpstreamUser* user) {
+  const auto found = waiting_.find(same.low);
+  if (found == waiting_.end() || found->second->same().high != same.high) return std::nullopt;
+  Orphan* orphan = found->second;
+  waiting_.erase(found);
+  Orphaned it = orphan->GiveUp();
+  it.upstream->ChangeUser(*user);
+  Bury(orphan);
+  return it;
+}
+
+void Orphans::Forget(Orphan* orphan) {
+  const auto found = waiting_.find(orphan->same().low);
+  if (found != waiting_.end() && found->second == orphan) waiting_.erase(found);
+}
+
 void Orphans::Bury(Orphan* orphan) {
+  Forget(orphan);
   const std::size_t place = orphan->place;
   graveyard_.push_back(std::move(orphans_[place]));
   if (place + 1 < orphans_.size()) {

@@ -178,6 +178,51 @@ class Admission(Case):
         eventually(lambda: self.view(proxy)["in_flight"] == 0, "the place to be free")
         self.assertEqual(len(self.server.sockets), 1)  # the connection served again
 
+    def abandon(self, proxy, target, headers=()):
+        client = self.send(proxy, target, headers)
+        eventually(lambda: self.gate.waiting, "a request at the origin")
+        client.close()
+        proxy.wait_record(lambda it: it.get("end") == "client left")
+
+    def test_who_presses_reload_gets_what_was_asked_for_already(self):
+        proxy = self.start(workers=1)
+        self.abandon(proxy, "/page", [("Cookie", "a=1")])
+        again = self.send(proxy, "/page", [("Cookie", "a=1"), ("Cache-Control", "max-age=0")])
+        eventually(lambda: proxy.metrics()["spillway_upstream_taken_up_total{pool=\"app\"}"] == 1, "it to be taken up")
+        self.assertEqual(self.view(proxy)["queued"]["critical"], 0)
+        self.gate.answer()
+        self.assertEqual(again.read_response().text, "/page")
+        self.assertEqual(self.gate.paths, ["/page"])
+        again.send(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.gate.answer()
+        self.assertEqual(again.read_response().text, "/next")
+        eventually(lambda: self.view(proxy)["in_flight"] == 0, "the place to be free")
+
+    def test_what_one_visitor_asked_is_not_for_another(self):
+        for headers, target, method in (([("Cookie", "a=2")], "/page", "GET"), ([("Cookie", "a=1")], "/page?x", "GET"),
+                                        ([("Cookie", "a=1")], "/page", "HEAD"), ([("Cookie", "a=1"), ("Accept", "b")], "/page", "GET")):
+            with self.subTest(headers=headers, target=target, method=method):
+                proxy = self.start(workers=1)
+                self.abandon(proxy, "/page", [("Cookie", "a=1")])
+                client = self.send(proxy, target, headers, method)
+                self.queue(proxy, 1)
+                self.gate.answer(2)
+                self.assertEqual(client.read_response(to=method).status, 200)
+                self.assertEqual(len(self.gate.paths), 2)
+
+    def test_one_who_takes_up_a_request_and_leaves_as_well_leaves_it_to_the_next(self):
+        proxy = self.start(workers=1)
+        self.abandon(proxy, "/page")
+        for count in range(1, 4):
+            client = self.send(proxy, "/page")
+            eventually(lambda: proxy.metrics()["spillway_upstream_taken_up_total{pool=\"app\"}"] == count, "it to be taken up")
+            if count < 3:
+                client.close()
+                eventually(lambda: len([it for it in proxy.records() if it.get("end") == "client left"]) == count + 1, "it to leave")
+        self.gate.answer()
+        self.assertEqual(client.read_response().text, "/page")
+        self.assertEqual(self.gate.paths, ["/page"])
+
     def test_a_reload_changes_the_limit_and_loses_nobody(self):
         proxy = self.start()
         self.fill(proxy)
