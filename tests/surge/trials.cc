@@ -2,6 +2,7 @@
 #include "tests/surge/trials.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace spillway::surge {
@@ -147,7 +148,7 @@ Figures T8(std::uint64_t seed, const Way& way) {
     for (const auto& one : record.last.shed) {
       for (const std::uint64_t count : one) shed += static_cast<double>(count);
     }
-    const std::string at = std::to_string(static_cast<int>(load * 100 + 0.5)) + " %: ";
+    const std::string at = std::to_string(std::lround(load * 100)) + " %: ";
     figures.push_back({at + "shed", shed, 0});
     figures.push_back({at + "waited while a worker was idle", static_cast<double>(record.held), 0});
     figures.push_back({at + "waited at all", static_cast<double>(record.queued), 1e18});
@@ -191,7 +192,8 @@ void Way::Apply(Scenario* scenario) const {
   scenario->admission.algorithm = algorithm;
   if (known <= 0) return;
   scenario->admission.limit = AdmissionConfig::Limit::kFixed;
-  scenario->admission.fixed = static_cast<std::uint32_t>(known * scenario->origin.workers + 0.5);
+  scenario->admission.fixed =
+      static_cast<std::uint32_t>(std::lround(known * scenario->origin.workers));
 }
 
 Scenario JabbingSurge(std::uint64_t seed) {

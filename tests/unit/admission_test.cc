@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "spillway/admission.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <deque>
