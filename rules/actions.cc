@@ -48,9 +48,7 @@ bool ReadArguments(const ActionReader& reader, const yaml::Node& node,
     ReadKeys(node, rows, *reader.scope.loader, out);
     return true;
   }
-  node.Fail("expected a map such as " + std::string(example) + ", found " +
-            (node.is_scalar() ? yaml::Quote(node.text()) : std::string(KindName(node.kind()))));
-  return false;
+  return ExpectMap(node, example);
 }
 
 using HeaderTexts = std::vector<std::pair<std::string, std::string>>;

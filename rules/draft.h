@@ -28,13 +28,13 @@ struct Draft {
 };
 
 // Calls read(name's key, value) for each entry of a map whose keys are names of the user's. Nothing
-// at all counts as an empty map.
+// at all counts as an empty map. `example`: of one entry, "app: { ... }".
 template <class Function>
-void ForEachNamed(const yaml::Node& map, Function read) {
+void ForEachNamed(const yaml::Node& map, std::string_view example, Function read) {
   if (map.kind() == yaml::NodeKind::kNull) return;
   if (!map.is_map()) {
-    map.Fail("expected a map of names that you choose (app: ...), found " +
-             std::string(KindName(map.kind())));
+    map.Fail("expected a map of names that you choose, such as { " + std::string(example) +
+             " }, found " + Found(map));
     return;
   }
   for (const auto& [key, value] : map.Entries()) {

@@ -2,11 +2,15 @@
 // Reading values by their row's type column.
 #include "rules/key_table.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 namespace spillway {
 namespace {
+
+constexpr std::size_t kKeysShown = 8;
+constexpr std::size_t kKeysWithTypes = 3;
 
 // "duration 1ms..1h" -> {"1ms", "1h"}. A row without a range is a mistake of ours, found by the
 // test that reads every row's edges; here it gives empty strings.
@@ -86,9 +90,25 @@ std::optional<std::size_t> ReadChoice(const yaml::Node& node, std::string_view c
   return std::nullopt;
 }
 
-bool ExpectMap(const yaml::Node& node) {
+bool ExpectMap(const yaml::Node& node, std::string_view example,
+               const std::vector<LegalKey>& keys) {
   if (node.is_map()) return true;
-  node.Fail("expected a map (key: value), found " + std::string(KindName(node.kind())));
+  std::string message = "expected a map ";
+  message += example.empty() ? "(key: value)" : "such as " + std::string(example);
+  message += ", found " + Found(node);
+  for (std::size_t i = 0; i < std::min(keys.size(), kKeysShown); ++i) {
+    message += (i == 0 ? "; its keys are " : ", ") + std::string(keys[i].name);
+    // Of a few keys there is room for what they take.
+    if (keys.size() <= kKeysWithTypes && !keys[i].type.empty()) {
+      message += " (" + std::string(keys[i].type) + ")";
+    }
+    if (keys[i].required) message += " (needed)";
+  }
+  if (keys.size() > kKeysShown) {
+    message +=
+        " and " + std::to_string(keys.size() - kKeysShown) + " more (all of them: spillway kinds)";
+  }
+  node.Fail(std::move(message));
   return false;
 }
 

@@ -60,8 +60,16 @@ void ReadValue(const Slot& slot, E* out) {
   if (auto choice = ReadChoice(slot.node, slot.type)) *out = static_cast<E>(*choice);
 }
 
-// True when the node is a map; otherwise reported.
-bool ExpectMap(const yaml::Node& node);
+// A key as it is told to someone who wrote no map.
+struct LegalKey {
+  std::string_view name;
+  std::string_view type;
+  bool required = false;
+};
+// True when the node is a map; otherwise reported, with an example and the first of its keys, where
+// there are any.
+bool ExpectMap(const yaml::Node& node, std::string_view example,
+               const std::vector<LegalKey>& keys = {});
 // Reports `key` as none of `legal`.
 void FailUnknownKey(const yaml::Node& key, const std::vector<std::string>& legal);
 // Reports it when the map has no such key, and what it would be; true when it has.
@@ -70,8 +78,14 @@ bool RequireKey(const yaml::Node& map, std::string_view key, std::string_view wh
 bool CheckName(const yaml::Node& key);
 
 template <class T, std::size_t kSize>
-void ReadKeys(const yaml::Node& map, const KeyRow<T> (&rows)[kSize], Loader& loader, T* out) {
-  if (!ExpectMap(map)) return;
+void ReadKeys(const yaml::Node& map, const KeyRow<T> (&rows)[kSize], Loader& loader, T* out,
+              std::string_view example = {}) {
+  if (!map.is_map()) {
+    std::vector<LegalKey> keys;
+    for (const KeyRow<T>& row : rows) keys.push_back({row.name, row.type, !row.required.empty()});
+    ExpectMap(map, example, keys);
+    return;
+  }
   for (const auto& [key, value] : map.Entries()) {
     const KeyRow<T>* found = nullptr;
     for (const KeyRow<T>& row : rows) {

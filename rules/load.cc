@@ -172,12 +172,13 @@ class Load {
     diagnostic.file = path;
     diagnostic.line = 1;
     diagnostic.column = 1;
-    diagnostic.message =
-        root.is_list() || root.is_scalar()
-            ? "expected keys with values at the top of the file, such as 'version: 1'"
-            : "nothing in this file; the shortest one that works is\n"
-              "    version: 1\n"
-              "    pools: { app: { servers: [\"127.0.0.1:3000\"] } }";
+    diagnostic.message = root.is_list() || root.is_scalar()
+                             ? "expected keys with values at the top of the file"
+                             : "nothing in this file";
+    diagnostic.message +=
+        "; the shortest one that works is\n"
+        "    version: 1\n"
+        "    pools: { app: { servers: [\"127.0.0.1:3000\"] } }";
     diagnostics_.push_back(std::move(diagnostic));
     return root;
   }
@@ -250,7 +251,11 @@ class Load {
     if (top.missing() || top.kind() == yaml::NodeKind::kNull || diagnostics_.size() > errors)
       return;
     root = top;
-    if (!top.is_map()) return ReadKeys(top, kIncludedRows, loader_, &draft_);
+    if (!top.is_map()) {
+      ReadKeys(top, kIncludedRows, loader_, &draft_,
+               "rules: [{ match: { path: /admin }, action: deny }]");
+      return;
+    }
     within_.push_back(path);
     loader_.Enter(path);
     FindIncluded(top.Get("include"));

@@ -75,18 +75,21 @@ constexpr KeyRow<BotConfig> kBotRows[] = {
      nullptr, "a domain such as crawl.example.com"},
 };
 
+constexpr std::string_view kBotExample = "{ user_agent: ExampleBot, domains: crawl.example.com }";
+
 void ReadKnown(const Slot& slot, BotsConfig* out) {
-  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
-    if (out->known.size() == kMostBots) {
-      key.Fail("there are more than " + std::to_string(kMostBots) + " robots");
-      return;
-    }
-    BotConfig bot;
-    bot.name = key.text();
-    ReadKeys(value, kBotRows, slot.loader, &bot);
-    bot.mark = MarkOf(bot.domains);
-    if (out->known.size() < kMostBots) out->known.push_back(std::move(bot));
-  });
+  ForEachNamed(slot.node, "examplebot: " + std::string(kBotExample),
+               [&](const yaml::Node& key, const yaml::Node& value) {
+                 if (out->known.size() == kMostBots) {
+                   key.Fail("there are more than " + std::to_string(kMostBots) + " robots");
+                   return;
+                 }
+                 BotConfig bot;
+                 bot.name = key.text();
+                 ReadKeys(value, kBotRows, slot.loader, &bot, kBotExample);
+                 bot.mark = MarkOf(bot.domains);
+                 if (out->known.size() < kMostBots) out->known.push_back(std::move(bot));
+               });
 }
 
 constexpr KeyRow<BotsConfig> kBotsRows[] = {

@@ -54,7 +54,7 @@ void ReadTicketKeys(const Slot& slot, TlsItem* out) {
 
 void ReadClientCertificates(const Slot& slot, TlsItem* out) {
   ClientCertificates wanted;
-  ReadKeys(slot.node, kClientCertificateRows, slot.loader, &wanted);
+  ReadKeys(slot.node, kClientCertificateRows, slot.loader, &wanted, "{ ca: clients.pem }");
   out->client_certificates = std::move(wanted);
 }
 
@@ -110,7 +110,7 @@ void ReadTls(const Slot& slot, ListenerConfig* out) {
   TlsItem said;
   for (const yaml::Node& node : slot.node.Items()) {
     TlsItem item;
-    ReadKeys(node, kTlsRows, slot.loader, &item);
+    ReadKeys(node, kTlsRows, slot.loader, &item, "{ certificate: a.crt, key: a.key }");
     if (!node.is_map()) continue;
     Join(node, "min_version", "oldest version", item.min_version, &said.min_version);
     Join(node, "session_tickets", "answer to this", item.session_tickets, &said.session_tickets);
@@ -183,7 +183,7 @@ void ReadListeners(const Slot& slot, Draft* draft) {
   for (const yaml::Node& node : slot.node.Items()) {
     std::size_t errors = node.diagnostics().size();
     ListenerConfig listener;
-    ReadKeys(node, kListenerRows, slot.loader, &listener);
+    ReadKeys(node, kListenerRows, slot.loader, &listener, "{ address: \":8080\" }");
     if (node.diagnostics().size() > errors) continue;
     for (const ListenerConfig& other : listeners) {
       if (SameListener(listener.address, other.address)) {

@@ -126,7 +126,7 @@ constexpr KeyRow<Check> kHealthCheckRows[] = {
 
 void ReadHealthCheck(const Slot& slot, PoolConfig* out) {
   HealthCheckConfig check;
-  ReadKeys(slot.node, kHealthCheckRows, slot.loader, &check);
+  ReadKeys(slot.node, kHealthCheckRows, slot.loader, &check, "{ path: /healthz }");
   out->health_check = std::move(check);
 }
 
@@ -165,7 +165,7 @@ void ReadUpstreamTls(const Slot& slot, PoolConfig* out) {
   UpstreamTls tls;
   out->tls = tls;  // a map without a key too: with all defaults
   if (slot.node.kind() == yaml::NodeKind::kNull) return;
-  ReadKeys(slot.node, kUpstreamTlsRows, slot.loader, &tls);
+  ReadKeys(slot.node, kUpstreamTlsRows, slot.loader, &tls, "{ verify: true }");
   if (!slot.node.is_map()) return;
   const yaml::Node certificate = slot.node.Get("certificate"), key = slot.node.Get("key");
   if (!certificate.missing()) RequireKey(slot.node, "key", "the path of a PEM file");
@@ -241,6 +241,8 @@ void ReadPoolQueue(const Slot& slot, PoolConfig* out) {
   ReadQueue(slot, &out->admission);
 }
 
+constexpr std::string_view kPoolExample = "{ servers: [\"127.0.0.1:3000\"] }";
+
 constexpr KeyRow<PoolConfig> kPoolRows[] = {
     {"servers", "server address, map, or list of these", "", "the servers that answer the requests",
      &ReadServers, &ListItems<kServerRows>},
@@ -282,12 +284,13 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
 }  // namespace
 
 void ReadPools(const Slot& slot, Draft* draft) {
-  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
-    PoolConfig pool;
-    pool.name = key.text();
-    ReadKeys(value, kPoolRows, slot.loader, &pool);
-    draft->config.pools.push_back(std::move(pool));
-  });
+  ForEachNamed(slot.node, "app: " + std::string(kPoolExample),
+               [&](const yaml::Node& key, const yaml::Node& value) {
+                 PoolConfig pool;
+                 pool.name = key.text();
+                 ReadKeys(value, kPoolRows, slot.loader, &pool, kPoolExample);
+                 draft->config.pools.push_back(std::move(pool));
+               });
 }
 
 void ListPoolKeys(const std::string& name, std::vector<Kind>* kinds) {

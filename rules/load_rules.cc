@@ -76,20 +76,23 @@ bool TakeName(const std::string& kind, const yaml::Node& key, Draft* draft) {
 }
 
 void ReadLimits(const Slot& slot, Draft* draft) {
-  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
-    if (!TakeName("limit", key, draft)) return;
-    std::size_t errors = key.diagnostics().size();
-    LimitSpec spec;
-    ReadKeys(value, kLimitRows, slot.loader, &spec);
-    if (value.is_map()) {
-      if (value.Get("burst").missing()) spec.burst = spec.rate.events;
-      if (key.diagnostics().size() == errors) CheckRefill(value, spec);
-    }
-    // One that is wrong is known by name all the same, or each rule that uses it would be called
-    // wrong.
-    draft->scope.limits.push_back({std::string(key.text()), {}, spec});
-    draft->scope.limit_keys.push_back(value.is_map() ? value.Get("key") : yaml::Node());
-  });
+  constexpr std::string_view kExample = "{ key: client.address, rate: 10/s }";
+  ForEachNamed(
+      slot.node, "per-client: " + std::string(kExample),
+      [&](const yaml::Node& key, const yaml::Node& value) {
+        if (!TakeName("limit", key, draft)) return;
+        std::size_t errors = key.diagnostics().size();
+        LimitSpec spec;
+        ReadKeys(value, kLimitRows, slot.loader, &spec, kExample);
+        if (value.is_map()) {
+          if (value.Get("burst").missing()) spec.burst = spec.rate.events;
+          if (key.diagnostics().size() == errors) CheckRefill(value, spec);
+        }
+        // One that is wrong is known by name all the same, or each rule that uses it would be called
+        // wrong.
+        draft->scope.limits.push_back({std::string(key.text()), {}, spec});
+        draft->scope.limit_keys.push_back(value.is_map() ? value.Get("key") : yaml::Node());
+      });
 }
 
 void ListLimitKeys(const std::string& name, std::vector<Kind>* kinds) {
@@ -97,7 +100,8 @@ void ListLimitKeys(const std::string& name, std::vector<Kind>* kinds) {
 }
 
 void ReadLists(const Slot& slot, Draft* draft) {
-  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
+  constexpr std::string_view kExample = "office: [192.0.2.1, 198.51.100.0/24]";
+  ForEachNamed(slot.node, kExample, [&](const yaml::Node& key, const yaml::Node& value) {
     if (!TakeName("list", key, draft)) return;
     NamedList& list = draft->scope.lists[std::string(key.text())];
     if (value.is_map()) {
@@ -121,8 +125,13 @@ void ListListKeys(const std::string& name, std::vector<Kind>* kinds) {
 void ReadRules(const Slot& slot, Draft* draft) {
   if (slot.node.kind() == yaml::NodeKind::kNull) return;
   if (!slot.node.is_list()) {
-    slot.node.Fail("expected a list of rules, each beginning with '- ', found " +
-                   std::string(KindName(slot.node.kind())));
+    slot.node.Fail(
+        "expected a list of rules, each beginning with '- ', such as - { match: { path: /admin }, "
+        "action: deny }, found " +
+        Found(slot.node));
+    // What else is wrong with a rule without its '-' is told at once.
+    const bool rule = slot.node.is_map() && !slot.node.Get("name").missing();
+    if (rule) draft->rules.push_back(slot.node);
     return;
   }
   for (const yaml::Node& rule : slot.node.Items()) draft->rules.push_back(rule);

@@ -260,7 +260,7 @@ struct TestDraft {
 };
 
 void ReadRequest(const Slot& slot, TestDraft* out) {
-  if (!ExpectMap(slot.node)) return;
+  if (!ExpectMap(slot.node, "{ method: POST, path: /login }")) return;
   const std::size_t errors = slot.node.diagnostics().size();
   RequestTexts& texts = out->test.request;
   RequestReader reader{texts};
@@ -306,7 +306,7 @@ void ReadTime(const Slot& slot, TestDraft* out) {
 }
 
 void ReadTestToggles(const Slot& slot, TestDraft* out) {
-  if (!ExpectMap(slot.node)) return;
+  if (!ExpectMap(slot.node, "{ surge: on }")) return;
   std::vector<std::string> names;
   for (const ToggleConfig& toggle : out->known_toggles) names.push_back(toggle.name);
   for (const auto& [key, value] : slot.node.Entries()) {
@@ -418,7 +418,7 @@ void ReadExpect(TestDraft* draft, Loader& loader) {
   if (draft->expect.missing()) return;
   ExpectDraft reader{*draft};
   const std::size_t errors = draft->expect.diagnostics().size();
-  ReadKeys(draft->expect, kExpectRows, loader, &reader);
+  ReadKeys(draft->expect, kExpectRows, loader, &reader, "{ action: forward }");
   if (draft->expect.diagnostics().size() == errors) CheckExpectation(reader);
   draft->test.expect = std::move(reader.expect);
   draft->test.place = draft->expect.About("");
@@ -454,7 +454,8 @@ void ReadTests(const std::vector<std::string>& rules, const std::vector<std::str
       return;
     }
     TestDraft reader{rules, limits, draft->config.toggles};
-    ReadKeys(node, kTestRows, loader, &reader);
+    ReadKeys(node, kTestRows, loader, &reader,
+             "{ name: all may look, expect: { action: forward } }");
     ReadTestName(&reader, draft);
     ReadExpect(&reader, loader);
     if (node.is_map() && !reader.rate.missing() && !node.Get("every").missing())

@@ -69,17 +69,19 @@ constexpr KeyRow<ChallengeConfig> kChallengeRows[] = {
 }  // namespace
 
 void ReadToggles(const Slot& slot, Draft* draft) {
-  ForEachNamed(slot.node, [&](const yaml::Node& key, const yaml::Node& value) {
-    ToggleConfig toggle;
-    toggle.name = key.text();
-    if (value.kind() != yaml::NodeKind::kNull) ReadKeys(value, kToggleRows, slot.loader, &toggle);
-    for (const ToggleConfig& other : draft->config.toggles) {
-      if (toggle.signal != 0 && toggle.signal == other.signal) {
-        value.Get("signal").Fail("toggle '" + other.name + "' has this signal already");
-      }
-    }
-    draft->config.toggles.push_back(std::move(toggle));
-  });
+  ForEachNamed(
+      slot.node, "surge: { signal: USR1 }", [&](const yaml::Node& key, const yaml::Node& value) {
+        ToggleConfig toggle;
+        toggle.name = key.text();
+        if (value.kind() != yaml::NodeKind::kNull)
+          ReadKeys(value, kToggleRows, slot.loader, &toggle);
+        for (const ToggleConfig& other : draft->config.toggles) {
+          if (toggle.signal != 0 && toggle.signal == other.signal) {
+            value.Get("signal").Fail("toggle '" + other.name + "' has this signal already");
+          }
+        }
+        draft->config.toggles.push_back(std::move(toggle));
+      });
 }
 
 void ListToggleKeys(const std::string& name, std::vector<Kind>* kinds) {

@@ -117,6 +117,10 @@ std::string_view KindName(yaml::NodeKind kind) {
   return "nothing";
 }
 
+std::string Found(const yaml::Node& node) {
+  return node.is_scalar() ? yaml::Quote(node.text()) : std::string(KindName(node.kind()));
+}
+
 bool ExpectScalar(const yaml::Node& node, std::string_view what) {
   if (node.is_scalar() && !node.text().empty()) return true;
   std::string_view found = node.is_scalar() ? "nothing" : KindName(node.kind());

@@ -58,5 +58,7 @@ std::string MeantRange(std::string_view text, std::string_view otherwise);
 bool ExpectScalar(const yaml::Node& node, std::string_view what);
 // "a map", "a list", ...: for messages.
 std::string_view KindName(yaml::NodeKind kind);
+// The same of a node, but a single value itself, in quotes.
+std::string Found(const yaml::Node& node);
 
 }  // namespace spillway
