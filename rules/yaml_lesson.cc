@@ -5,6 +5,7 @@
 #include "rules/yaml_lesson.h"
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 
 namespace spillway::yaml {
@@ -59,6 +60,36 @@ std::optional<Lesson> FindDeepKey(const Document::Impl& document, Place at) {
   return std::nullopt;
 }
 
+// `name: night: surge`. Only what a value may be differs: quotes help a text, and no name.
+Lesson FindSecondColon(const Document::Impl& document, Place at) {
+  std::string message = "a ':' cannot stand here; put a value that contains ': ' in quotes";
+  const std::string_view line = document.Line(at.line);
+  const auto key = FindKey(line);
+  if (key && key->name == "name" && key->has_value) {
+    const std::size_t begin = line.find_first_not_of(' ', line.find(':') + 1);
+    std::string name;
+    for (const char c : line.substr(begin, line.find(" #", begin) - begin)) {
+      const bool letter = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
+      if (letter) {
+        name += c;
+      } else if (!name.empty() && name.back() != '-') {
+        name += '-';
+      }
+    }
+    message += ", but the name of a rule has only letters, digits, '-' and '_', such as " + name;
+  }
+  return {at, std::move(message)};
+}
+
+// The word before the last ':' that stands before `column`: in `match: { path: & }` "path".
+std::string_view KeyBefore(std::string_view line, std::size_t column) {
+  const std::size_t colon = line.substr(0, column).rfind(':');
+  if (colon == std::string_view::npos) return {};
+  const std::size_t before = line.substr(0, colon).find_last_of(" {,");
+  const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
+  return line.substr(begin, colon - begin);
+}
+
 // `prefix: *`, `host: *.example.com`: text that YAML takes for an alias or an anchor.
 Lesson FindBareMark(const Document::Impl& document, Place at, char mark, const std::string& why) {
   const std::string_view line = document.Line(at.line);
@@ -67,8 +98,18 @@ Lesson FindBareMark(const Document::Impl& document, Place at, char mark, const s
   if (begin >= line.size() || line[begin] != mark) return {at, why};
   const std::size_t end = std::min(line.find_first_of(" ,]}", begin), line.size());
   const std::string_view word = line.substr(begin, end - begin);
+  std::string message = why;
+  if (KeyBefore(line, begin) == "path" && !word.starts_with('*')) {
+    message += "; a path begins with '/', such as /shop";
+  } else if (word == "*") {
+    message +=
+        "; leave a condition out that is to match everything; to mean a '*' itself, put it in "
+        "quotes: '*'";
+  } else {
+    message += "; to mean the text itself, put it in quotes: " + Quote(word);
+  }
   return {{at.line, static_cast<int>(begin) + 1, static_cast<int>(word.size())},
-          why + "; to mean the text itself, put it in quotes: " + Quote(word)};
+          std::move(message)};
 }
 
 struct Sentence {
@@ -84,7 +125,6 @@ constexpr Sentence kSentences[] = {
     {"end of map flow not found", "the map in braces is not closed here; a ',' or '}' is missing"},
     {"end of sequence flow not found",
      "the list in brackets is not closed here; a ',' or ']' is missing"},
-    {"illegal map value", "a ':' cannot stand here; put a value that contains ': ' in quotes"},
     {"illegal block entry",
      "a '-' cannot stand here; the items of a list stand below its key, each on its own line"},
     {"illegal map key", "a key cannot stand here; it begins a line, or an entry in braces"},
@@ -98,11 +138,15 @@ Lesson Explain(const Document::Impl& document, Place at, const std::string& mess
   const std::string_view line = document.Line(at.line);
   const std::size_t indent = line.find_first_not_of(" \t");
   if (line.substr(0, indent).find('\t') != std::string_view::npos) {
-    return {at, "a tab cannot indent YAML; use spaces"};
+    const auto tab = line.find('\t');
+    const auto end = std::min(line.find_first_not_of('\t', tab), line.size());
+    return {{at.line, static_cast<int>(tab) + 1, static_cast<int>(end - tab)},
+            "a tab cannot indent YAML; use spaces"};
   }
   if (message == "illegal map value" || message == "end of map not found") {
     if (auto lesson = FindDeepKey(document, at)) return *std::move(lesson);
   }
+  if (message == "illegal map value") return FindSecondColon(document, at);
   if (message == "the referenced anchor is not defined") {
     return FindBareMark(document, at, '*', "this alias names no anchor (&name) above it");
   }
