@@ -334,6 +334,24 @@ constexpr KindRow<ActionFunction> kActions[] = {
      &ReadProtect},
 };
 
+// What an action that needs more than its name looks like in full.
+std::string_view ExampleOf(std::string_view action) {
+  constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
+      {"redirect", "{ redirect: /elsewhere }"},
+      {"respond", "{ respond: { status: 503, body: \"Back in an hour.\" } }"},
+      {"limit", "{ limit: per-client }, where limits has one of this name"},
+      {"set_header", "{ set_header: { x-tier: gold } }"},
+      {"tag", "{ tag: seen }"},
+      {"pool", "{ pool: app }, where pools has one of this name"},
+      {"class", "{ class: sheddable }"},
+      {"protect", "{ protect: 15m }"},
+  };
+  for (const auto& [name, example] : kExamples) {
+    if (name == action) return example;
+  }
+  return {};
+}
+
 void ReadOne(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
   for (const KindRow<ActionFunction>& row : kActions) {
     if (row.name != key.text()) continue;
@@ -346,8 +364,8 @@ void ReadOne(ActionReader& reader, const yaml::Node& key, const yaml::Node& argu
       for (std::size_t i = 0; i < parts.size(); ++i) {
         takes += (i == 0 ? " of " : ", ") + parts[i].name.substr(parts[i].name.rfind('.') + 1);
       }
-      key.Fail(yaml::Quote(key.text()) + " needs more than its name: { " + std::string(key.text()) +
-               ": ... }, with " + takes);
+      key.Fail(yaml::Quote(key.text()) + " needs more than its name, such as " +
+               std::string(ExampleOf(row.name)) + "; it takes " + takes);
       return;
     }
     row.parse(reader, key, argument);
@@ -355,7 +373,15 @@ void ReadOne(ActionReader& reader, const yaml::Node& key, const yaml::Node& argu
   }
   std::vector<std::string> legal;
   AppendNames(std::span<const KindRow<ActionFunction>>(kActions), &legal);
-  key.Fail("unknown action " + yaml::Quote(key.text()) + yaml::ExpectedOneOf(key.text(), legal));
+  std::string message = "unknown action " + yaml::Quote(key.text());
+  message += yaml::ExpectedOneOf(key.text(), legal);
+  // The one that was meant, in full: its name alone would be the next error.
+  for (const KindRow<ActionFunction>& row : kActions) {
+    const std::string meant = " (did you mean '" + std::string(row.name) + "'?)";
+    if (!message.ends_with(meant) || ExampleOf(row.name).empty()) continue;
+    message += ", such as " + std::string(ExampleOf(row.name));
+  }
+  key.Fail(std::move(message));
 }
 
 // Lets the action's views look at the texts that stand beside it.
