@@ -60,10 +60,34 @@ Result<void> Only(const Result<T>& result) {
   return {};
 }
 
-}  // namespace
+// What a file would have to hold, for whoever has none yet.
+std::string_view Wanted(FileUse use) {
+  switch (use) {
+    case FileUse::kCertificate:
+    case FileUse::kAuthorities:
+      return "a PEM file with certificates";
+    case FileUse::kKey:
+      return "a PEM file with a private key";
+    case FileUse::kOcsp:
+      return "an OCSP response as the authority gives it (DER)";
+    case FileUse::kTicketKey:
+      return "a file of 80 random bytes";
+    case FileUse::kChallengeKey:
+      return "a file of 32 random bytes or more";
+    case FileUse::kToken:
+      return "a file whose first line is the token";
+    case FileUse::kGeo:
+      return "a database of MaxMind's format (.mmdb)";
+    case FileUse::kOcspTime:
+    case FileUse::kAppended:
+    case FileUse::kWrittenAnew:
+      break;
+  }
+  return {};
+}
 
-Result<void> TrialFiles::Try(FileUse use, const std::string& path,
-                             const std::string& beside) const {
+Result<void> TryUse(const FileSource& files, FileUse use, const std::string& path,
+                    const std::string& beside) {
   const bool written = use == FileUse::kAppended || use == FileUse::kWrittenAnew;
   if (!written && (ReadableOnce(path) || ReadableOnce(beside))) return {};
   switch (use) {
@@ -80,7 +104,7 @@ Result<void> TrialFiles::Try(FileUse use, const std::string& path,
     case FileUse::kAuthorities:
       return TryAuthorities(path);
     case FileUse::kChallengeKey:
-      return Only(LoadKey(*this, path));
+      return Only(LoadKey(files, path));
     case FileUse::kToken:
       return Only(ReadTokenFile(path));
     case FileUse::kGeo:
@@ -90,6 +114,15 @@ Result<void> TrialFiles::Try(FileUse use, const std::string& path,
       return TryWriting(use, path);
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> TrialFiles::Try(FileUse use, const std::string& path,
+                             const std::string& beside) const {
+  Result<void> tried = TryUse(*this, use, path, beside);
+  if (tried || Wanted(use).empty() || Allowed(path, F_OK)) return tried;
+  return Fail(tried.error().message + "; expected " + std::string(Wanted(use)));
 }
 
 }  // namespace spillway

@@ -57,11 +57,27 @@ TEST_F(TrialFilesTest, EveryFileThatCannotBeUsedIsToldAtOnceAtItsPlace) {
                              "'short.token' has 7 characters; expected 8 to 4096\n"));
   EXPECT_THAT(why, HasSubstr("site.yaml:5:24: challenge.key_file: the challenge key in "
                              "'short.key' has 9 bytes; expected 32 to 4096\n"));
-  EXPECT_THAT(why, HasSubstr("site.yaml:7:45: listeners[0].tls.certificate: cannot read "
-                             "certificate 'none.crt': No such file or directory\n"));
-  EXPECT_THAT(why, HasSubstr("site.yaml:7:60: listeners[0].tls.key: cannot read key 'none.key': "
-                             "No such file or directory\n"));
+  EXPECT_THAT(why,
+              HasSubstr("site.yaml:7:45: listeners[0].tls.certificate: cannot read "
+                        "certificate 'none.crt': No such file or directory; expected a PEM file "
+                        "with certificates\n"));
+  EXPECT_THAT(why,
+              HasSubstr("site.yaml:7:60: listeners[0].tls.key: cannot read key 'none.key': "
+                        "No such file or directory; expected a PEM file with a private key\n"));
   EXPECT_THAT(why, HasSubstr("site.yaml:9:15: rules[0].action: unknown action 'denny'"));
+}
+
+TEST_F(TrialFilesTest, OfAFileThatIsNotThereItIsToldWhatItWouldHold) {
+  EXPECT_THAT(
+      Wrong("geo: { country_file: none.mmdb }\n"),
+      HasSubstr("cannot read 'none.mmdb'; expected a database of MaxMind's format (.mmdb)"));
+  EXPECT_THAT(Wrong("challenge: { key_file: none.key }\n"),
+              HasSubstr("No such file or directory; expected a file of 32 random bytes or more"));
+  const std::string tickets = Wrong(
+      "listeners:\n"
+      "  - { address: \":8081\", tls: { certificate: a.crt, key: a.key, ticket_keys: a.tickets } "
+      "}\n");
+  EXPECT_THAT(tickets, HasSubstr("'a.tickets': No such file or directory; expected a file of 80"));
 }
 
 TEST_F(TrialFilesTest, AnAccessLogThatIsADirectoryIsRefused) {
