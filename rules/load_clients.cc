@@ -28,12 +28,20 @@ constexpr KeyRow<Timeouts> kTimeoutRows[] = {
      &Set<&Timeouts::tunnel>},
 };
 
+// Whether it fits the head is known once both can be read: who must write it anew is told before.
+void ReadTarget(const Slot& slot, Sizes* out) {
+  const std::size_t errors = slot.node.diagnostics().size();
+  ReadValue(slot, &out->target);
+  if (slot.node.diagnostics().size() > errors) {
+    slot.node.diagnostics().back().message += "; it is part of the head, and not above sizes.head";
+  }
+}
+
 constexpr KeyRow<Sizes> kSizeRows[] = {
     {"head", "size 1KiB..1MiB", "32KiB", "request line and header fields together",
      &Set<&Sizes::head>},
     {"headers", "integer 1..1000", "100", "how many header fields", &Set<&Sizes::headers>},
-    {"target", "size 64B..64KiB", "8KiB", "the request target: path and query",
-     &Set<&Sizes::target>},
+    {"target", "size 64B..64KiB", "8KiB", "the request target: path and query", &ReadTarget},
     {"user_agent", "size 64B..64KiB", "1KiB",
      "a User-Agent, which rules look at with all their words and expressions",
      &Set<&Sizes::user_agent>},

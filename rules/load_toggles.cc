@@ -12,22 +12,22 @@ void ReadSignal(const Slot& slot, ToggleConfig* out) {
   if (!ExpectScalar(slot.node, "a signal such as USR1")) return;
   constexpr std::string_view kRealTime = "RTMIN+";
   std::string_view text = slot.node.text();
+  const auto room = static_cast<std::uint64_t>(SIGRTMAX - SIGRTMIN);
+  const std::string range = "RTMIN+0 to RTMIN+" + std::to_string(room);
   if (text == "USR1") {
     out->signal = SIGUSR1;
   } else if (text == "USR2") {
     out->signal = SIGUSR2;
   } else if (text.starts_with(kRealTime)) {
     Result<std::uint64_t> offset = ParseInteger(text.substr(kRealTime.size()));
-    auto room = static_cast<std::uint64_t>(SIGRTMAX - SIGRTMIN);
     if (offset && *offset <= room) {
       out->signal = SIGRTMIN + static_cast<int>(*offset);
     } else {
-      slot.node.Fail(yaml::Quote(text) + " is out of range; expected RTMIN+0 to RTMIN+" +
-                     std::to_string(room));
+      slot.node.Fail(yaml::Quote(text) + " is out of range; expected " + range);
     }
   } else {
     slot.node.Fail("a toggle cannot have the signal " + yaml::Quote(text) +
-                   yaml::ExpectedOneOf(text, {"USR1", "USR2", "RTMIN+n"}));
+                   yaml::ExpectedOneOf(text, {"USR1", "USR2", range}));
   }
 }
 

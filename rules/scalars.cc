@@ -96,6 +96,18 @@ std::optional<T> Reported(const yaml::Node& node, const Result<T>& result) {
   return std::nullopt;
 }
 
+// The same, with the range of the key, so that the next try is within it.
+template <typename T>
+std::optional<T> ReportedWith(const yaml::Node& node, const Result<T>& result,
+                              const std::string& range) {
+  if (result) return *result;
+  std::string message = result.error().message;
+  const std::size_t found = message.rfind(", found ");
+  message.insert(found == std::string::npos ? message.size() : found, range);
+  node.Fail(std::move(message));
+  return std::nullopt;
+}
+
 void FailRange(const yaml::Node& node, const std::string& low, const std::string& high) {
   node.Fail(yaml::Quote(node.text()) + " is out of range; expected " + low + " to " + high);
 }
@@ -303,12 +315,13 @@ std::optional<std::uint64_t> ReadInteger(const yaml::Node& node, std::uint64_t l
 
 std::optional<Duration> ReadDuration(const yaml::Node& node, Duration low, Duration high) {
   if (!ExpectScalar(node, kDurationHelp)) return std::nullopt;
+  const std::string range = ", from " + FormatDuration(low) + " to " + FormatDuration(high);
   const Result<Duration> read = ParseDuration(node.text());
   if (!read && read.error().message.find(kTooLarge) != std::string::npos) {
     FailRange(node, FormatDuration(low), FormatDuration(high));
     return std::nullopt;
   }
-  std::optional<Duration> value = Reported(node, read);
+  std::optional<Duration> value = ReportedWith(node, read, range);
   if (value && (*value < low || *value > high)) {
     FailRange(node, FormatDuration(low), FormatDuration(high));
     return std::nullopt;
@@ -323,12 +336,13 @@ std::optional<Rate> ReadRate(const yaml::Node& node) {
 
 std::optional<Bytes> ReadBytes(const yaml::Node& node, Bytes low, Bytes high) {
   if (!ExpectScalar(node, kBytesHelp)) return std::nullopt;
+  const std::string range = ", from " + FormatBytes(low) + " to " + FormatBytes(high);
   const Result<Bytes> read = ParseBytes(node.text());
   if (!read && read.error().message.find(kTooLarge) != std::string::npos) {
     FailRange(node, FormatBytes(low), FormatBytes(high));
     return std::nullopt;
   }
-  std::optional<Bytes> value = Reported(node, read);
+  std::optional<Bytes> value = ReportedWith(node, read, range);
   if (value && (*value < low || *value > high)) {
     FailRange(node, FormatBytes(low), FormatBytes(high));
     return std::nullopt;

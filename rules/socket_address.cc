@@ -76,7 +76,13 @@ Result<void> SetHost(std::string_view text, std::string_view host, bool brackete
 Result<SocketAddress> ParseSocketAddress(std::string_view text, bool listening) {
   if (text.substr(0, 5) == "unix:") return ParseUnix(text, text.substr(5), listening);
   if (text.find("://") != std::string_view::npos) {
-    return Refuse(text, "is a URL, not an address", listening);
+    tl::unexpected<Error> refused = Refuse(text, "is a URL, not an address", listening);
+    if (text.starts_with("https:")) {
+      refused.value().message +=
+          listening ? "; for https the listener takes the key tls with a certificate and its key"
+                    : "; for https the pool takes the key tls, such as tls: { verify: true }";
+    }
+    return refused;
   }
   std::string_view host, digits;
   bool bracketed = !text.empty() && text[0] == '[';
