@@ -95,6 +95,42 @@ void CheckSizes(const Draft& draft) {
             FormatBytes(sizes.head) + ") and cannot be larger");
 }
 
+// Nobody waits at a pool that takes everybody, and a limit that is known is not looked for.
+void WarnOfAdmission(const PoolConfig& pool, const yaml::Node& written, Diagnostics* warnings) {
+  using Limit = AdmissionConfig::Limit;
+  const yaml::Node queue = written.Get("queue"), concurrency = written.Get("concurrency");
+  if (pool.admission.limit == Limit::kOff && !queue.missing()) {
+    warnings->push_back(
+        queue.About("warning: this does nothing, since the pool has no concurrency; nobody waits "
+                    "where all are let in"));
+  }
+  if (pool.admission.limit == Limit::kAdaptive || !concurrency.is_map()) return;
+  for (const std::string_view key : {"min", "max", "initial"}) {
+    const yaml::Node value = concurrency.Get(key);
+    if (value.missing()) continue;
+    warnings->push_back(value.About(
+        "warning: this does nothing beside limit: " + std::string(concurrency.Get("limit").text()) +
+        "; it is for limit: adaptive"));
+  }
+}
+
+// Once, at the first of the rules: what helps is one key at a pool.
+void WarnOfClasses(const Draft& draft, Diagnostics* warnings) {
+  const std::vector<PoolConfig>& pools = draft.config.pools;
+  const bool limited = std::any_of(pools.begin(), pools.end(), [](const PoolConfig& pool) {
+    return pool.admission.limit != AdmissionConfig::Limit::kOff;
+  });
+  if (limited) return;
+  for (const yaml::Node& rule : draft.rules) {
+    const yaml::Node traffic_class = rule.Get("action").Get("class");
+    if (traffic_class.missing()) continue;
+    warnings->push_back(
+        traffic_class.About("warning: a class does nothing, since no pool has concurrency; "
+                            "expected concurrency: adaptive, or a number, at a pool"));
+    return;
+  }
+}
+
 }  // namespace
 
 void CheckTogether(const Draft& draft, Diagnostics* diagnostics) {
@@ -109,6 +145,15 @@ void CheckTogether(const Draft& draft, Diagnostics* diagnostics) {
     diagnostics->push_back(std::move(diagnostic));
   }
   CheckAdmin(draft, diagnostics);
+}
+
+void WarnTogether(Draft* draft) {
+  Diagnostics& warnings = draft->config.warnings;
+  const yaml::Node pools = draft->root.Get("pools");
+  for (const PoolConfig& pool : draft->config.pools) {
+    WarnOfAdmission(pool, pools.Get(pool.name), &warnings);
+  }
+  WarnOfClasses(*draft, &warnings);
 }
 
 }  // namespace spillway

@@ -95,6 +95,8 @@ void ListEnvironment(std::vector<Kind>* kinds);
 
 // rules/checks.cc: what no single key can know. Reported at the key that would have to change.
 void CheckTogether(const Draft& draft, Diagnostics* diagnostics);
+// What is legal and has no effect beside what else is there: a warning each.
+void WarnTogether(Draft* draft);
 
 // rules/named_files.cc: files that others open later, tried while it is known where they are named.
 // Only those that are in force: not what the environment replaces, nor what is switched off. A

@@ -129,6 +129,7 @@ class Load {
 
   void Check(const Environment& environment) {
     CheckTogether(draft_, &diagnostics_);
+    WarnTogether(&draft_);
     TryNamedFiles(environment, loader_, &draft_, &diagnostics_);
   }
 
