@@ -19,9 +19,9 @@ void ReadLimit(const Slot& slot, AdmissionConfig* out) {
   const std::string_view text = slot.node.text();
   if (slot.node.is_scalar() && (text == "adaptive" || text == "off")) {
     out->limit = text == "off" ? Limit::kOff : Limit::kAdaptive;
-  } else if (slot.node.is_scalar() && !ParseInteger(text)) {
+  } else if (!slot.node.is_scalar() || !ParseInteger(text)) {
     slot.node.Fail("expected adaptive, off, or a whole number from 1 to 1000000, found " +
-                   yaml::Quote(text));
+                   Found(slot.node));
   } else {
     const std::size_t errors = slot.node.diagnostics().size();
     ReadValue(slot, &out->fixed);
@@ -67,6 +67,13 @@ void FitTogether(const yaml::Node& map, AdmissionConfig* config) {
 
 void ReadConcurrency(const Slot& slot, AdmissionConfig* out) {
   if (slot.node.is_scalar()) return ReadLimit({slot.node, kLimitTypes, slot.loader}, out);
+  if (!slot.node.is_map()) {
+    slot.node.Fail(
+        "expected adaptive, off, a whole number from 1 to 1000000, or a map such as "
+        "{ limit: adaptive, max: 200 }, found " +
+        Found(slot.node));
+    return;
+  }
   AdmissionConfig read = *out;
   read.limit = Limit::kAdaptive;  // what a map is about, unless it says otherwise
   const std::size_t errors = slot.node.diagnostics().size();
@@ -77,7 +84,7 @@ void ReadConcurrency(const Slot& slot, AdmissionConfig* out) {
 }
 
 void ReadQueue(const Slot& slot, AdmissionConfig* out) {
-  ReadKeys(slot.node, kQueueRows, slot.loader, &out->queue);
+  ReadKeys(slot.node, kQueueRows, slot.loader, &out->queue, "{ max: 1000, timeout: 5s }");
 }
 
 void ListConcurrencyKeys(const std::string& name, std::vector<Kind>* kinds) {
