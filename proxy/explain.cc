@@ -10,6 +10,7 @@
 #include "proxy/explain_telling.h"
 #include "proxy/http1.h"
 #include "proxy/wall_time.h"
+#include "spillway/bots.h"
 #include "spillway/client_address.h"
 #include "spillway/posed_request.h"
 #include "spillway/target.h"
@@ -202,7 +203,7 @@ Result<void> Explain(const ExplainOrder& order, const Config& config, std::uint6
                      WallTime now, std::istream& in, std::ostream& out) {
   auto rehearsal = Rehearsal::Create(config, {seed, ~seed});
   if (!rehearsal) return Fail(rehearsal.error().message);
-  (*rehearsal)->SetPass(order.pass);
+  (*rehearsal)->SetPass(order.pass || order.is_protected);  // neither is challenged
   const std::optional<WallTime> at = order.at.empty() ? now : ParseTime(order.at);
   if (!at)
     return Fail("--at: expected a time such as 2026-01-31T12:00:00Z, found '" + order.at + "'");
@@ -236,6 +237,10 @@ Result<void> Explain(const ExplainOrder& order, const Config& config, std::uint6
   out << Printable(fmt::format("{} {}://{}{} from {}; path {}", request.method, request.scheme,
                                texts.host, request.target, request.client.ToString(), request.path))
       << "\n";
+  if (!order.verified_bot.empty() && ClaimedBot(config.bots.known, request) == nullptr) {
+    out << "note: --verified-bot says nothing here: the user agent claims to be no robot of "
+           "bots.known\n";
+  }
   (*rehearsal)->Say(texts.said);
   const Verdict& verdict = (*rehearsal)->Judge(request);
   Tell(policy, verdict, (*rehearsal)->Explain(request), out);

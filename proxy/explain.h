@@ -24,6 +24,7 @@ struct ExplainOrder {
   std::vector<std::string> headers = {};  // "Name: value"
   std::vector<std::string> toggles = {};  // "surge=on"
   bool pass = false;                      // the client has passed every challenge
+  bool is_protected = false;              // it is in the middle of something (`protect`)
   std::string country = {}, network = {}, verified_bot = {};  // "DE", "AS64500", "yes"
   std::string at = {};  // "2026-01-31T12:00:00Z", for rules that ask the time
   bool jsonl = false;   // requests come as JSON, a line each

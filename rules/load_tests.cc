@@ -317,7 +317,16 @@ void ReadTestToggles(const Slot& slot, TestDraft* out) {
 }
 
 void ReadPass(const Slot& slot, TestDraft* out) {
-  ReadValue(slot, &out->test.pass);
+  bool pass = false;
+  ReadValue(slot, &pass);
+  out->test.pass = out->test.pass || pass;
+}
+
+// To rules it is the same: whoever is protected is not challenged.
+void ReadProtected(const Slot& slot, TestDraft* out) {
+  bool is_protected = false;
+  ReadValue(slot, &is_protected);
+  out->test.pass = out->test.pass || is_protected;
 }
 
 struct ExpectDraft {
@@ -388,6 +397,9 @@ constexpr KeyRow<TestDraft> kTestRows[] = {
     {"toggles", "map of names to on/off", "", "toggles that stand otherwise than by default",
      &ReadTestToggles},
     {"pass", "true | false", "false", "the client has passed every challenge", &ReadPass},
+    {"protected", "true | false", "false",
+     "the visitor is in the middle of something (`protect`), and so is not challenged",
+     &ReadProtected},
     {"expect", "map", "", "what is to become of it", &KeepExpect, &ListSection<kExpectRows>,
      "what is to become of it, such as { action: forward }"},
 };

@@ -12,6 +12,7 @@
 namespace spillway {
 namespace {
 
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 
@@ -85,7 +86,8 @@ TEST_F(ExplainTest, IsToldWhatDnsSaysOfARobot) {
   EXPECT_THAT(Said({.target = "/", .user_agent = "Googlebot"}),
               HasSubstr("client.verified_bot is 'unknown'"));
   EXPECT_THAT(Said({.target = "/", .user_agent = "Firefox", .verified_bot = "forged"}),
-              EndsWith("no rule ended it\n"));
+              AllOf(HasSubstr("note: --verified-bot says nothing here: the user agent claims"),
+                    EndsWith("no rule ended it\n")));
   EXPECT_THAT(Said({.target = "/", .verified_bot = "none"}), HasSubstr("usage: "));
   EXPECT_THAT(Said({.target = "/", .country = "Germany"}), HasSubstr("usage: "));
   EXPECT_THAT(Said({.target = "/", .network = "AS"}), HasSubstr("usage: "));
@@ -96,6 +98,12 @@ TEST_F(ExplainTest, IsToldWhatDnsSaysOfARobot) {
             "\n");
   EXPECT_EQ(lines[0]["action"], "deny");
   EXPECT_EQ(lines[1]["action"], "forward");
+}
+
+TEST_F(ExplainTest, OfAProtectedVisitorNoChallengeIsAsked) {
+  EXPECT_THAT(
+      Said({.target = "/", .user_agent = "iPhone", .toggles = {"surge=on"}, .is_protected = true}),
+      EndsWith("forward to pool app: no rule ended it\n"));
 }
 
 TEST_F(ExplainTest, ReadsARequestInEachWayThatItMayBeTyped) {

@@ -55,6 +55,8 @@ TEST(RuleTests, PassWhenTheRulesDoWhatIsExpected) {
            "request: { user_agent: iPhone }, toggles: { surge: on }, expect: { action: challenge }",
            "request: { user_agent: iPhone }, toggles: { surge: on }, pass: true, "
            "expect: { action: forward }",
+           "request: { user_agent: iPhone }, toggles: { surge: on }, protected: true, "
+           "expect: { action: forward }",
            "request: { path: /calm }, expect: { action: deny }",
            "request: { path: /calm }, toggles: { calm: off }, expect: { action: forward }",
            "repeat: 100, expect: { action: limit, after: 5, limit: few, rule: clients }",
