@@ -237,6 +237,18 @@ AdminReply AdminApi::Handle(const AdminRequest& request) {
   return reply;
 }
 
+namespace {
+
+// Who mistyped a name in the night is told which there are.
+AdminReply NoToggle(const std::string& name, const std::vector<ToggleStatus>& toggles) {
+  std::vector<std::string> names;
+  for (const ToggleStatus& toggle : toggles) names.push_back(toggle.name);
+  return AdminError(404, "there is no toggle " + Quote(name) +
+                             (names.empty() ? "; there are none" : ExpectedOneOf(name, names)));
+}
+
+}  // namespace
+
 AdminReply AdminApi::Route(const AdminRequest& request) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (const auto page = FindPath(kPages, request.path); page != std::end(kPages)) {
@@ -251,7 +263,7 @@ AdminReply AdminApi::Route(const AdminRequest& request) {
     const auto toggles = server_.toggles();
     const auto found = std::find_if(toggles.begin(), toggles.end(),
                                     [&](const auto& toggle) { return toggle.name == name; });
-    if (found == toggles.end()) return AdminError(404, "there is no toggle '" + name + "'");
+    if (found == toggles.end()) return NoToggle(name, toggles);
     if (reads) return JsonReply(ViewToggle(server_, *found));
     return request.method == "POST" ? FlipToggle(request, name) : WrongMethod("GET, HEAD, POST");
   }

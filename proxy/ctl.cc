@@ -77,6 +77,11 @@ std::string ShowShed(const Json& pool) {
   return text.empty() ? "none" : text;
 }
 
+std::string ShowAdmission(const Json& pool) {
+  return fmt::format("{} of {} in flight; queued: {}; shed: {}", Show(pool, "in_flight"),
+                     Show(pool, "limit"), Pairs(At(pool, "queued")), ShowShed(pool));
+}
+
 std::string FormatStatus(const Json& status) {
   const Json& config = At(status, "config");
   const std::string file = Show(config, "file");
@@ -96,9 +101,7 @@ std::string FormatStatus(const Json& status) {
       {"last load", ShowReload(At(status, "reload"))},
   };
   for (const Json& pool : At(status, "admission")) {
-    rows.push_back({"pool " + Show(pool, "name"),
-                    fmt::format("{} of {} in flight; queued: {}; shed: {}", Show(pool, "in_flight"),
-                                Show(pool, "limit"), Pairs(At(pool, "queued")), ShowShed(pool))});
+    rows.push_back({"pool " + Show(pool, "name"), ShowAdmission(pool)});
   }
   return FormatTable(rows);
 }
@@ -172,6 +175,7 @@ std::string FormatForecast(const Json& toggle) {
 
 std::string FormatPools(const Json& pools) {
   Rows rows = {{"POOL", "SERVER", "STATE", "WEIGHT", "IN FLIGHT", "REQUESTS", "ERRORS"}};
+  Rows admission;  // of the pools that have a limit
   for (const Json& pool : pools) {
     if (At(pool, "servers").empty()) rows.push_back({Show(pool, "name"), "-", "no servers"});
     for (const Json& server : At(pool, "servers")) {
@@ -183,8 +187,11 @@ std::string FormatPools(const Json& pools) {
       rows.push_back({Show(pool, "name"), Show(server, "address"), state, Show(server, "weight"),
                       Show(server, "in_flight"), Show(server, "requests"), Show(server, "errors")});
     }
+    const Json& place = At(pool, "admission");
+    if (place.is_object())
+      admission.push_back({"pool " + Show(pool, "name"), ShowAdmission(place)});
   }
-  return FormatTable(rows);
+  return FormatTable(rows) + (admission.empty() ? "" : FormatTable(admission));
 }
 
 std::string BodyOf(const CtlOrder& order) {

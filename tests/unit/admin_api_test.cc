@@ -295,6 +295,16 @@ TEST_F(AdminApiTest, CtlPrintsEveryAnswerForPeople) {
   }
 }
 
+TEST(FormatForPeople, TellsOfPoolsWithALimitHowTheyStand) {
+  const Json pools = *ParseJson(
+      R"({"pools":[{"name":"app","servers":[],"admission":{"limit":50,"in_flight":12,
+          "queued":{"critical":3},"shed":{"critical":{"queue full":2}}}},
+          {"name":"static","servers":[],"admission":null}]})");
+  const std::string text = FormatForPeople("pools", pools);
+  EXPECT_THAT(text, HasSubstr("12 of 50 in flight; queued: critical 3; shed: 2 critical queue"));
+  EXPECT_THAT(text, Not(HasSubstr("pool static")));
+}
+
 TEST(FormatForPeople, BearsAnswersItDoesNotUnderstand) {
   for (const char* verb :
        {"status", "toggles", "toggle", "rules", "limits", "pools", "config", "reload"}) {
