@@ -10,7 +10,7 @@ namespace spillway {
 Result<Checked> CheckConfig(const std::string& path, const Environment& environment) {
   const auto config = LoadConfig(path, TrialFiles(), environment);
   if (!config) return Fail(Format(config.error()));
-  return Checked{Summarise(*config), Format(config->warnings)};
+  return Checked{Summarise(*config), Format(config->warnings), !config->tests.empty()};
 }
 
 tl::expected<Config, Diagnostics> LoadTested(const std::string& path,
@@ -26,7 +26,7 @@ tl::expected<Config, Diagnostics> LoadTested(const std::string& path,
 Result<Checked> CheckReload(const std::string& path, const Environment& environment) {
   const auto config = LoadTested(path, environment);
   if (!config) return Fail(Format(config.error()));
-  return Checked{Summarise(*config), Format(config->warnings)};
+  return Checked{Summarise(*config), Format(config->warnings), !config->tests.empty()};
 }
 
 Result<Tested> TestConfig(const std::string& path, const Environment& environment) {

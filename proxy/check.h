@@ -13,6 +13,7 @@ namespace spillway {
 struct Checked {
   std::string summary;   // "12 rules, 2 pools, 1 limit, 3 toggles, 1 listener"
   std::string warnings;  // a line or more each; empty: none
+  bool has_tests = false;
 };
 
 // The error is everything that is wrong, a line or more each.

@@ -87,6 +87,10 @@ int Check(const Options& options, const CliWorld& world) {
     if (checked) {
       world.err << checked->warnings;
       world.out << name << ": ok (" << checked->summary << ")\n";
+      if (checked->has_tests) {
+        world.out << "its tests have not been run; that does: spillway test"
+                  << (file.empty() ? "" : " " + file) << "\n";
+      }
       continue;
     }
     const std::string& why = checked.error().message;
@@ -332,6 +336,9 @@ CLI::App* AddExplain(CLI::App* app, Options* options) {
       ->allow_extra_args(false);
   explain->add_option("--at", order.at, "when: 2026-01-31T12:00:00Z (default: now)");
   explain->add_flag("--pass", order.pass, "the client has passed every challenge");
+  explain->add_flag("--protected", order.is_protected,
+                    "the visitor is in the middle of something (the action protect): it is not "
+                    "challenged");
   explain->add_flag("--jsonl", order.jsonl,
                     "judge many: a JSON object a line in (id, method, path, host, client_ip, "
                     "headers, country, asn, verified_bot), one out (id, action, rule)");

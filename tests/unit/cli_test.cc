@@ -100,6 +100,15 @@ TEST_F(CliTest, CheckSaysWhatIsInAGoodFile) {
   EXPECT_THAT(out_.str(), StartsWith(path + ": ok (0 rules, 1 pool, "));
 }
 
+TEST_F(CliTest, CheckSaysWhoRunsTheTests) {
+  const std::string path = File("site.yaml",
+                                "version: 1\npools: { app: { servers: [\"127.0.0.1:3000\"] } }\n"
+                                "tests: [{ name: wrong, expect: { action: deny } }]\n");
+  EXPECT_EQ(Run({"check", path}), 0) << err_.str();
+  EXPECT_THAT(out_.str(),
+              HasSubstr("its tests have not been run; that does: spillway test " + path));
+}
+
 TEST_F(CliTest, CheckPrintsAllThatIsWrongOfAllFiles) {
   const std::string bad =
       File("bad.yaml", "version: 1\npools: { app: { servres: [] } }\nrulse: []\n");
@@ -209,7 +218,7 @@ TEST_F(CtlTest, AsksAndTellsOverAUnixSocket) {
 TEST_F(CtlTest, ARefusalIsPrintedAndItsExitCodeIsOne) {
   Serve("127.0.0.1:0");
   EXPECT_EQ(Run({"ctl", "toggle", "sruge", "on"}), 1);
-  EXPECT_THAT(err_.str(), HasSubstr("there is no toggle 'sruge'"));
+  EXPECT_THAT(err_.str(), HasSubstr("there is no toggle 'sruge'; expected surge"));
   server_.reload_error_ = "site.yaml:3:1: unknown key 'pool'\n";
   EXPECT_EQ(Run({"ctl", "reload"}), 1);
   EXPECT_EQ(err_.str(), server_.reload_error_);
