@@ -250,6 +250,10 @@ void FormatJson(const AccessRecord& record, bool query, std::string* out) {
   AppendMember("decision", record.decision, out);
   AppendMember("class", record.traffic_class, out);
   if (record.queued > Duration(0)) AppendMember("queue_ms", record.queued, out);
+  if (record.is_protected) {
+    AppendName("protected", out);
+    *out += "true";
+  }
   AppendMember("rule", record.rule, out);
   AppendTags(record.tags, out);
   AppendMember("limit", record.limit, out);

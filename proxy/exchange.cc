@@ -365,6 +365,7 @@ void Exchange::Account() {
     record.decision = DecisionName(decision);
     if (permit_) record.traffic_class = TrafficClassName(verdict_.traffic_class);
     record.queued = state_.queued;
+    record.is_protected = state_.protection.has_value();
     record.rule = rule_name();
     record.tags = verdict_.tags;
     const auto tightest = std::min_element(verdict_.limits.begin(), verdict_.limits.end(),

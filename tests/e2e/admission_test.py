@@ -279,6 +279,8 @@ class Admission(Case):
         self.gate.answer()
         answer = client.read_response()
         self.assertEqual((answer.status, answer.get("set-cookie")), (200, None))
+        self.assertTrue(proxy.wait_record(lambda record: record["path"] == "/shop" and record["status"] == 200)["protected"])
+        self.assertNotIn("protected", proxy.wait_record(lambda record: record["path"] == "/order"))
 
         client = self.send(proxy, "/end", headers=[("Cookie", pair)])
         self.gate.answer()

@@ -102,6 +102,13 @@ TEST(FormatJson, LeavesOutWhatIsEmpty) {
       "\n");
 }
 
+TEST(FormatJson, TellsOfAProtectedVisitor) {
+  AccessRecord record = Full();
+  EXPECT_THAT(Json(record), Not(HasSubstr("protected")));
+  record.is_protected = true;
+  EXPECT_THAT(Json(record), HasSubstr(R"(,"protected":true,)"));
+}
+
 TEST(FormatJson, LogsTheQueryOnlyWhenAsked) {
   EXPECT_THAT(Json(Full(), false), Not(HasSubstr("a=b")));
 }
