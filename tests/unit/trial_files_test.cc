@@ -119,7 +119,7 @@ TEST_F(TrialFilesTest, FilesThatAreNotInForceAreNotTried) {
 TEST_F(TrialFilesTest, AFileThatAVariableNamesIsToldByTheVariable) {
   EXPECT_EQ(Wrong("", {{"SPILLWAY_CHALLENGE_KEY_FILE", "/nonexistent/key"}}),
             "SPILLWAY_CHALLENGE_KEY_FILE: cannot read challenge key '/nonexistent/key': No such "
-            "file or directory\n");
+            "file or directory; expected a file of 32 random bytes or more\n");
 }
 
 // A secret that comes through a pipe comes once.
