@@ -15,7 +15,7 @@
 namespace spillway {
 namespace {
 
-constexpr std::size_t kShards = 64;
+constexpr std::size_t kMostShards = 64;
 constexpr Duration kBetween = Duration(1s) / BotChecks::kPerSecond;
 
 struct Entry {
@@ -43,10 +43,12 @@ IpAddress NetworkOf(const IpAddress& client) {
 }  // namespace
 
 struct BotChecks::Impl : std::enable_shared_from_this<BotChecks::Impl> {
-  Impl(Loop& owner, std::uint64_t random, LookUp by)
+  Impl(Loop& owner, std::uint64_t random, LookUp by, std::size_t entries)
       : loop(owner),
         seed(random),
         look_up(std::move(by)),
+        shards(std::min(kMostShards, entries / kWays)),
+        entries_of_shard(entries / shards.size()),
         pace(owner, this, [](void* self) { static_cast<Impl*>(self)->Pump(); }) {}
 
   // ---- the table
@@ -58,11 +60,11 @@ struct BotChecks::Impl : std::enable_shared_from_this<BotChecks::Impl> {
     const auto& bytes = client.bytes();
     const std::uint64_t hash =
         HashBytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, seed ^ mark);
-    Shard& shard = shards[hash % kShards];
+    Shard& shard = shards[hash % shards.size()];
     const std::lock_guard lock(shard.mutex);
-    if (shard.entries.empty()) shard.entries.resize(kEntries / kShards);
-    const std::size_t sets = shard.entries.size() / kWays;
-    return function(std::span(shard.entries).subspan(hash / kShards % sets * kWays, kWays));
+    if (shard.entries.empty()) shard.entries.resize(entries_of_shard);
+    const std::size_t sets = entries_of_shard / kWays;
+    return function(std::span(shard.entries).subspan(hash / shards.size() % sets * kWays, kWays));
   }
 
   static Entry* Find(std::span<Entry> set, const IpAddress& client, std::uint64_t mark,
@@ -191,7 +193,8 @@ struct BotChecks::Impl : std::enable_shared_from_this<BotChecks::Impl> {
   Loop& loop;
   const std::uint64_t seed;
   const LookUp look_up;
-  std::array<Shard, kShards> shards;
+  std::vector<Shard> shards;
+  const std::size_t entries_of_shard;
   std::atomic<std::uint32_t> reserved{0};  // waiting, under way, or on their way to the loop
   std::array<std::atomic<std::uint64_t>, 4> counts{};
   std::deque<Task> waiting;
@@ -202,8 +205,8 @@ struct BotChecks::Impl : std::enable_shared_from_this<BotChecks::Impl> {
   Deadline pace;
 };
 
-BotChecks::BotChecks(Loop& loop, std::uint64_t seed, LookUp look_up)
-    : impl_(std::make_shared<Impl>(loop, seed, std::move(look_up))) {}
+BotChecks::BotChecks(Loop& loop, std::uint64_t seed, LookUp look_up, std::size_t entries)
+    : impl_(std::make_shared<Impl>(loop, seed, std::move(look_up), entries)) {}
 
 BotChecks::~BotChecks() = default;
 

@@ -6,7 +6,7 @@
 //              '--- not there, or old ---------------------------^
 //
 // Bounds, whoever pretends to be whom from how many addresses:
-//   - kEntries answers in a table of fixed size (768 KiB once it is full, none before the first);
+//   - `entries` answers in a table of fixed size (768 KiB once it is full, none before the first);
 //     in its place each has kWays others, of which "yes" goes last
 //   - kMostWaiting lookups wait or are under way, of these kMostOfNetwork for addresses of one network
 //     (/24, IPv6: /48); what comes beyond stays unknown
@@ -47,7 +47,8 @@ class BotChecks {
                          std::function<void(BotAnswer)> done)>;
 
   // `seed` places addresses in the table, so that nobody can choose whose answers they push out.
-  BotChecks(Loop& loop, std::uint64_t seed, LookUp look_up);
+  // REQUIRES: entries is kWays times a power of two.
+  BotChecks(Loop& loop, std::uint64_t seed, LookUp look_up, std::size_t entries = kEntries);
   ~BotChecks();  // REQUIRES: nobody asks any more
 
   // What is known now. Never waits for DNS.

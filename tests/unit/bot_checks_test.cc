@@ -18,6 +18,14 @@ const BotConfig kOther{"other", {"Other"}, {"other.test"}, 2};
 
 class BotChecksTest : public testing::Test {
  protected:
+  explicit BotChecksTest(std::size_t entries = BotChecks::kEntries)
+      : checks_(
+            loop_, 42,
+            [this](const IpAddress& client, const std::vector<std::string>&,
+                   std::function<void(BotAnswer)> done) {
+              lookups_.push_back({client, std::move(done)});
+            },
+            entries) {}
   struct Lookup {
     IpAddress client;
     std::function<void(BotAnswer)> done;
@@ -41,11 +49,7 @@ class BotChecksTest : public testing::Test {
 
   Loop loop_;
   std::deque<Lookup> lookups_;
-  BotChecks checks_{loop_, 42,
-                    [this](const IpAddress& client, const std::vector<std::string>&,
-                           std::function<void(BotAnswer)> done) {
-                      lookups_.push_back({client, std::move(done)});
-                    }};
+  BotChecks checks_;
 };
 
 TEST_F(BotChecksTest, TheFirstRequestIsUnknownAndAsksOnce) {
@@ -154,15 +158,33 @@ TEST_F(BotChecksTest, WhatIsUnderWayBeginsAgainAndLateAnswersAreNotHeard) {
   EXPECT_EQ(Ask("192.0.2.1"), BotCheck::kYes);
 }
 
-TEST_F(BotChecksTest, ACrowdOfForgedOnesDoesNotPushOutARealOne) {
+// All of its answers are in one place, which is full.
+class FullBotChecksTest : public BotChecksTest {
+ protected:
+  FullBotChecksTest() : BotChecksTest(BotChecks::kWays) {}
+};
+
+TEST_F(FullBotChecksTest, ACrowdOfForgedOnesDoesNotPushOutARealOne) {
   Ask("192.0.2.1");
-  Answer({BotCheck::kYes, 1h});
-  // Each is remembered as unknown until DNS has answered, as long as there is room to wait.
-  for (std::uint32_t i = 0; i < BotChecks::kMostWaiting; ++i) {
-    checks_.Ask(Ip("10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".1"), kBot,
-                loop_.now());
+  Answer({BotCheck::kYes, 5min});  // what is known of forged ones holds for longer
+  for (std::size_t i = 0; i < 2 * BotChecks::kWays; ++i) {
+    Ask("10.0." + std::to_string(i) + ".1");
+    Answer({BotCheck::kForged});
+  }
+  EXPECT_EQ(Ask("10.0.0.1"), BotCheck::kUnknown) << "the crowd has pushed out one of its own";
+  EXPECT_EQ(Ask("192.0.2.1"), BotCheck::kYes);
+}
+
+TEST_F(FullBotChecksTest, ACrowdOfUnknownOnesPushesOutNobodyWhoIsKnown) {
+  Ask("192.0.2.1");
+  Answer({BotCheck::kYes, 5min});
+  Ask("192.0.2.2");
+  Answer({BotCheck::kForged});
+  for (std::size_t i = 0; i < 2 * BotChecks::kWays; ++i) {
+    Ask("10.0." + std::to_string(i) + ".1", kBot, 10min - 1s);
   }
   EXPECT_EQ(Ask("192.0.2.1"), BotCheck::kYes);
+  EXPECT_EQ(Ask("192.0.2.2"), BotCheck::kForged);
 }
 
 // --- the questions
