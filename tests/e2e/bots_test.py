@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 from harness import Case, ask, config, eventually, main, run
 from mmdb import countries, networks
@@ -100,9 +101,12 @@ class Bots(Case):
     def test_a_silent_dns_holds_nobody_up(self):
         self.names.silent = True
         proxy = self.proxy()
+        began = time.monotonic()
         for _ in range(3):
             self.assertEqual(self.ask(proxy, REAL).status, 200)
             self.assertEqual(self.ask(proxy, REAL, target="/unsure").status, 404)
+        self.assertLess(time.monotonic() - began, 2)  # sooner than DNS is asked a second time
+        eventually(lambda: self.names.asked, "DNS to be asked")
 
     def test_a_reload_to_another_name_server_asks_that_one(self):
         self.names.silent = True
