@@ -21,7 +21,7 @@ import tempfile
 import textwrap
 
 import agents
-from harness import NGINX, PATIENCE, Nginx, Spillway, config, connect, eventually, free_port
+from harness import NGINX, PATIENCE, Nginx, Spillway, accepts, config, connect, eventually, free_port
 
 PROXY, LOAD = "0", "1"  # the CPUs: the proxy has one for itself, load and origin share the other
 CONNECTIONS = 12_000    # more than any row opens
@@ -266,14 +266,6 @@ def start(name, site, setup):
         server.close()
         raise
     return server
-
-
-def accepts(port):
-    try:
-        connect(port, timeout=2).close()
-        return True
-    except OSError:
-        return False
 
 
 def status_of(port):

@@ -4,6 +4,9 @@ shows every byte.
 
 Nothing here uses a fixed port or sleeps for luck: servers listen on port 0 and say where, and whoever must
 wait, waits for an event (a log line, a condition) with a deadline. Processes are ended by their id.
+How to wait and where to listen stands in waiting.py, the client in conversation.py, other people's
+programs in programs.py; tests have all of it from here.
+
 The binary is $SPILLWAY_BINARY. Run a file alone with: /usr/bin/python3 tests/e2e/limits_test.py [Class.test]
 """
 
@@ -13,83 +16,20 @@ import re
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BINARY = os.environ.get("SPILLWAY_BINARY", os.path.join(ROOT, "build/release/proxy/spillway"))
-SANITIZED = os.environ.get("SPILLWAY_SANITIZE", "")  # memory and speed are not measured under a sanitizer
-SLOWNESS = 5 if SANITIZED else 1
-PATIENCE = 10 * SLOWNESS  # seconds until a test gives up on an event
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-KEPT = bool(os.environ.get("SPILLWAY_KEEP"))  # keep the directories of a run, to look at
-# These are for the tests. The binary refuses variables of this kind that it does not know.
-for name in [name for name in os.environ if name.startswith("SPILLWAY_")]:
-    del os.environ[name]
+from conversation import Conversation, Message, ask, connect
+from programs import NGINX, Command, Nginx, Wrk, accepts
+from waiting import BINARY, KEPT, PATIENCE, ROOT, SANITIZED, SLOWNESS, Lines, eventually, free_port, listen
 
-
-def eventually(condition, what="a condition", timeout=PATIENCE, every=0.01):
-    """Polls until condition() is true and returns its value; fails the test after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout} s in vain for {what}")
-        threading.Event().wait(every)
-
-
-class Lines:
-    """The lines of a pipe, collected by a thread as they come."""
-
-    def __init__(self, pipe):
-        self._lines, self._changed, self._ended = [], threading.Condition(), False
-        self._pipe = pipe
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self):
-        for line in iter(self._pipe.readline, b""):
-            with self._changed:
-                self._lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def all(self):
-        with self._changed:
-            return list(self._lines)
-
-    def wait(self, pattern, since=0, timeout=PATIENCE):
-        """The first match of `pattern` in a line at or after index `since`."""
-        deadline, seen = time.monotonic() + timeout, since
-        with self._changed:
-            while True:
-                while seen < len(self._lines):
-                    match = re.search(pattern, self._lines[seen])
-                    if match:
-                        return match
-                    seen += 1
-                left = deadline - time.monotonic()
-                if left <= 0 or self._ended:
-                    tail = "\n  ".join(self._lines[-20:])
-                    raise AssertionError(f"no line matches {pattern!r}; the last ones:\n  {tail}")
-                self._changed.wait(left)
-
-    def close(self):
-        self._thread.join(PATIENCE)
-        self._pipe.close()
-
-
-# --- spillway itself ----------------------------------------------------------------------------------------
+__all__ = ["BINARY", "KEPT", "NGINX", "PATIENCE", "ROOT", "SANITIZED", "SLOWNESS", "Case", "Command", "Conversation", "HttpOrigin",
+           "Lines", "Message", "Nginx", "RawOrigin", "Spillway", "Wrk", "accepts", "address", "ask", "config", "connect", "eventually",
+           "free_port", "listen", "main", "run"]
 
 
 def config(*servers, **more):
@@ -307,24 +247,6 @@ def run(*args, **more):
     return subprocess.run([BINARY, *args], capture_output=True, text=True, **more)
 
 
-# --- servers to put behind it -----------------------------------------------------------------------------------
-
-
-def listen(host="127.0.0.1", backlog=128):
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, 0))
-    listener.listen(backlog)
-    return listener
-
-
-def free_port():
-    """A port that nobody listens on, and that the kernel won't hand out while the socket is held."""
-    holder = socket.socket()
-    holder.bind(("127.0.0.1", 0))
-    return holder, holder.getsockname()[1]
-
-
 class RawOrigin:
     """Calls play(connection, number) in a thread for each connection; it may send and read any bytes.
     `received` has what came over each connection, as far as Conversation.read took it."""
@@ -385,217 +307,6 @@ class RawOrigin:
         self._listener.close()
         for conversation in list(self.conversations):
             conversation.abort()
-
-
-class Message:
-    """A parsed request or response, with its bytes."""
-
-    def __init__(self, head):
-        self.raw_head = head
-        lines = head.decode("latin-1").split("\r\n")
-        self.start = lines[0]
-        self.headers = [tuple(part.strip() if i else part for i, part in enumerate(line.split(":", 1)))
-                        for line in lines[1:] if line]
-        self.body = b""
-        self.trailers = []
-        self.interim = []   # responses only: the 1xx heads before it
-        self.chunks = []    # sizes, when chunked
-
-    def get(self, name, default=None):
-        values = self.all(name)
-        return values[0] if values else default
-
-    def all(self, name):
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    @property
-    def method(self):
-        return self.start.split(" ")[0]
-
-    @property
-    def target(self):
-        return self.start.split(" ")[1]
-
-    @property
-    def status(self):
-        return int(self.start.split(" ")[1])
-
-    @property
-    def text(self):
-        return self.body.decode("utf-8", "replace")
-
-    def json(self):
-        return json.loads(self.body)
-
-    def __repr__(self):
-        return f"<{self.start!r} {self.headers} {self.body[:200]!r}>"
-
-
-class Conversation:
-    """One side of an HTTP connection over a plain or TLS socket, byte by byte when wanted."""
-
-    def __init__(self, connection, timeout=PATIENCE):
-        self.socket = connection
-        connection.settimeout(timeout)
-        if connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
-        self.requests = []
-
-    def send(self, data):
-        self.socket.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
-
-    def _more(self):
-        data = self.socket.recv(65536)
-        if not data:
-            raise EOFError("the other side closed")
-        self.buffer += data
-
-    def read(self, size):
-        while len(self.buffer) < size:
-            self._more()
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
-        return data
-
-    def read_line(self):
-        while b"\r\n" not in self.buffer:
-            self._more()
-        line, self.buffer = self.buffer.split(b"\r\n", 1)
-        return line
-
-    def read_head(self):
-        while b"\r\n\r\n" not in self.buffer:
-            self._more()
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        return Message(head)
-
-    def read_to_end(self):
-        """Everything until the other side closes."""
-        try:
-            while True:
-                self._more()
-        except EOFError:
-            data, self.buffer = self.buffer, b""
-            return data
-
-    def _read_body(self, message, until_close):
-        if (message.get("transfer-encoding") or "").lower().endswith("chunked"):
-            while True:
-                size = int(self.read_line().split(b";")[0], 16)
-                message.chunks.append(size)
-                if size == 0:
-                    break
-                message.body += self.read(size)
-                assert self.read(2) == b"\r\n", "a chunk's data must be followed by CRLF"
-            while True:
-                line = self.read_line().decode("latin-1")
-                if not line:
-                    break
-                name, value = line.split(":", 1)
-                message.trailers.append((name, value.strip()))
-        elif message.get("content-length") is not None:
-            message.body = self.read(int(message.get("content-length")))
-        elif until_close:
-            message.body = self.read_to_end()
-
-    def read_request(self, body=True):
-        message = self.read_head()
-        self.requests.append(message)
-        if body:
-            self._read_body(message, until_close=False)
-        return message
-
-    def read_response(self, to="GET"):
-        interim = []
-        while True:
-            message = self.read_head()
-            if 100 <= message.status < 200 and message.status != 101:
-                interim.append(message)
-                continue
-            message.interim = interim
-            if to != "HEAD" and message.status not in (101, 204, 304):
-                self._read_body(message, until_close=True)
-            return message
-
-    def ask(self, method="GET", target="/", headers=(), body=None, version="1.1", host="test.example"):
-        """Sends one request and reads its response."""
-        lines = [f"{method} {target} HTTP/{version}"]
-        headers = list(headers.items() if isinstance(headers, dict) else headers)
-        if host is not None and not any(name.lower() == "host" for name, _ in headers):
-            lines.append(f"Host: {host}")
-        lines += [f"{name}: {value}" for name, value in headers]
-        if body is not None and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
-            lines.append(f"Content-Length: {len(body)}")
-        self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b""))
-        return self.read_response(to=method)
-
-    def at_end(self):
-        """True once the other side has closed (or reset) and nothing is left to read."""
-        if self.buffer:
-            return False
-        try:
-            data = self.socket.recv(65536)
-        except ConnectionError:
-            return True
-        self.buffer += data
-        return not data
-
-    def quiet(self, seconds=0.2):
-        """True when nothing comes for so long: for what must not happen."""
-        if self.buffer:
-            return False
-        before = self.socket.gettimeout()
-        self.socket.settimeout(seconds)
-        try:
-            self.buffer += self.socket.recv(65536)
-            return False
-        except (socket.timeout, ssl.SSLWantReadError):
-            return True
-        finally:
-            self.socket.settimeout(before)
-
-    def close(self):
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.socket.close()
-
-    def abort(self):
-        """A reset rather than an orderly end."""
-        try:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        except OSError:
-            pass
-        self.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-def connect(port, source=None, tls=None, server_name="test.example", timeout=PATIENCE, host="127.0.0.1"):
-    """A client's connection; `source` is the loopback address to come from, `tls` an ssl.SSLContext."""
-    connection = socket.socket(socket.AF_INET)
-    connection.settimeout(timeout)
-    try:
-        if source:
-            connection.bind((source, 0))
-        connection.connect((host, port))
-        if tls:
-            connection = tls.wrap_socket(connection, server_hostname=server_name)
-    except OSError:
-        connection.close()
-        raise
-    return Conversation(connection, timeout)
-
-
-def ask(port, method="GET", target="/", headers=(), body=None, source=None, **more):
-    """One request on a connection of its own."""
-    with connect(port, source=source) as client:
-        return client.ask(method, target, headers=headers, body=body, **more)
 
 
 class HttpOrigin:
@@ -698,126 +409,6 @@ class HttpOrigin:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-
-class Nginx:
-    """nginx with one server block of these directives, in the foreground, as whoever runs the tests."""
-
-    def __init__(self, directives, workers=1, root=None, http="", main="", prefix=(), listen="", connections=4096):
-        self.directory = tempfile.mkdtemp(prefix="spillway-nginx-")
-        os.chmod(self.directory, 0o755)
-        self.root = root or os.path.join(self.directory, "html")
-        os.makedirs(self.root, exist_ok=True)
-        # nginx cannot say which free port it got: reserve one, and try again if someone was faster.
-        for _ in range(20):
-            holder, self.port = free_port()
-            holder.close()
-            text = f"""
-                daemon off; worker_processes {workers}; pid {self.directory}/pid; error_log {self.directory}/error warn;
-                {'user root;' if os.geteuid() == 0 else ''}
-                worker_rlimit_nofile {2 * connections}; {main}
-                events {{ worker_connections {connections}; }}
-                http {{
-                  access_log off; keepalive_requests 1000000; default_type text/html; client_max_body_size 0;
-                  client_body_temp_path {self.directory}/b; proxy_temp_path {self.directory}/p;
-                  fastcgi_temp_path {self.directory}/f; uwsgi_temp_path {self.directory}/u; scgi_temp_path {self.directory}/s;
-                  {http}
-                  server {{ listen 127.0.0.1:{self.port} reuseport backlog=4096 {listen}; root {self.root};
-                    {directives} }}
-                }}"""
-            with open(os.path.join(self.directory, "nginx.conf"), "w") as out:
-                out.write(text)
-            self.process = subprocess.Popen([*prefix, NGINX, "-c", os.path.join(self.directory, "nginx.conf"), "-p", self.directory],
-                                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            if self._answers():
-                return
-        raise AssertionError("nginx did not start: " + self.process.stderr.read().decode())
-
-    def _answers(self):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return True
-            except OSError:
-                threading.Event().wait(0.02)
-        return False
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stderr.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
-class Command:
-    """Another program as a server; it prints its port as the first line."""
-
-    def __init__(self, *command, **more):
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, **more)
-        self.lines = Lines(self.process.stdout)
-        self.port = int(self.lines.wait(r"(\d+)\s*$").group(1))
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.lines.close()
-
-
-# --- load ---------------------------------------------------------------------------------------------------
-
-WRK_REPORT = """
-done = function(summary, latency, requests)
-  local e = summary.errors
-  io.write(string.format("REPORT {\\"requests\\":%d,\\"seconds\\":%.6f,\\"bytes\\":%d,\\"status\\":%d,\\"connect\\":%d," ..
-    "\\"read\\":%d,\\"write\\":%d,\\"timeout\\":%d,\\"p99_ms\\":%.3f}\\n", summary.requests, summary.duration / 1e6,
-    summary.bytes, e.status, e.connect, e.read, e.write, e.timeout, latency:percentile(99) / 1e3))
-end
-"""
-
-
-class Wrk:
-    """wrk in the background. result() waits for its end: requests, status (answers of 400 and above),
-    connect, read, write, timeout."""
-
-    def __init__(self, port, seconds, connections=16, threads=1, target="/", script="", prefix=(), headers=(), scheme="http"):
-        self.directory = tempfile.mkdtemp(prefix="spillway-wrk-")
-        path = os.path.join(self.directory, "wrk.lua")
-        with open(path, "w") as out:
-            out.write(script + WRK_REPORT)
-        command = [*prefix, "wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s",
-                   "-s", path]
-        for header in headers:
-            command += ["-H", header]
-        self.process = subprocess.Popen([*command, f"{scheme}://127.0.0.1:{port}{target}"], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def running(self):
-        return self.process.poll() is None
-
-    def result(self):
-        out, _ = self.process.communicate(timeout=120)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        match = re.search(r"REPORT (\{.*\})", out)
-        assert match, out
-        return json.loads(match.group(1))
-
-    def stop(self):
-        """Ends it early; its report still comes."""
-        if self.running():
-            self.process.send_signal(signal.SIGINT)
-        return self.result()
-
-    def close(self):
-        if self.running():
-            self.process.kill()
-        self.process.communicate()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Case(unittest.TestCase):

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import textwrap
 
-from harness import NGINX, Nginx, Spillway, config, connect, eventually, free_port
+from harness import NGINX, Nginx, Spillway, accepts, config, eventually, free_port
 
 
 class SpillwayServer:
@@ -113,14 +113,6 @@ class HaproxyServer:
 
 SERVERS = {"spillway": SpillwayServer, "fixed": FixedServer, "nginx": NginxServer, "haproxy": HaproxyServer}
 PROGRAMS = {"nginx": NGINX, "haproxy": "haproxy"}
-
-
-def accepts(port):
-    try:
-        connect(port, timeout=2).close()
-        return True
-    except OSError:
-        return False
 
 
 def installed(name):
