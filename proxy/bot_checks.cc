@@ -57,9 +57,7 @@ struct BotChecks::Impl : std::enable_shared_from_this<BotChecks::Impl> {
   // and only where a rule asks.
   template <class Function>
   auto WithSet(const IpAddress& client, std::uint64_t mark, Function function) {
-    const auto& bytes = client.bytes();
-    const std::uint64_t hash =
-        HashBytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, seed ^ mark);
+    const std::uint64_t hash = HashBytes(client.byte_view(), seed ^ mark);
     Shard& shard = shards[hash % shards.size()];
     const std::lock_guard lock(shard.mutex);
     if (shard.entries.empty()) shard.entries.resize(entries_of_shard);

@@ -67,7 +67,7 @@ bool ClientConnection::Admit() {
   const ClientConfig& clients = config();
   const std::uint32_t most = clients.connections_per_client;
   if (most == 0 || Contains(clients.trusted_proxies, peer_)) return true;
-  const IpAddress client = peer_.Unwrapped().Masked(32, clients.ipv6_prefix);
+  const IpAddress client = peer_.AsClient(clients.ipv6_prefix);
   if (!worker_.places.TryTakeFor(client, most)) {
     log::Debug("{}: more than {} connections", peer_.ToString(), most);
     worker_.counters.connections_over_cap.Add();
@@ -321,7 +321,7 @@ void ClientConnection::Close(bool reset) {
                fault.empty() ? "given up" : fault);
   }
   if (protocol_) protocol_->OnClosed();
-  if (counted_bits_ != 0) worker_.places.FreeFor(peer_.Unwrapped().Masked(32, counted_bits_));
+  if (counted_bits_ != 0) worker_.places.FreeFor(peer_.AsClient(counted_bits_));
   if (reset) stream_.ResetOnClose();
   watch_.Stop();  // before the descriptor
   stream_.Close();

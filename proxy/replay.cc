@@ -202,7 +202,7 @@ bool Replay::Judge(const LoggedRequest& logged, bool query) {
   if (affected) ++family.affected;
   if (perhaps) ++family.perhaps;
   if (affected || perhaps) {
-    clients_.Add(request_.client.Unwrapped().Masked(32, after_->config().clients.ipv6_prefix));
+    clients_.Add(request_.client.AsClient(after_->config().clients.ipv6_prefix));
   }
   if (before_ == nullptr) return false;
   was_ = before_->Judge(request_, logged.form, query, raw_path, now, clock_);

@@ -53,9 +53,7 @@ std::string Family(std::string_view user_agent) {
 
 ClientMark MarkClient(std::string_view user_agent, const IpAddress& client) {
   const IpAddress network = client.Unwrapped().Masked(24, 48);
-  const auto& bytes = network.bytes();
-  return {HashBytes(Family(user_agent), kMarkSeed),
-          HashBytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, kMarkSeed)};
+  return {HashBytes(Family(user_agent), kMarkSeed), HashBytes(network.byte_view(), kMarkSeed)};
 }
 
 bool IsSameClient(const ClientMark& a, const ClientMark& b) {

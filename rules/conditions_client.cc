@@ -169,11 +169,8 @@ constexpr std::uint64_t kParts = 100'000;  // thousandths of a percent
 // parameter is how many bits of an IPv6 address make a client.
 std::optional<std::uint64_t> PartOfClients(const Scene& scene, const FieldId& id) {
   const WideHash salt = KeyedHash(id.name, {});
-  const IpAddress client =
-      scene.request.client.Unwrapped().Masked(32, static_cast<int>(id.parameter));
-  const auto& bytes = client.bytes();
-  const WideHash hash =
-      KeyedHash({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, {salt.low, salt.high});
+  const IpAddress client = scene.request.client.AsClient(static_cast<int>(id.parameter));
+  const WideHash hash = KeyedHash(client.byte_view(), {salt.low, salt.high});
   return hash.low % kParts;
 }
 

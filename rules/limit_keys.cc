@@ -145,11 +145,6 @@ std::optional<FieldId> ReadPart(const yaml::Node& node, const RuleScope& scope) 
   return std::nullopt;
 }
 
-std::uint64_t HashAddress(const IpAddress& address, std::uint64_t seed) {
-  return HashBytes({reinterpret_cast<const char*>(address.bytes().data()), address.bytes().size()},
-                   seed);
-}
-
 // The value of a part, which is no address; of a number its bytes, which stand in *scratch.
 std::optional<std::string_view> ValueOf(const FieldId& part, const Scene& scene,
                                         MatchScratch* scratch) {
@@ -204,9 +199,8 @@ void AppendLimitKeyKinds(std::vector<Kind>* kinds) {
 
 LimitKey KeyFor(const LimitKeyPlan& plan, const Scene& scene, std::uint64_t seed,
                 MatchScratch* scratch) {
-  const IpAddress client = scene.request.client.Unwrapped();
-  const IpAddress own = client.Masked(32, plan.ipv6_prefix);
-  const IpAddress around = client.Masked(kParentV4Bits, std::min(plan.ipv6_prefix, kParentV6Bits));
+  const IpAddress own = scene.request.client.AsClient(plan.ipv6_prefix);
+  const IpAddress around = own.Masked(kParentV4Bits, std::min(plan.ipv6_prefix, kParentV6Bits));
   LimitKey key{seed, seed};
   bool has_address = false;
   for (const FieldId& part : plan.parts) {
@@ -220,8 +214,8 @@ LimitKey KeyFor(const LimitKeyPlan& plan, const Scene& scene, std::uint64_t seed
       key.parent ^= kMissingPart;
     }
     has_address = true;
-    key.hash = HashAddress(own, key.hash);
-    key.parent = HashAddress(around, key.parent);
+    key.hash = HashBytes(own.byte_view(), key.hash);
+    key.parent = HashBytes(around.byte_view(), key.parent);
   }
   if (!has_address) key.parent = HashBytes(plan.text, seed);
   if (plan.parts.empty()) key.hash = key.parent;

@@ -35,8 +35,14 @@ class IpAddress {
   // The IPv4 address that NAT64 (64:ff9b::/96) and 6to4 (2002::/16) carry; otherwise itself.
   // Limits are keyed by this, so that one household is one client whichever way it came.
   IpAddress Unwrapped() const;
+  // What counts as one client: an unwrapped IPv4 address, or so many bits of an IPv6 one.
+  IpAddress AsClient(int ipv6_prefix) const { return Unwrapped().Masked(32, ipv6_prefix); }
 
   const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
+  // The same, for hashes. Borrowed from the address.
+  std::string_view byte_view() const {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
   friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:

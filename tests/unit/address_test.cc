@@ -169,6 +169,8 @@ TEST(IpAddress, IsUnwrappedFromNat64And6to4) {
   EXPECT_EQ(IpAddress::Parse("64:ff9b:1::c000:201")->Unwrapped().ToString(), "64:ff9b:1::c000:201");
   EXPECT_EQ(IpAddress::Parse("2003:c000:201::5")->Unwrapped().ToString(), "2003:c000:201::5");
   EXPECT_EQ(IpAddress::Parse("192.0.2.1")->Unwrapped().ToString(), "192.0.2.1");
+  EXPECT_EQ(IpAddress::Parse("64:ff9b::c000:201")->AsClient(64).ToString(), "192.0.2.1");
+  EXPECT_EQ(IpAddress::Parse("2001:db8:1:2:3::4")->AsClient(56).ToString(), "2001:db8:1::");
 }
 
 TEST(IpAddress, KnowsItsFamilyAndLoopback) {
