@@ -56,7 +56,7 @@ void Forecast::Count(TimePoint now) {
 void Forecast::Note(const Request& request, const Foreseen& foreseen, TimePoint now) {
   if (foreseen.effect == Foreseen::Effect::kPass) return;
   const std::int64_t number = PartAt(now);
-  const std::string client = request.client.Unwrapped().Masked(32, ipv6_prefix_).ToString();
+  const IpAddress client = request.client.AsClient(ipv6_prefix_);
   const bool with_cookie = HasCookieBeside(request, pass_cookie_);
 
   const std::lock_guard lock(mutex_);
@@ -67,14 +67,14 @@ void Forecast::Note(const Request& request, const Foreseen& foreseen, TimePoint 
   Part& part = *place;
   ++part.effects[static_cast<std::size_t>(foreseen.effect)];
   part.with_cookie += with_cookie;
-  part.clients.Add(HashBytes(client, 0));
+  part.clients.Add(HashBytes(client.byte_view(), 0));
   // Telling what somebody claims to be may cost 10 us when they claim something new each time.
   const std::uint64_t noted =
       std::accumulate(part.effects.begin(), part.effects.end(), std::uint64_t{0});
   if (noted > kAllOf && noted % kOneIn != 0) return;
   const HeaderField* agent = FindHeader(request.headers, "user-agent");
   ++part.agents[families_.Of(agent == nullptr ? std::string_view() : agent->value)];
-  part.paths.Add(std::string(request.path.substr(0, kLongest)));
+  part.paths.Add(request.path.substr(0, kLongest));
 }
 
 void Forecast::AddTo(std::uint32_t toggle, TimePoint now, ForecastSum* sum) const {

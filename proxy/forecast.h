@@ -61,7 +61,8 @@ class Forecast {
   static constexpr std::size_t kPaths = 32;     // kept for each part
   static constexpr std::size_t kLongest = 100;  // bytes of a path
   struct PathHash {
-    std::size_t operator()(const std::string& path) const { return HashBytes(path, 0); }
+    using is_transparent = void;
+    std::size_t operator()(std::string_view path) const { return HashBytes(path, 0); }
   };
   struct Part {
     std::int64_t number = 0;

@@ -5,11 +5,13 @@
 // than that is in the list for sure, and no count is more than its error too high.
 //
 // A heap of places, the lowest count first; each entry knows where its place is in it, and a map
-// finds a key's entry. REQUIRES of Hash: a good 64-bit hash. Thread rule: one thread.
+// finds a key's entry. REQUIRES of Hash: a good 64-bit hash. Thread rule: one thread. Once all places
+// are taken, nothing is allocated but by keys that outgrow those before them.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -32,24 +34,27 @@ class SpaceSaving {
     index_.reserve(places);
   }
 
-  void Add(const Key& key) {
+  // `Like` is Key, or what Hash (with is_transparent) and == take in its stead: a string_view for a string.
+  template <class Like>
+  void Add(const Like& key) {
     const auto found = index_.find(key);
     if (found != index_.end()) {
       ++entries_[found->second].count;
       Sink(found_at_[found->second]);
     } else if (entries_.size() < places_) {
       const std::size_t entry = entries_.size();
-      entries_.push_back({key, 1, 0});
+      entries_.push_back({Key(key), 1, 0});
       heap_.push_back(entry);
       found_at_.push_back(entry);
-      index_.emplace(key, entry);
+      index_.emplace(Key(key), entry);
       Rise(entry);
     } else {
       const std::size_t entry = heap_.front();
       Entry& lowest = entries_[entry];
-      index_.erase(lowest.key);
-      lowest = {key, lowest.count + 1, lowest.count};
-      index_.emplace(key, entry);
+      auto place = index_.extract(lowest.key);
+      lowest.key = place.key() = key;
+      lowest.error = lowest.count++;
+      index_.insert(std::move(place));
       Sink(0);
     }
   }
@@ -94,7 +99,7 @@ class SpaceSaving {
   std::vector<Entry> entries_;         // they stay where they are
   std::vector<std::size_t> heap_;      // of entries
   std::vector<std::size_t> found_at_;  // entry -> its place in the heap
-  std::unordered_map<Key, std::size_t, Hash> index_;
+  std::unordered_map<Key, std::size_t, Hash, std::equal_to<>> index_;
 };
 
 }  // namespace spillway

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <string>
 #include <vector>
+
+#include "allocations.h"
 
 namespace spillway {
 namespace {
@@ -105,6 +108,23 @@ TEST_F(Forecasts, TellOfAgentsByASampleWhereThereAreMany) {
   ASSERT_EQ(sum.agents.size(), 1u);
   EXPECT_EQ(sum.agents[0].requests, 1024u + (10'240u - 1024u) / 16);
   EXPECT_EQ(sum.paths[0].requests, sum.agents[0].requests);
+}
+
+TEST_F(Forecasts, TakeNoMemoryForAnyNumberOfClientsAndPaths) {
+  std::string path = "/" + std::string(99, 'x');
+  const auto note = [&](int first, int last) {
+    for (int i = first; i < last; ++i) {
+      Request request;
+      std::snprintf(&path[1], 16, "%015d", i);
+      request.path = path;
+      request.client = IpAddress::FromV4(static_cast<std::uint32_t>(i));
+      forecast_.Note(request, {0, 0, Effect::kDeny, true}, now_);
+    }
+  };
+  note(0, 1000);  // all places for paths are taken
+  const std::uint64_t before = allocations.load();
+  note(1000, 20'000);
+  EXPECT_EQ(allocations.load(), before);
 }
 
 TEST_F(Forecasts, KeepPathsWithinTheirBound) {
