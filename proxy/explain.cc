@@ -13,6 +13,7 @@
 #include "spillway/bots.h"
 #include "spillway/client_address.h"
 #include "spillway/posed_request.h"
+#include "spillway/printable.h"
 #include "spillway/target.h"
 
 namespace spillway {

@@ -119,30 +119,4 @@ std::string TellAction(const FinalAction& action) {
   return text;
 }
 
-// Control characters, also those of two bytes in UTF-8 (U+0080 to U+009F), and the marks that turn the
-// direction of text (U+202A to U+202E, U+2066 to U+2069).
-std::string Printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = [&](std::size_t at) {
-      return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
-    };
-    const unsigned first = byte(i), second = byte(i + 1), third = byte(i + 2);
-    if (first < 0x20 || first == 0x7f) {
-      out += '?';
-    } else if (first == 0xc2 && second >= 0x80 && second < 0xa0) {
-      out += '?';
-      i += 1;
-    } else if (first == 0xe2 && ((second == 0x80 && third >= 0xaa && third <= 0xae) ||
-                                 (second == 0x81 && third >= 0xa6 && third <= 0xa9))) {
-      out += '?';
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 }  // namespace spillway

@@ -40,7 +40,4 @@ std::string LineOfUntried(std::size_t untried);
 // "deny with status 403".
 std::string TellAction(const FinalAction& action);
 
-// What a terminal can be trusted with.
-std::string Printable(std::string_view text);
-
 }  // namespace spillway

@@ -14,6 +14,7 @@
 #include "proxy/generation.h"
 #include "proxy/wall_time.h"
 #include "spillway/posed_request.h"
+#include "spillway/printable.h"
 
 namespace spillway {
 namespace {

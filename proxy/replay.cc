@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "spillway/mix.h"
+#include "spillway/printable.h"
 #include "spillway/target.h"
 
 namespace spillway {
@@ -26,16 +27,6 @@ KnownFields KnownBy(LogForm form, bool query, bool host) {
   known.scheme = known.ja4 = form == LogForm::kJson;
   known.host = host || form == LogForm::kJson;
   return known;
-}
-
-// Printable, and no longer than `most`.
-std::string Shown(std::string_view text, std::size_t most) {
-  std::string shown(text.substr(0, most));
-  for (char& c : shown) {
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = '?';
-  }
-  if (text.size() > most) shown += "...";
-  return shown;
 }
 
 }  // namespace
@@ -234,7 +225,7 @@ void Replay::AddExample(const LoggedRequest& logged, const std::string& place, D
   what.append(" ").append(logged.path);
   if (!logged.user_agent.empty()) what.append(" ").append(logged.user_agent);
   to->examples.push_back(place + ": " + std::string(logged.client) + " " +
-                         Shown(what, kLongestExample));
+                         PrintableStart(what, kLongestExample));
 }
 
 std::vector<Difference> Replay::Differences() const {

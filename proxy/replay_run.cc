@@ -13,6 +13,7 @@
 
 #include "proxy/log_source.h"
 #include "proxy/time_order.h"
+#include "spillway/printable.h"
 
 namespace spillway {
 namespace {
@@ -20,14 +21,6 @@ namespace {
 constexpr std::size_t kToldUnreadable = 5;
 constexpr std::size_t kToldBytes = 60;  // of each
 constexpr std::uint64_t kReportEvery = 16384;
-
-std::string Printable(std::string_view text) {
-  std::string out(text.substr(0, kToldBytes));
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = '?';
-  }
-  return text.size() > kToldBytes ? out + "..." : out;
-}
 
 // Behind a target's '?', or a member of its own.
 bool HasQuery(const LoggedRequest& request) {
@@ -130,7 +123,7 @@ class LogReader {
     if (told.unreadable == 1) first_faults_[index] = std::to_string(told.lines) + ": " + fault;
     if (reading_.unreadable.size() == kToldUnreadable) return;
     reading_.unreadable.push_back(told.name + ":" + std::to_string(told.lines) + ": " + fault +
-                                  ": '" + Printable(text) + "'");
+                                  ": '" + PrintableStart(text, kToldBytes) + "'");
   }
 
   Result<void> NoLog(std::size_t index) const {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "proxy/explain_telling.h"
+#include "spillway/printable.h"
 
 namespace spillway {
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <tuple>
 
+#include "spillway/printable.h"
+
 namespace spillway {
 namespace {
 
@@ -13,14 +15,9 @@ bool Continues(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
-// What a terminal can be trusted with: other people's control characters are not passed on.
-std::string Printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\t' && c != '\n') || byte == 0x7f) c = '?';
-  }
-  return out;
+// Lessons have several lines, and lines of files tabs.
+std::string Shown(std::string_view text) {
+  return Printable(text, "\t\n");
 }
 
 // Columns count bytes, a screen shows characters: tabs are kept, and a character's later bytes take
@@ -42,16 +39,16 @@ std::string Marker(std::string_view source, std::size_t column, std::size_t leng
 }  // namespace
 
 std::string Format(const Diagnostic& diagnostic) {
-  std::string out = Printable(diagnostic.file);
+  std::string out = Shown(diagnostic.file);
   if (diagnostic.line > 0) {
     out += ":" + std::to_string(diagnostic.line) + ":" + std::to_string(diagnostic.column);
   }
   if (!out.empty()) out += ": ";
-  if (!diagnostic.path.empty()) out += Printable(diagnostic.path) + ": ";
-  out += Printable(diagnostic.message) + "\n";
+  if (!diagnostic.path.empty()) out += Shown(diagnostic.path) + ": ";
+  out += Shown(diagnostic.message) + "\n";
   if (diagnostic.source.empty() || diagnostic.line < 1 || diagnostic.column < 1) return out;
   std::string number = std::to_string(diagnostic.line);
-  out += "  " + number + " | " + Printable(diagnostic.source) + "\n";
+  out += "  " + number + " | " + Shown(diagnostic.source) + "\n";
   out += "  " + std::string(number.size(), ' ') + " | " +
          Marker(diagnostic.source, static_cast<std::size_t>(diagnostic.column) - 1,
                 static_cast<std::size_t>(std::max(diagnostic.length, 1))) +

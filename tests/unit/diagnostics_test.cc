@@ -52,6 +52,11 @@ TEST(Format, NeverMarksBeyondTheLine) {
 TEST(Format, PassesNoControlCharacterToATerminal) {
   std::string text = Format(Diagnostic{"f\x1b", 1, 1, 1, "p\x07", "m\x1b[2J", "\x1b]0;x\x7f"});
   EXPECT_EQ(text.find_first_of("\x1b\x07\x7f"), std::string::npos);
+  EXPECT_EQ(Format(Diagnostic{"f", 1, 8, 1, "", "m\nn", "\ta: b\xc2\x9b c\xe2\x80\xae d"}),
+            "f:1:8: m\nn\n"
+            "  1 | \ta: b? c? d\n"
+            "    | \t     ^\n")
+      << "those of UTF-8, and marks that turn the direction of text";
 }
 
 TEST(Format, OrdersByFileLineAndColumn) {
