@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "spillway/mix.h"
@@ -51,21 +52,10 @@ Result<std::unique_ptr<ReplaySide>> ReplaySide::Create(Config config,
                                                        const ReplayAssumptions& assumptions) {
   std::unique_ptr<ReplaySide> side(new ReplaySide(std::move(config)));
   const Policy& policy = side->policy();
-  const auto add = [&](const LimitInfo& limit, std::vector<LimitTable*>* to) -> Result<void> {
-    auto table = LimitTable::Create(limit.spec);
-    if (!table) return Fail("limits." + limit.name + " " + table.error().message);
-    side->tables_.push_back(std::make_unique<LimitTable>(std::move(*table)));
-    to->push_back(side->tables_.back().get());
-    return {};
-  };
-  for (const LimitInfo& limit : policy.limits()) {
-    if (auto added = add(limit, &side->limits_); !added) return Fail(added.error().message);
-    if (!limit.in_shadow_use) {
-      side->shadow_limits_.push_back(nullptr);
-    } else if (auto shadow = add(limit, &side->shadow_limits_); !shadow) {
-      return Fail(shadow.error().message);
-    }
-  }
+  constexpr auto kAllKeys = std::numeric_limits<std::uint64_t>::max();
+  Result<TrialTables> tables = TrialTables::Create(policy, kAllKeys);
+  if (!tables) return Fail(tables.error().message);
+  side->tables_ = std::move(*tables);
   for (const std::string& toggle : policy.toggles()) {
     const auto said = assumptions.toggles.find(toggle);
     side->toggles_.push_back(said == assumptions.toggles.end() ? std::nullopt
@@ -73,7 +63,7 @@ Result<std::unique_ptr<ReplaySide>> ReplaySide::Create(Config config,
   }
   side->memo_ = std::make_unique<MatchMemo>(kMemoSecret);
   side->passes_known_ = assumptions.passes != AssumedPasses::kUnknown;
-  side->checker_.holds = assumptions.passes == AssumedPasses::kEverybody;
+  side->passes_.holds = assumptions.passes == AssumedPasses::kEverybody;
   side->host_known_ = !assumptions.host.empty();
   side->rules_.resize(policy.rules().size());
   return side;
@@ -95,9 +85,9 @@ Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
   }
   PartialJudge& judge = JudgeFor(form, query);
   Facts facts;
-  facts.passes = passes_known_ ? &checker_ : nullptr;
-  facts.limits = limits_;
-  facts.shadow_limits = shadow_limits_;
+  facts.passes = passes_known_ ? &passes_ : nullptr;
+  facts.limits = tables_.limits;
+  facts.shadow_limits = tables_.shadow_limits;
   facts.seed = kSeed;
   facts.memo = memo_.get();
   facts.wall = wall;

@@ -23,6 +23,7 @@
 #include "spillway/config.h"
 #include "spillway/identify_target.h"
 #include "spillway/partial_judge.h"
+#include "spillway/trial.h"
 
 namespace spillway {
 
@@ -76,18 +77,12 @@ class ReplaySide {
   explicit ReplaySide(Config config) : config_(std::move(config)) {}
   PartialJudge& JudgeFor(LogForm form, bool query);
 
-  struct AssumedChecker final : PassChecker {
-    bool holds = false;
-    bool HasPass(const Request&, const ChallengeDemand&) const override { return holds; }
-  };
-
   Config config_;
-  std::vector<std::unique_ptr<LimitTable>> tables_;
-  std::vector<LimitTable*> limits_, shadow_limits_;
+  TrialTables tables_;
   std::unique_ptr<MatchMemo> memo_;
   std::vector<std::optional<bool>> toggles_;
   bool host_known_ = false;
-  AssumedChecker checker_;
+  TrialPasses passes_;
   bool passes_known_ = false;
   std::array<std::optional<PartialJudge>, kLogForms * 2> judges_;  // with and without queries
   Verdict verdict_;

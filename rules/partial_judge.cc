@@ -9,6 +9,7 @@
 
 #include "rules/bits.h"
 #include "rules/compiled_rules.h"
+#include "spillway/trial.h"
 
 namespace spillway {
 namespace {
@@ -42,12 +43,6 @@ struct Doubt {
   bool shadow = false, weighs = false;
 };
 
-// Who is asked for a pass would have one. Whether one was asked for is told by the verdict.
-class SupposedPasses final : public PassChecker {
- public:
-  bool HasPass(const Request&, const ChallengeDemand&) const override { return true; }
-};
-
 }  // namespace
 
 struct PartialJudge::Impl {
@@ -59,7 +54,8 @@ struct PartialJudge::Impl {
   std::vector<Doubt> doubts;
   std::unique_ptr<bool[]> toggles;
   std::uint32_t no_pass = 0;  // the reason
-  SupposedPasses supposed;
+  // Who is asked for a pass would have one. Whether one was asked for is told by the verdict.
+  TrialPasses supposed{/*everybody=*/true};
   // Of one request
   MatchScratch match;
   Bits ran, holds, left_out;

@@ -39,21 +39,9 @@ void Rehearsal::ResetToggles() {
 }
 
 Result<void> Rehearsal::MakeTables() {
-  tables_.clear();
-  limits_.clear();
-  shadow_limits_.clear();
-  for (const LimitInfo& limit : config_.policy->limits()) {
-    LimitSpec spec = limit.spec;
-    spec.keys = kKeys;
-    for (std::vector<LimitTable*>* tables : {&limits_, &shadow_limits_}) {
-      tables->push_back(nullptr);
-      if (tables == &shadow_limits_ && !limit.in_shadow_use) continue;
-      Result<LimitTable> table = LimitTable::Create(spec);
-      if (!table) return Fail("limits." + limit.name + " " + table.error().message);
-      tables_.push_back(std::move(*table));
-      tables->back() = &tables_.back();
-    }
-  }
+  Result<TrialTables> made = TrialTables::Create(*config_.policy, kKeys);
+  if (!made) return Fail(made.error().message);
+  tables_ = std::move(*made);
   return {};
 }
 
@@ -61,8 +49,8 @@ Facts Rehearsal::facts(Duration after) {
   Facts facts;
   facts.toggles = {toggles_.get(), config_.toggles.size()};
   facts.passes = &passes_;
-  facts.limits = limits_;
-  facts.shadow_limits = shadow_limits_;
+  facts.limits = tables_.limits;
+  facts.shadow_limits = tables_.shadow_limits;
   facts.memo = &memo_;
   facts.wall = wall_ + after;
   facts.surroundings = &around_;

@@ -5,17 +5,16 @@
 // and what a MatchMemo takes.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "spillway/config.h"
-#include "spillway/limit_table.h"
 #include "spillway/match_memo.h"
 #include "spillway/policy.h"
 #include "spillway/posed_request.h"
 #include "spillway/trace.h"
+#include "spillway/trial.h"
 
 namespace spillway {
 
@@ -44,22 +43,16 @@ class Rehearsal {
   Result<void> Fresh();
 
  private:
-  struct Passes : PassChecker {
-    bool holds = false;
-    bool HasPass(const Request&, const ChallengeDemand&) const override { return holds; }
-  };
-
   Rehearsal(const Config& config, HashSecret secret);
   Result<void> MakeTables();
   Facts facts(Duration after);
 
   const Config& config_;
   MatchMemo memo_;
-  Passes passes_;
+  TrialPasses passes_;
   PosedSurroundings around_;
   std::unique_ptr<bool[]> toggles_;
-  std::deque<LimitTable> tables_;
-  std::vector<LimitTable*> limits_, shadow_limits_;
+  TrialTables tables_;
   // Of 2024-01-01, a Monday.
   WallTime wall_{std::chrono::sys_days(std::chrono::January / 1 / 2024) + std::chrono::hours(12)};
   Duration after_{0};       // of the last request
