@@ -9,22 +9,13 @@
 
 #include <optional>
 
+#include "proxy/wall_time.h"
 #include "spillway/text.h"
 
 namespace spillway {
 namespace {
 
 constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
-
-// `size` decimal digits at `at`, or negative. REQUIRES: the text is that long.
-int Digits(std::string_view text, std::size_t at, std::size_t size) {
-  int value = 0;
-  for (std::size_t i = at; i < at + size; ++i) {
-    if (text[i] < '0' || text[i] > '9') return -1;
-    value = value * 10 + (text[i] - '0');
-  }
-  return value;
-}
 
 // "01/Jul/2026:12:00:00 +0000"
 std::optional<WallTime> ReadNcsaTime(std::string_view text) {
@@ -33,22 +24,17 @@ std::optional<WallTime> ReadNcsaTime(std::string_view text) {
     return std::nullopt;
   }
   const std::size_t month = kMonths.find(text.substr(3, 3));
-  const int day = Digits(text, 0, 2), year = Digits(text, 7, 4), hour = Digits(text, 12, 2),
-            minute = Digits(text, 15, 2), second = Digits(text, 18, 2),
-            zone_hour = Digits(text, 22, 2), zone_minute = Digits(text, 24, 2);
-  if (month == kMonths.npos || month % 3 != 0 || day < 0 || year < 1970 || year > 2200 ||
-      hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
-      zone_hour < 0 || zone_hour > 24 || zone_minute < 0 || zone_minute > 59) {
+  const int zone_hour = DigitsAt(text, 22, 2), zone_minute = DigitsAt(text, 24, 2);
+  if (month == kMonths.npos || month % 3 != 0 || zone_hour < 0 || zone_hour > 24 ||
+      zone_minute < 0 || zone_minute > 59) {
     return std::nullopt;
   }
-  const std::chrono::year_month_day date{std::chrono::year(year),
-                                         std::chrono::month(static_cast<unsigned>(month / 3 + 1)),
-                                         std::chrono::day(static_cast<unsigned>(day))};
-  if (!date.ok()) return std::nullopt;
+  const auto local =
+      TimeOf({DigitsAt(text, 7, 4), static_cast<int>(month / 3 + 1), DigitsAt(text, 0, 2),
+              DigitsAt(text, 12, 2), DigitsAt(text, 15, 2), DigitsAt(text, 18, 2)});
+  if (!local) return std::nullopt;
   const auto zone = std::chrono::hours(zone_hour) + std::chrono::minutes(zone_minute);
-  const WallTime local = WallTime(std::chrono::sys_days(date)) + std::chrono::hours(hour) +
-                         std::chrono::minutes(minute) + std::chrono::seconds(second);
-  return text[21] == '+' ? local - zone : local + zone;
+  return text[21] == '+' ? *local - zone : *local + zone;
 }
 
 // What a backslash and the byte behind it stand for; *size: of both, or of all of \xNN.
@@ -135,10 +121,10 @@ const char* ReadCombined(std::string_view line, std::string* scratch, LoggedRequ
   if (!request) return "there is no request in quotes behind the time";
   ReadRequestLine(*request, out);
   // " 200 1234", and for the combined format two more in quotes
-  if (rest.size() < 6 || rest[0] != ' ' || Digits(rest, 1, 3) < 0 || rest[4] != ' ') {
+  if (rest.size() < 6 || rest[0] != ' ' || DigitsAt(rest, 1, 3) < 0 || rest[4] != ' ') {
     return "there is no status of three digits behind the request";
   }
-  out->status = Digits(rest, 1, 3);
+  out->status = DigitsAt(rest, 1, 3);
   rest.remove_prefix(5);
   rest.remove_prefix(std::min(rest.find(' '), rest.size()));
   out->form = LogForm::kCommon;

@@ -3,11 +3,11 @@
 // texts, numbers, true, false, null, or lists of texts. It is read in one pass, without a tree, at
 // about a tenth of what the library needs. Any other JSON is left to the library, and what is read
 // here is read as the library reads it: a fuzzer compares them.
-#include <charconv>
 #include <optional>
 
 #include "proxy/json.h"
 #include "proxy/log_line.h"
+#include "proxy/wall_time.h"
 #include "spillway/text.h"
 
 namespace spillway {
@@ -259,39 +259,25 @@ class Reader {
   std::string* scratch_;
 };
 
-std::optional<unsigned> Number(std::string_view text, std::size_t at, std::size_t size) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data() + at, text.data() + at + size, value);
-  if (error != std::errc() || end != text.data() + at + size) return std::nullopt;
-  return value;
-}
-
 // "2026-07-01T12:00:00.123Z", with up to nine digits of the second or none.
 bool ReadTime(std::string_view text, LoggedRequest* out) {
   if (text.size() < 20 || text.size() > 30 || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
       text[13] != ':' || text[16] != ':' || text.back() != 'Z') {
     return false;
   }
-  const auto year = Number(text, 0, 4), month = Number(text, 5, 2), day = Number(text, 8, 2),
-             hour = Number(text, 11, 2), minute = Number(text, 14, 2), second = Number(text, 17, 2);
-  if (!year || !month || !day || !hour || !minute || !second) return false;
-  const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(*year)),
-                                         std::chrono::month(*month), std::chrono::day(*day)};
-  if (!date.ok() || *year < 1970 || *year > 2200 || *hour > 23 || *minute > 59 || *second > 60) {
-    return false;
-  }
+  const auto time = TimeOf({DigitsAt(text, 0, 4), DigitsAt(text, 5, 2), DigitsAt(text, 8, 2),
+                            DigitsAt(text, 11, 2), DigitsAt(text, 14, 2), DigitsAt(text, 17, 2)});
+  if (!time) return false;
   Duration fraction{0};
   out->whole_seconds = text.size() == 20;
   if (!out->whole_seconds) {
     const std::size_t digits = text.size() - 21;
-    const auto value = Number(text, 20, digits);
-    if (text[19] != '.' || digits == 0 || !value) return false;
-    std::int64_t nanoseconds = *value;
+    std::int64_t nanoseconds = DigitsAt(text, 20, digits);
+    if (text[19] != '.' || digits == 0 || nanoseconds < 0) return false;
     for (std::size_t i = digits; i < 9; ++i) nanoseconds *= 10;
     fraction = Duration(nanoseconds);
   }
-  out->time = WallTime(std::chrono::sys_days(date)) + std::chrono::hours(*hour) +
-              std::chrono::minutes(*minute) + std::chrono::seconds(*second) + fraction;
+  out->time = *time + fraction;
   return true;
 }
 

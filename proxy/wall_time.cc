@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 namespace spillway {
 
 std::string FormatTime(WallTime time) {
@@ -21,23 +19,36 @@ std::optional<WallTime> ParseTime(std::string_view text) {
   constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:ddZ";
   if (text.size() != kForm.size()) return std::nullopt;
   for (std::size_t i = 0; i < kForm.size(); ++i) {
-    const bool digit = text[i] >= '0' && text[i] <= '9';
-    if (kForm[i] == 'd' ? !digit : text[i] != kForm[i]) return std::nullopt;
+    if (kForm[i] != 'd' && text[i] != kForm[i]) return std::nullopt;
   }
-  const auto number = [&](std::size_t at, std::size_t size) {
-    int value = 0;
-    std::from_chars(text.data() + at, text.data() + at + size, value);
-    return value;
-  };
-  const std::chrono::year_month_day date{std::chrono::year(number(0, 4)),
-                                         std::chrono::month(static_cast<unsigned>(number(5, 2))),
-                                         std::chrono::day(static_cast<unsigned>(number(8, 2)))};
-  const int hours = number(11, 2), minutes = number(14, 2), seconds = number(17, 2);
-  // The years that nanoseconds in 64 bits can tell.
-  if (!date.ok() || number(0, 4) < 1970 || number(0, 4) > 2200) return std::nullopt;
-  if (hours > 23 || minutes > 59 || seconds > 59) return std::nullopt;
-  return WallTime(std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(hours) +
-                  std::chrono::minutes(minutes) + std::chrono::seconds(seconds));
+  const int second = DigitsAt(text, 17, 2);
+  if (second > 59) return std::nullopt;
+  return TimeOf({DigitsAt(text, 0, 4), DigitsAt(text, 5, 2), DigitsAt(text, 8, 2),
+                 DigitsAt(text, 11, 2), DigitsAt(text, 14, 2), second});
+}
+
+int DigitsAt(std::string_view text, std::size_t at, std::size_t size) {
+  int value = 0;
+  for (std::size_t i = at; i < at + size; ++i) {
+    if (text[i] < '0' || text[i] > '9') return -1;
+    value = value * 10 + (text[i] - '0');
+  }
+  return value;
+}
+
+std::optional<WallTime> TimeOf(const CivilTime& civil) {
+  const auto within = [](int value, int most) { return value >= 0 && value <= most; };
+  if (civil.year < 1970 || civil.year > 2200 || !within(civil.month, 12) ||
+      !within(civil.day, 31) || !within(civil.hour, 23) || !within(civil.minute, 59) ||
+      !within(civil.second, 60)) {
+    return std::nullopt;
+  }
+  const std::chrono::year_month_day date{std::chrono::year(civil.year),
+                                         std::chrono::month(static_cast<unsigned>(civil.month)),
+                                         std::chrono::day(static_cast<unsigned>(civil.day))};
+  if (!date.ok()) return std::nullopt;
+  return WallTime(std::chrono::sys_days(date)) + std::chrono::hours(civil.hour) +
+         std::chrono::minutes(civil.minute) + std::chrono::seconds(civil.second);
 }
 
 }  // namespace spillway
