@@ -144,57 +144,31 @@ Expression ReadTime(ConditionReader& reader, const ConditionSlot& slot) {
 
 // --- pools; the field's parameter is the pool's index
 
-std::optional<PoolState> StateOf(const Scene& scene, const FieldId& id) {
+// Nothing where nobody knows pools.
+template <auto kMember>
+std::optional<std::uint64_t> NumberOfPool(const Scene& scene, const FieldId& id) {
   if (scene.surroundings == nullptr) return std::nullopt;
-  return scene.surroundings->Pool(static_cast<std::uint32_t>(id.parameter));
+  const auto state = scene.surroundings->Pool(static_cast<std::uint32_t>(id.parameter));
+  if (!state) return std::nullopt;
+  return (*state).*kMember;
 }
 
-constexpr Source kInFlight{
-    .name = "pool.NAME.in_flight",
-    .form = Source::Form::kNumber,
-    .cost = Source::Cost::kQuery,
-    .lets = Source::Lets::kUnasked,
-    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
-      const auto state = StateOf(scene, id);
-      return state ? std::optional(state->in_flight) : std::nullopt;
-    }};
-constexpr Source kServersUp{
-    .name = "pool.NAME.servers_up",
-    .form = Source::Form::kNumber,
-    .cost = Source::Cost::kQuery,
-    .lets = Source::Lets::kUnasked,
-    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
-      const auto state = StateOf(scene, id);
-      return state ? std::optional<std::uint64_t>(state->servers_up) : std::nullopt;
-    }};
+constexpr Source PoolSource(std::string_view name, decltype(Source::number) number) {
+  return {.name = name,
+          .form = Source::Form::kNumber,
+          .cost = Source::Cost::kQuery,
+          .lets = Source::Lets::kUnasked,
+          .number = number};
+}
 
-constexpr Source kQueue{
-    .name = "pool.NAME.queue",
-    .form = Source::Form::kNumber,
-    .cost = Source::Cost::kQuery,
-    .lets = Source::Lets::kUnasked,
-    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
-      const auto state = StateOf(scene, id);
-      return state ? std::optional(state->queue) : std::nullopt;
-    }};
-constexpr Source kUtilisation{
-    .name = "pool.NAME.utilisation",
-    .form = Source::Form::kNumber,
-    .cost = Source::Cost::kQuery,
-    .lets = Source::Lets::kUnasked,
-    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
-      const auto state = StateOf(scene, id);
-      return state ? std::optional<std::uint64_t>(state->utilisation) : std::nullopt;
-    }};
-constexpr Source kApdex{
-    .name = "pool.NAME.apdex",
-    .form = Source::Form::kNumber,
-    .cost = Source::Cost::kQuery,
-    .lets = Source::Lets::kUnasked,
-    .number = [](const Scene& scene, const FieldId& id) -> std::optional<std::uint64_t> {
-      const auto state = StateOf(scene, id);
-      return state ? std::optional<std::uint64_t>(state->apdex) : std::nullopt;
-    }};
+constexpr Source kInFlight =
+    PoolSource("pool.NAME.in_flight", &NumberOfPool<&PoolState::in_flight>);
+constexpr Source kServersUp =
+    PoolSource("pool.NAME.servers_up", &NumberOfPool<&PoolState::servers_up>);
+constexpr Source kQueue = PoolSource("pool.NAME.queue", &NumberOfPool<&PoolState::queue>);
+constexpr Source kUtilisation =
+    PoolSource("pool.NAME.utilisation", &NumberOfPool<&PoolState::utilisation>);
+constexpr Source kApdex = PoolSource("pool.NAME.apdex", &NumberOfPool<&PoolState::apdex>);
 
 Result<NumberRange> ParsePercentage(std::string_view text) {
   const std::string_view digits = text.substr(0, text.size() - (text.ends_with('%') ? 1 : 0));
@@ -217,24 +191,9 @@ Expression ReadPool(ConditionReader& reader, const ConditionSlot& slot, const So
       slot.test);
 }
 
-Expression ReadInFlight(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadPool(reader, slot, kInFlight, &ParseOneNumber);
-}
-
-Expression ReadServersUp(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadPool(reader, slot, kServersUp, &ParsePercentage);
-}
-
-Expression ReadQueue(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadPool(reader, slot, kQueue, &ParseOneNumber);
-}
-
-Expression ReadUtilisation(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadPool(reader, slot, kUtilisation, &ParsePercentage);
-}
-
-Expression ReadApdex(ConditionReader& reader, const ConditionSlot& slot) {
-  return ReadPool(reader, slot, kApdex, &ParsePercentage);
+template <const Source& kSource, Result<NumberRange> (*kRange)(std::string_view)>
+Expression ReadPoolNumber(ConditionReader& reader, const ConditionSlot& slot) {
+  return ReadPool(reader, slot, kSource, kRange);
 }
 
 constexpr Condition kWorldConditions[] = {
@@ -247,27 +206,27 @@ constexpr Condition kWorldConditions[] = {
     {"pool.NAME.in_flight",
      "integer, list or map of operators",
      "so many requests are at the servers of this pool now",
-     &ReadInFlight,
+     &ReadPoolNumber<kInFlight, &ParseOneNumber>,
      {.number = true}},
     {"pool.NAME.servers_up",
      "percent, list or map of operators",
      "such a share of this pool's servers is healthy and not ejected",
-     &ReadServersUp,
+     &ReadPoolNumber<kServersUp, &ParsePercentage>,
      {.number = true}},
     {"pool.NAME.queue",
      "integer, list or map of operators",
      "so many requests wait for their turn at this pool now",
-     &ReadQueue,
+     &ReadPoolNumber<kQueue, &ParseOneNumber>,
      {.number = true}},
     {"pool.NAME.utilisation",
      "percent, list or map of operators",
      "such a share of this pool's limit is in flight; only of a pool that has one",
-     &ReadUtilisation,
+     &ReadPoolNumber<kUtilisation, &ParsePercentage>,
      {.number = true}},
     {"pool.NAME.apdex",
      "percent, list or map of operators",
      "so satisfied were visitors with this pool in the last ten seconds",
-     &ReadApdex,
+     &ReadPoolNumber<kApdex, &ParsePercentage>,
      {.number = true}},
 };
 
