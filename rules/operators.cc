@@ -118,22 +118,21 @@ Expression ReadPrefix(ConditionReader& reader, const Subject& subject, const yam
       });
 }
 
+// Into one of the field's indexes, as it is written.
+template <auto kIndex>
+Result<void> AddText(FieldMatcher& matcher, std::string_view value, std::uint32_t test) {
+  (matcher.*kIndex).Add(value, test);
+  return {};
+}
+
 Expression ReadSuffix(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyTextOf(
-      reader, subject.field, Stage::kLookup, "suffix", node,
-      [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        matcher.suffixes.Add(value, test);
-        return {};
-      });
+  return ReadAnyTextOf(reader, subject.field, Stage::kLookup, "suffix", node,
+                       &AddText<&FieldMatcher::suffixes>);
 }
 
 Expression ReadContains(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
-  return ReadAnyTextOf(
-      reader, subject.field, Stage::kWords, "contains", node,
-      [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
-        matcher.words.Add(value, test);
-        return {};
-      });
+  return ReadAnyTextOf(reader, subject.field, Stage::kWords, "contains", node,
+                       &AddText<&FieldMatcher::words>);
 }
 
 Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
