@@ -5,14 +5,15 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "proxy/access_log.h"
 #include "proxy/admin.h"
 #include "proxy/bot_checks.h"
+#include "proxy/bot_resolver.h"
 #include "proxy/check.h"
 #include "proxy/cpus.h"
 #include "proxy/crypto.h"
+#include "proxy/earlier_generations.h"
 #include "proxy/generation_builder.h"
 #include "proxy/listeners.h"
 #include "proxy/log.h"
@@ -56,6 +57,7 @@ struct Server::Impl {
         loop(loop_in),
         options(std::move(options_in)),
         resolver(loop),
+        bot_resolver(loop),
         keeper(loop, resolver),
         toggles(loop, [this](std::size_t index, bool on) { OnToggle(index, on); }),
         drain_timer(loop, this, [](void* self) { static_cast<Impl*>(self)->OnDrainTimer(); }),
@@ -82,8 +84,6 @@ struct Server::Impl {
   void Commit(Prepared prepared);
   void ReplaceAdmin(std::unique_ptr<AdminServer> fresh);
   void RotateTickets();
-  void LookUpBot(const IpAddress& client, const std::vector<std::string>& domains,
-                 std::function<void(BotAnswer)> done);
   void OnToggle(std::size_t index, bool on);
   void Watch(int signal, std::function<void()> delivered);
   void WatchSignals();
@@ -95,14 +95,6 @@ struct Server::Impl {
   void OnWorkerDrained();
   void End();
 
-  // A generation that was in force. Most are gone soon after; what they did can still be told when the
-  // present one was loaded from the same bytes.
-  struct Earlier {
-    std::uint64_t number, digest;
-    std::weak_ptr<const Generation> generation;
-  };
-  static constexpr std::size_t kMostEarlier = 64;
-
   enum class Phase { kStarting, kServing, kDelaying, kDraining, kEnding };
 
   Server& server;
@@ -110,10 +102,7 @@ struct Server::Impl {
   const Options options;
   ProcessConstants constants;
   Resolver resolver;
-  // Apart from that of pools, which must not wait behind whoever pretends to be a robot. Made when it is
-  // first needed.
-  std::unique_ptr<Resolver> bot_resolver;
-  std::vector<std::string> bot_nameservers;
+  BotResolver bot_resolver;
   PoolKeeper keeper;
   ToggleKeeper toggles;
   Deadline drain_timer, retired_timer, ticket_timer;
@@ -124,7 +113,7 @@ struct Server::Impl {
   ReloadStatus reload_status;
   Listeners listeners;
   std::shared_ptr<const Generation> generation;
-  std::vector<Earlier> earlier;  // kMostEarlier of them
+  EarlierGenerations earlier;
   std::unique_ptr<AccessLog> access_log;
   ConnectionPlaces places;
   Workers workers;  // destroyed before the log they write to
@@ -214,17 +203,12 @@ std::string Server::Impl::Hint(const SocketAddress& refused) const {
 
 void Server::Impl::Commit(Prepared prepared) {
   prepared.blueprint.Reconfigure(loop.now());
-  if (earlier.size() == kMostEarlier) earlier.erase(earlier.begin());
-  if (generation) earlier.push_back({generation->number, generation->config.digest, generation});
+  if (generation) earlier.Add(generation);
   generation = prepared.blueprint.generation;
   const Config& config = generation->config;
   log::SetLevel(config.log_level);
   keeper.Adopt(generation->pools);
-  if (bot_nameservers != config.bots.nameservers) {
-    bot_nameservers = config.bots.nameservers;
-    bot_resolver.reset();
-    constants.bots->BeginAgain();
-  }
+  if (bot_resolver.Use(config.bots.nameservers)) constants.bots->BeginAgain();
   toggles.Configure(config, succession.TakeState());
   auto added = listeners.Adopt(std::move(prepared.opened), config.listeners, constants.workers);
   workers.Adopt(generation, toggles.toggles().States(), std::move(added));
@@ -248,21 +232,6 @@ void Server::Impl::Commit(Prepared prepared) {
         "the challenge key was made at the start: passes end with this process; set "
         "challenge.key_file to keep them");
   }
-}
-
-void Server::Impl::LookUpBot(const IpAddress& client, const std::vector<std::string>& domains,
-                             std::function<void(BotAnswer)> done) {
-  if (!bot_resolver) {
-    std::string servers;
-    for (const std::string& one : bot_nameservers) servers += (servers.empty() ? "" : ",") + one;
-    try {
-      bot_resolver = std::make_unique<Resolver>(loop, servers);
-    } catch (const std::runtime_error& error) {
-      log::Warning("cannot ask DNS about robots: {}", error.what());
-      return done({BotCheck::kUnknown});
-    }
-  }
-  spillway::LookUpBot(*bot_resolver, client, domains, std::move(done));
 }
 
 void Server::Impl::RotateTickets() {
@@ -398,7 +367,7 @@ Result<void> Server::Start() {
   impl.constants.bots = std::make_shared<BotChecks>(
       impl.loop, SeedFor(impl.options.seed, "robots"),
       [&impl](const IpAddress& client, const std::vector<std::string>& domains, auto done) {
-        impl.LookUpBot(client, domains, std::move(done));
+        impl.bot_resolver.LookUp(client, domains, std::move(done));
       });
   impl.constants.ticket_keys = impl.ticket_keys = std::make_shared<TicketKeys>();
   impl.ticket_timer.SetAfter(TicketKeys::kKeyLife);
@@ -525,13 +494,7 @@ ReceiptSearch Server::FindReceipt(const std::string& id) const {
 }
 
 std::shared_ptr<const Generation> Server::FindGeneration(std::uint64_t number) const {
-  const std::shared_ptr<const Generation>& now = impl_->generation;
-  if (number == now->number) return now;
-  for (const Impl::Earlier& each : impl_->earlier) {
-    if (each.number != number) continue;
-    return each.digest == now->config.digest ? now : each.generation.lock();
-  }
-  return nullptr;
+  return impl_->earlier.Find(number, impl_->generation);
 }
 
 std::uint64_t Server::kept_upstream_connections() const {
