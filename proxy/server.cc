@@ -23,6 +23,7 @@
 #include "proxy/tls_tickets.h"
 #include "proxy/toggle_keeper.h"
 #include "proxy/version.h"
+#include "proxy/watched_signals.h"
 #include "proxy/workers.h"
 
 namespace spillway {
@@ -67,7 +68,8 @@ struct Server::Impl {
         succession(
             loop, options.manager, [this] { return Offer(); },
             [this](int heir) { HandedOver(heir); }),
-        started(loop.now()) {}
+        started(loop.now()),
+        signals(loop) {}
 
   // Everything that can fail of putting a configuration in force, done; nothing is changed yet.
   struct Prepared {
@@ -85,9 +87,7 @@ struct Server::Impl {
   void ReplaceAdmin(std::unique_ptr<AdminServer> fresh);
   void RotateTickets();
   void OnToggle(std::size_t index, bool on);
-  void Watch(int signal, std::function<void()> delivered);
   void WatchSignals();
-  void HoldSignals();
   void AnnounceListeners(const std::vector<std::string>& before) const;
   std::string Describe() const;
   void BeginDraining();
@@ -119,7 +119,7 @@ struct Server::Impl {
   Workers workers;  // destroyed before the log they write to
   std::unique_ptr<AdminServer> admin;
   std::vector<std::unique_ptr<AdminServer>> retired_admin;
-  std::map<int, std::unique_ptr<SignalWatch>> signals;
+  WatchedSignals signals;
   std::size_t undrained = 0;
   bool told_of_key = false;
   bool settled = false;  // once ready, a new name to look up does not make us unready again
@@ -255,21 +255,11 @@ void Server::Impl::OnToggle(std::size_t index, bool on) {
   workers.SetToggle(generation->number, static_cast<std::uint32_t>(index), on);
 }
 
-// A watch stays once it is there: a signal that no toggle is bound to any more must not kill.
-void Server::Impl::Watch(int signal, std::function<void()> delivered) {
-  if (signals.count(signal) != 0) return;
-  signals[signal] = std::make_unique<SignalWatch>(loop, signal, std::move(delivered));
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, signal);
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-}
-
 void Server::Impl::WatchSignals() {
   // The server logs what came of it.
-  Watch(SIGHUP, [this] { static_cast<void>(server.Reload("signal HUP")); });
-  Watch(SIGTERM, [this] { server.Drain("signal TERM"); });
-  Watch(SIGINT, [this] {
+  signals.Watch(SIGHUP, [this] { static_cast<void>(server.Reload("signal HUP")); });
+  signals.Watch(SIGTERM, [this] { server.Drain("signal TERM"); });
+  signals.Watch(SIGINT, [this] {
     log::Info("signal INT: stopping at once");
     server.Quit();
   });
@@ -278,16 +268,8 @@ void Server::Impl::WatchSignals() {
     if (toggle.signal != 0) flips.push_back(toggle.signal);
   }
   for (const int signal : flips) {
-    Watch(signal, [this, signal] { toggles.Signal(signal); });
+    signals.Watch(signal, [this, signal] { toggles.Signal(signal); });
   }
-}
-
-// From here on they wait, in vain: without its watch each would end the process its own way.
-void Server::Impl::HoldSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const auto& [signal, watch] : signals) sigaddset(&set, signal);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 // The listeners that are not in `before`, told by their real addresses.
@@ -354,7 +336,7 @@ Server::Server(Loop& loop, Options options)
     : impl_(std::make_unique<Impl>(*this, loop, std::move(options))) {}
 
 Server::~Server() {
-  impl_->HoldSignals();
+  impl_->signals.Hold();
   impl_->workers.Stop();
 }
 
