@@ -80,18 +80,6 @@ const char* LogFormatName(AccessLogConfig::Format format) {
   return "";
 }
 
-const char* ModeName(RuleInfo::Mode mode) {
-  switch (mode) {
-    case RuleInfo::Mode::kEnforce:
-      return "enforce";
-    case RuleInfo::Mode::kShadow:
-      return "shadow";
-    case RuleInfo::Mode::kOff:
-      return "off";
-  }
-  return "";
-}
-
 const char* TlsVersionName(TlsVersion version) {
   return version == TlsVersion::k1_3 ? "1.3" : "1.2";
 }

@@ -19,10 +19,6 @@ constexpr std::int64_t kCohortHour = 3600;
 // When to come back after a refusal for want of room; with the jitter.
 constexpr Duration kComeBack = std::chrono::seconds(5);
 
-std::string_view BytesOf(const IpAddress& address) {
-  return {reinterpret_cast<const char*>(address.bytes().data()), address.bytes().size()};
-}
-
 bool IsEventStream(const ResponseHead& head) {
   constexpr std::string_view kType = "text/event-stream";
   return EqualsIgnoreCase(head.Get(Field::kContentType).substr(0, kType.size()), kType);
@@ -35,11 +31,10 @@ bool IsEventStream(const ResponseHead& head) {
 AdmissionAsk Exchange::AskOf() {
   const Generation& shared = *state_.generation->shared;
   const Request& request = state_.request;
-  const IpAddress network =
-      request.client.Unwrapped().Masked(32, shared.config.clients.ipv6_prefix);
+  const IpAddress network = request.client.AsClient(shared.config.clients.ipv6_prefix);
   AdmissionAsk ask;
   ask.traffic_class = verdict_.traffic_class;
-  ask.client = HashBytes(BytesOf(network), shared.hash_seed);
+  ask.client = HashBytes(network.byte_view(), shared.hash_seed);
   const std::uint64_t visitor =
       Mix(ask.client ^ HashBytes(client_.head().Get(Field::kUserAgent), shared.hash_seed));
   const std::int64_t second =

@@ -107,14 +107,11 @@ std::string LineOfUntried(std::size_t untried) {
 
 std::string TellAction(const FinalAction& action) {
   std::string text(ActionName(action));
-  if (const auto* deny = std::get_if<Deny>(&action)) {
-    text += fmt::format(" with status {}", deny->status);
-  } else if (const auto* limit = std::get_if<OverLimit>(&action)) {
-    text += fmt::format(" with status {}", limit->status);
-  } else if (const auto* redirect = std::get_if<Redirect>(&action)) {
-    text += fmt::format(" with status {} to {}", redirect->status, redirect->location);
-  } else if (const auto* respond = std::get_if<Respond>(&action)) {
-    text += fmt::format(" with status {}", respond->status);
+  if (const std::optional<int> status = StatusOf(action)) {
+    text += fmt::format(" with status {}", *status);
+  }
+  if (const auto* redirect = std::get_if<Redirect>(&action)) {
+    text += fmt::format(" to {}", redirect->location);
   }
   return text;
 }

@@ -63,18 +63,6 @@ std::string Table(const std::string& heading, std::vector<std::vector<std::strin
   return "\n" + heading + "\n" + FormatTable(rows);
 }
 
-const char* ModeName(RuleInfo::Mode mode) {
-  switch (mode) {
-    case RuleInfo::Mode::kShadow:
-      return "shadow";
-    case RuleInfo::Mode::kOff:
-      return "off";
-    case RuleInfo::Mode::kEnforce:
-      break;
-  }
-  return "enforce";
-}
-
 std::string NameOf(const ReplaySide& side, std::uint32_t rule) {
   return side.policy().rules()[rule].name;
 }

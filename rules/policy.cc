@@ -381,6 +381,11 @@ bool Policy::has_response_rules() const {
   return !rules_->on_response.empty();
 }
 
+std::string_view ModeName(RuleInfo::Mode mode) {
+  constexpr std::string_view kNames[] = {"enforce", "shadow", "off"};
+  return kNames[static_cast<std::size_t>(mode)];
+}
+
 std::span<const RuleInfo> Policy::rules() const {
   return rules_->infos;
 }

@@ -23,14 +23,6 @@ struct Outcome {
   std::string_view limit;        // the one that is used up
 };
 
-std::optional<int> StatusOf(const FinalAction& action) {
-  if (const auto* deny = std::get_if<Deny>(&action)) return deny->status;
-  if (const auto* limit = std::get_if<OverLimit>(&action)) return limit->status;
-  if (const auto* redirect = std::get_if<Redirect>(&action)) return redirect->status;
-  if (const auto* respond = std::get_if<Respond>(&action)) return respond->status;
-  return std::nullopt;
-}
-
 Outcome OutcomeOf(const Policy& policy, const Verdict& verdict) {
   Outcome outcome{ActionName(verdict.action), StatusOf(verdict.action), {}, {}, {}};
   if (verdict.rule != kNoRule) {

@@ -31,4 +31,13 @@ std::string_view ActionName(const FinalAction& action) {
   return kNames[action.index()];
 }
 
+std::optional<int> StatusOf(const FinalAction& action) {
+  return std::visit(
+      [](const auto& one) -> std::optional<int> {
+        if constexpr (requires { one.status; }) return one.status;
+        return std::nullopt;
+      },
+      action);
+}
+
 }  // namespace spillway

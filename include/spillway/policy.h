@@ -60,6 +60,8 @@ struct RuleInfo {
   bool on_response = false;        // judged by JudgeResponse, not by Decide
   enum class Mode : std::uint8_t { kEnforce, kShadow, kOff } mode = Mode::kEnforce;
 };
+// "enforce", "shadow", "off".
+std::string_view ModeName(RuleInfo::Mode mode);
 
 struct LimitInfo {
   std::string name;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -114,5 +115,7 @@ struct Verdict {
 
 // "forward", "deny", "limit", "challenge", "redirect", "respond", "drop".
 std::string_view ActionName(const FinalAction& action);
+// The status of those that answer with one of the rule's: not of forward, challenge and drop.
+std::optional<int> StatusOf(const FinalAction& action);
 
 }  // namespace spillway
