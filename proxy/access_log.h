@@ -35,6 +35,7 @@ struct AccessRecord {
   std::string_view traffic_class;  // of what asked for a place at a pool that admits
   Duration queued{0};              // it waited for its turn
   bool is_protected = false;       // its visitor is in the middle of something
+  Duration held{0};                // it waited for a server to come back
   std::string_view rule;
   std::span<const std::string_view> tags;
   std::string_view limit;  // name of the tightest limit

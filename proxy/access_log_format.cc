@@ -254,6 +254,7 @@ void FormatJson(const AccessRecord& record, bool query, std::string* out) {
     AppendName("protected", out);
     *out += "true";
   }
+  if (record.held > Duration(0)) AppendMember("held_ms", record.held, out);
   AppendMember("rule", record.rule, out);
   AppendTags(record.tags, out);
   AppendMember("limit", record.limit, out);

@@ -8,6 +8,7 @@
 #include "proxy/admission_view.h"
 #include "proxy/forecast_view.h"
 #include "proxy/generation.h"
+#include "proxy/hold_view.h"
 #include "proxy/toggles.h"
 #include "proxy/version.h"
 #include "proxy/wall_time.h"
@@ -175,6 +176,7 @@ Json ViewPoolConfig(const PoolConfig& pool) {
                         {"idle", FormatDuration(pool.keep_alive.idle)}};
   json["concurrency"] = ViewConcurrency(pool.admission);
   json["queue"] = ViewQueue(pool.admission);
+  json["hold"] = ViewHoldConfig(pool.hold);
   json["apdex"] = FormatDuration(pool.apdex);
   json["host"] = pool.host;
   json["response_head"] = pool.response_head.count;
@@ -270,6 +272,7 @@ Json ViewStatus(const AdminControls& server) {
     if (toggle.on) on.push_back(toggle.name);
   }
   json["admission"] = ViewAdmissions(generation, server.now());
+  json["outages"] = ViewHolds(generation, server.now());
   json["access_log_dropped"] = server.access_log_dropped();
   return json;
 }
@@ -424,6 +427,7 @@ Json ViewPools(const AdminControls& server) {
                       {"no_server", SumPool(generation, i, &PoolCounters::no_server)}};
     json["retries"] = SumPool(generation, i, &PoolCounters::retries);
     json["admission"] = ViewAdmission(pool, server.now());
+    json["hold"] = ViewHold(pool, server.now());
     const auto apdex = ApdexOf(generation, i, server.now());
     json["apdex"] = apdex ? Json(*apdex / 100.0) : Json();
     json["servers"] = Json::array();

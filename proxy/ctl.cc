@@ -103,6 +103,16 @@ std::string FormatStatus(const Json& status) {
   for (const Json& pool : At(status, "admission")) {
     rows.push_back({"pool " + Show(pool, "name"), ShowAdmission(pool)});
   }
+  for (const Json& pool : At(status, "outages")) {
+    rows.push_back(
+        {"pool " + Show(pool, "name"),
+         fmt::format(
+             "servers {} {}; held: {}; of {} outages {} were held, {} let out, {} given up; "
+             "{} turned away",
+             Show(pool, "state"), ShowSeconds(At(pool, "down_for_seconds")),
+             Pairs(At(pool, "held")), Show(pool, "outages"), Show(pool, "entered"),
+             Show(pool, "released"), Show(pool, "given_up"), Show(pool, "turned_away"))});
+  }
   return FormatTable(rows);
 }
 

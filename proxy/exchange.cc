@@ -355,17 +355,18 @@ void Exchange::Account() {
     record.bytes_out = state_.bytes_out;
     record.duration = took;
     record.first_byte = state_.first_byte;
-    if (state_.tries > 0) {
+    if (state_.tries_before + state_.tries > 0) {
       record.pool = config.pools[verdict_.pool].name;
       const Endpoint* last = lease_ ? lease_.get() : state_.last.get();
       if (last != nullptr) record.upstream = last->text;
     }
     record.upstream_status = state_.upstream_status;
-    record.tries = state_.tries;
+    record.tries = state_.tries_before + state_.tries;
     record.decision = DecisionName(decision);
     if (permit_) record.traffic_class = TrafficClassName(verdict_.traffic_class);
     record.queued = state_.queued;
     record.is_protected = state_.protection.has_value();
+    record.held = state_.held;
     record.rule = rule_name();
     record.tags = verdict_.tags;
     const auto tightest = std::min_element(verdict_.limits.begin(), verdict_.limits.end(),
@@ -385,6 +386,7 @@ void Exchange::Account() {
     record.generation = state_.generation->shared->number;
     worker_.access_log.Write(worker_.index, record);
   }
+  held_.reset();
   if (!LetItFinish()) {
     DropUpstream();
     GiveBackPermit();

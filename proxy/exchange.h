@@ -21,6 +21,7 @@
 
 #include "proxy/http1.h"
 #include "proxy/pool_admission.h"
+#include "proxy/pool_hold.h"
 #include "proxy/reply.h"
 #include "proxy/upstream_side.h"
 #include "proxy/worker_context.h"
@@ -49,7 +50,7 @@ enum class Step : std::uint8_t {
 };
 std::string_view StepName(Step step);
 
-class Exchange final : public UpstreamUser, public AdmissionUser {
+class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUser {
  public:
   explicit Exchange(ClientSide& client);
   ~Exchange();
@@ -77,6 +78,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser {
   void OnUpstreamWritable() override;
   void OnUpstreamDeadline() override;
   void OnAdmission() override;
+  void OnHoldEnd() override;
 
  private:
   enum class Side : std::uint8_t { kClient, kUpstream };
@@ -133,6 +135,14 @@ class Exchange final : public UpstreamUser, public AdmissionUser {
   bool LetItFinish();
   bool TakeUp();
 
+  // exchange_hold.cc
+  bool MeetOutage();
+  bool Hold();
+  void TurnAway(std::string_view why);
+  bool NoteRefusal(Failure failure);
+  bool HoldAfter(Failure failure, bool refused);
+  void NoteHeldAnswer();
+
   // exchange_protect.cc
   void ReadProtection();
   std::string_view ProtectionToSet(const ResponseHead& head);
@@ -152,6 +162,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser {
   void FailTry(Failure failure, std::string_view why);
   void ChargeUpstream(Failure failure);
   bool may_retry(Failure failure) const;
+  static bool IsIdempotent(std::string_view method);
   void TellOfCertificate(std::string_view fault);
   void DropUpstream();
   std::uint64_t BalanceKey() const;
@@ -197,7 +208,10 @@ class Exchange final : public UpstreamUser, public AdmissionUser {
     // Of the upstream.
     std::shared_ptr<Endpoint> last;  // the one that was tried last
     std::uint32_t tries = 0;
-    bool reuse_failed = false;  // a kept connection turned out dead; the next one is a new one
+    std::uint32_t tries_before = 0;  // it was held
+    bool busy = false;               // the server's backlog was full: it is there
+    bool lost = false;               // it was held after its connection broke: once is enough
+    bool reuse_failed = false;       // a kept connection turned out dead; the next one is a new one
     // The upstream takes no more of the request; its answer may still come
     bool sending_abandoned = false;
     Wait armed_for = Wait::kNothing;  // what its deadline stands for
@@ -218,6 +232,8 @@ class Exchange final : public UpstreamUser, public AdmissionUser {
     TimePoint asked;  // the upstream has all of the request: the time of its first byte runs
     Duration first_byte{-1};
     Duration queued{0};  // it waited for its turn
+    Duration held{0};    // it waited for a server, all in all
+    TimePoint held_since;
     AdmissionEnd admission_end = AdmissionEnd::kUnmeasured;
     bool apart = false;      // its place at the servers is free for others
     bool uploading = false;  // the same, until the request is all here
@@ -230,6 +246,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser {
   Step step_ = Step::kReadHead;
   State state_;
   std::unique_ptr<Permit> permit_;  // null: it asks for none, or has given it back
+  std::unique_ptr<Held> held_;      // null: it never was
   Lease lease_;
   std::unique_ptr<UpstreamSide> upstream_;
 

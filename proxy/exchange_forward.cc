@@ -18,12 +18,6 @@
 namespace spillway {
 namespace {
 
-// RFC 9110 9.2.2: doing it twice is as good as once.
-bool IsIdempotent(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
-         method == "OPTIONS" || method == "TRACE";
-}
-
 // A connect that failed for want of something on this machine.
 bool IsOurShortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
@@ -55,7 +49,7 @@ void Exchange::Forward() {
                       Decision::kUpstreamError);
   }
   pool().budget().CountRequest(worker_.loop.now());
-  Admit();
+  if (!MeetOutage()) Admit();
 }
 
 std::uint64_t Exchange::BalanceKey() const {
@@ -99,6 +93,11 @@ void Exchange::PickServer() {
   lease_ = local.Pick(key, worker_.chance.Next(), tried_, worker_.loop.now());
   if (!lease_) {
     pool_counters().no_server.Add();
+    if (pool().hold()) {
+      pool().NoteDown(worker_.loop.now());
+      if (!Hold()) TurnAway(local.empty() ? "no server" : "no healthy server");
+      return;
+    }
     EndEarly(local.empty() ? "no server" : "no healthy server");
     AnswerContext context = answer_context();
     context.retry_after = kSoon;
@@ -141,7 +140,10 @@ void Exchange::Connect() {
     connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count, tls);
   }
   if (!connected && IsOurShortage(connected.error())) return ReplyShortage("out of descriptors");
-  if (!connected) return FailTry(Failure::kConnect, std::strerror(connected.error()));
+  if (!connected) {
+    state_.busy = connected.error() == EAGAIN;
+    return FailTry(Failure::kConnect, std::strerror(connected.error()));
+  }
   (*connected)->Use(*this);
   (*connected)->WantWrite(true);
   upstream_ = std::move(*connected);
@@ -163,7 +165,10 @@ void Exchange::OpenStream() {
   }
   if (!opened && opened.error() == Http2Upstreams::kFull) return ReplyShortage("out of streams");
   if (!opened && IsOurShortage(opened.error())) return ReplyShortage("out of descriptors");
-  if (!opened) return FailTry(Failure::kConnect, std::strerror(opened.error()));
+  if (!opened) {
+    state_.busy = opened.error() == EAGAIN;
+    return FailTry(Failure::kConnect, std::strerror(opened.error()));
+  }
   (opened->connects ? worker_.counters.upstream_connects : worker_.counters.upstream_reuses).Add();
   upstream_ = std::move(opened->side);
   if (upstream_->connected()) BeginSend();
@@ -182,6 +187,9 @@ void Exchange::ReplyShortage(std::string_view why) {
 
 void Exchange::BeginSend() {
   step_ = Step::kSend;
+  // Looked at first: all workers read it.
+  if (lease_->refuses.load(std::memory_order_relaxed))
+    lease_->refuses.store(false, std::memory_order_relaxed);
   state_.asked = worker_.loop.now();  // later than the request's end, when this is another try
   const PoolConfig& config = pool().config();
   const RequestHead& head = client_.head();
@@ -338,6 +346,12 @@ void Exchange::OnUpstreamDeadline() {
 
 // ---- when a try fails
 
+// RFC 9110 9.2.2: doing it twice is as good as once.
+bool Exchange::IsIdempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
+         method == "OPTIONS" || method == "TRACE";
+}
+
 bool Exchange::may_retry(Failure failure) const {
   if (state_.body_touched || state_.response_begun) return false;
   const bool unsent = failure == Failure::kConnect || failure == Failure::kConnectTimeout ||
@@ -392,12 +406,14 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
     end = upstream_->certificate_refused() ? "upstream certificate refused" : "upstream TLS failed";
   }
   const bool again = may_retry(failure);
+  const bool refused = NoteRefusal(failure);
   tried_.push_back(lease_.get());
   DropUpstream();
   if (again) {
     pool_counters().retries.Add();
     return PickServer();
   }
+  if (HoldAfter(failure, refused)) return;
   EndEarly(end);
   Reply(UpstreamErrorAnswer(late ? 504 : 502, pool().config().errors.page, answer_context()),
         Decision::kUpstreamError);

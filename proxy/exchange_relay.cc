@@ -122,6 +122,7 @@ bool Exchange::TakeResponseHead() {
     return false;
   }
   NoteFirstByte(head);
+  NoteHeldAnswer();
   if (head.status == 101) {
     EnterTunnel();
     return false;

@@ -64,6 +64,11 @@ void HealthCheck::Begin() {
   watch_->WantWrite(true);
 }
 
+void HealthCheck::AskNow(std::function<void(bool)> done) {
+  asked_.push_back(std::move(done));
+  if (!watch_) Begin();
+}
+
 // Each step goes on with the one before it until that is done.
 void HealthCheck::OnReady() {
   if (Establish() && Ask()) Listen();
@@ -155,19 +160,23 @@ void HealthCheck::Finish(std::string_view failure) {
   stream_.reset();
   timer_.SetAfter(config_.interval);
   const bool healthy = endpoint_->healthy.load(std::memory_order_relaxed);
+  const auto asked = std::exchange(asked_, {});
   if (failure.empty()) {
     ++good_;
     bad_ = 0;
-    if (healthy || good_ < config_.rise) return;
-    endpoint_->healthy.store(true, std::memory_order_relaxed);
-    log::Info("pool {}: {} is healthy again", pool_, endpoint_->text);
+    if (!healthy && (good_ >= config_.rise || !asked.empty())) {
+      endpoint_->healthy.store(true, std::memory_order_relaxed);
+      log::Info("pool {}: {} is healthy again", pool_, endpoint_->text);
+    }
   } else {
     ++bad_;
     good_ = 0;
-    if (!healthy || bad_ < config_.fall) return;
-    endpoint_->healthy.store(false, std::memory_order_relaxed);
-    log::Warning("pool {}: {} is unhealthy: {}", pool_, endpoint_->text, log::Escape(failure));
+    if (healthy && bad_ >= config_.fall) {
+      endpoint_->healthy.store(false, std::memory_order_relaxed);
+      log::Warning("pool {}: {} is unhealthy: {}", pool_, endpoint_->text, log::Escape(failure));
+    }
   }
+  for (const auto& done : asked) done(failure.empty());
 }
 
 bool HealthCheck::Same(const HealthCheckConfig& config, UpstreamProtocol protocol) const {

@@ -7,10 +7,12 @@
 // Thread rule: one loop thread. Memory: at most kMostHead of an answer, while a check is under way.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/connecting.h"
 #include "proxy/health_check_http2.h"
@@ -35,6 +37,9 @@ class HealthCheck {
 
   // Whether it would ask the same.
   bool Same(const HealthCheckConfig& config, UpstreamProtocol protocol) const;
+  // Asks now, or says how the check went that is under way; `done` is called once. One that goes well makes
+  // the server healthy at once.
+  void AskNow(std::function<void(bool well)> done);
   // From the next check on; null: in the clear, as at the beginning.
   void UseTls(std::shared_ptr<const TlsClientContext> tls) { tls_ = std::move(tls); }
 
@@ -67,7 +72,8 @@ class HealthCheck {
   std::size_t head_at_ = 0;  // where the head being read begins in received_
   Connecting connecting_;
   bool connected_ = false;
-  std::uint32_t good_ = 0, bad_ = 0;  // in a row
+  std::uint32_t good_ = 0, bad_ = 0;              // in a row
+  std::vector<std::function<void(bool)>> asked_;  // who is to be told of this check
 };
 
 }  // namespace spillway

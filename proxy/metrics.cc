@@ -88,6 +88,7 @@ class Scrape {
     Challenges();
     Upstreams();
     Admissions();
+    Holds();
     Endpoints();
     Rules();
     Toggles();
@@ -304,6 +305,31 @@ class Scrape {
           shed.Add(Number(view.shed[k][r]), {name, of_class, {"reason", reason}});
         }
       }
+    }
+  }
+
+  void Holds() {
+    Family down = NewGauge("spillway_pool_down", "1 while no server of the pool answers.");
+    Family outages = NewCounter("spillway_pool_outages_total", "Times that no server answered.");
+    Family held = NewGauge("spillway_held", "Requests held for a server to come back, by class.");
+    Family entered = NewCounter("spillway_held_total", "Requests that were held.");
+    Family released = NewCounter("spillway_held_released_total",
+                                 "Times that one was let out, as a server was back.");
+    Family given_up = NewCounter("spillway_held_given_up_total", "Requests held in vain.");
+    Family turned_away =
+        NewCounter("spillway_turned_away_total", "Requests told to come back after an outage.");
+    for (const std::shared_ptr<Pool>& pool : generation_.pools) {
+      if (pool->hold() == nullptr) continue;
+      const ClientMetric::Label name{"pool", pool->config().name};
+      const HoldView view = pool->hold()->View(server_.now());
+      down.Add(view.state == HoldView::State::kDown ? 1 : 0, {name});
+      outages.Add(Number(view.outages), {name});
+      for (std::size_t k = 0; k < kTrafficClasses; ++k)
+        held.Add(view.held[k], {name, {"class", std::string(kTrafficClassNames[k])}});
+      entered.Add(Number(view.entered), {name});
+      released.Add(Number(view.released), {name});
+      given_up.Add(Number(view.given_up), {name});
+      turned_away.Add(Number(view.turned_away), {name});
     }
   }
 

@@ -8,6 +8,7 @@
 
 #include "proxy/health_check.h"
 #include "proxy/log.h"
+#include "proxy/outage_watch.h"
 
 namespace spillway {
 namespace {
@@ -127,6 +128,55 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
                                            loop.now());
   }
 
+  // The same. Its wake may come when the keeper is gone, or the pool is.
+  std::shared_ptr<PoolHold> FindHold(const PoolConfig& config,
+                                     std::shared_ptr<PoolAdmission> admission) {
+    if (!config.hold.on) return nullptr;
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      if (pool->config().name == config.name && pool->hold()) return pool->hold();
+    }
+    auto wake = [&to = loop, weak = weak_from_this(), name = config.name] {
+      to.Post([weak, name] {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        if (const auto found = self->watches.find(name); found != self->watches.end())
+          found->second->Begin();
+      });
+    };
+    return std::make_shared<PoolHold>(config.hold, std::move(wake), std::move(admission));
+  }
+
+  // Those that requests of an earlier configuration are held for go on in the servers that are in force
+  // now, where these are spoken to in the same way; if nothing is held any more, they are given up.
+  void AdoptHolds(const std::vector<std::shared_ptr<Pool>>& before) {
+    watches.clear();
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      if (pool->hold() == nullptr) continue;
+      pool->hold()->Configure(pool->config().hold, loop.now(), pool->admission());
+      watches[pool->config().name] = std::make_unique<OutageWatch>(
+          loop, pool, [this](Endpoint& endpoint, std::function<void(bool)> done) {
+            const auto check = checks.find(&endpoint);
+            if (check == checks.end()) return false;
+            check->second->AskNow(std::move(done));
+            return true;
+          });
+    }
+    for (const std::shared_ptr<Pool>& old : before) {
+      if (old->hold() == nullptr || old->hold()->state() == HoldView::State::kUp) continue;
+      const auto found = std::find_if(pools.begin(), pools.end(), [&](const auto& pool) {
+        return pool->hold() == old->hold();
+      });
+      if (found == pools.end()) {
+        HoldConfig none = old->config().hold;
+        none.on = false;
+        old->hold()->Configure(none, loop.now(), nullptr);
+      } else if (*found != old && (*found)->config().tls == old->config().tls &&
+                 (*found)->config().protocol == old->config().protocol) {
+        old->SetMembers((*found)->members());
+      }
+    }
+  }
+
   bool WaitsForName(const PoolConfig& config) const {
     return std::any_of(config.servers.begin(), config.servers.end(), [&](const auto& server) {
       if (server.address.form != SocketAddress::Form::kName) return false;
@@ -184,7 +234,7 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void Adopt(std::vector<std::shared_ptr<Pool>> adopted) {
-    pools = std::move(adopted);
+    const std::vector<std::shared_ptr<Pool>> before = std::exchange(pools, std::move(adopted));
     for (const std::shared_ptr<Pool>& pool : pools) {
       if (pool->admission()) pool->admission()->Configure(pool->config().admission, loop.now());
     }
@@ -204,6 +254,7 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
     names = std::move(kept);
     for (const std::shared_ptr<Pool>& pool : pools) Refresh(*pool);
     UpdateChecks();
+    AdoptHolds(before);
     for (Name* name : fresh) Ask(*name);
   }
 
@@ -239,6 +290,7 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
   std::map<std::string, std::unique_ptr<Name>> names;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<Endpoint>> endpoints;
   std::map<Endpoint*, std::unique_ptr<HealthCheck>> checks;
+  std::map<std::string, std::unique_ptr<OutageWatch>> watches;  // by pool
 };
 
 PoolKeeper::PoolKeeper(Loop& loop, Resolver& resolver)
@@ -256,8 +308,10 @@ std::vector<std::shared_ptr<Pool>> PoolKeeper::Build(
     std::span<const std::shared_ptr<const TlsClientContext>> tls) {
   std::vector<std::shared_ptr<Pool>> pools;
   for (const PoolConfig& config : configs) {
+    std::shared_ptr<PoolAdmission> admission = impl_->FindAdmission(config);
+    std::shared_ptr<PoolHold> hold = impl_->FindHold(config, admission);
     auto pool = std::make_shared<Pool>(config, tls.empty() ? nullptr : tls[pools.size()],
-                                       impl_->FindAdmission(config));
+                                       std::move(admission), std::move(hold));
     std::shared_ptr<const PoolMembers> members = impl_->FindMembers(config);
     if (members->empty() && impl_->WaitsForName(config)) {
       for (const std::shared_ptr<Pool>& old : impl_->pools) {

@@ -134,10 +134,11 @@ bool RetryBudget::TryRetry(TimePoint now) {
 // --- Pool ---
 
 Pool::Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls,
-           std::shared_ptr<PoolAdmission> admission)
+           std::shared_ptr<PoolAdmission> admission, std::shared_ptr<PoolHold> hold)
     : config_(config),
       tls_(std::move(tls)),
       admission_(std::move(admission)),
+      hold_(std::move(hold)),
       members_(std::make_shared<const PoolMembers>()),
       budget_(config.retries.budget) {}
 
@@ -195,6 +196,34 @@ void Pool::Eject(Endpoint& endpoint, TimePoint now) {
   log::Warning("pool {}: {} is ejected for {}s after {} errors in a row", config_.name,
                endpoint.text, std::chrono::duration_cast<std::chrono::seconds>(time).count(),
                endpoint.errors_in_row.load(std::memory_order_relaxed));
+}
+
+// Ejection is a guess, and those ejected are asked when there is nobody else (PoolLocal::Pick).
+bool Pool::AllOut() const {
+  const std::shared_ptr<const PoolMembers> all = members();
+  return std::all_of(all->begin(), all->end(), [](const PoolMember& member) {
+    return !member.endpoint->healthy.load(std::memory_order_relaxed) ||
+           member.endpoint->refuses.load(std::memory_order_relaxed);
+  });
+}
+
+void Pool::ListRefusing(std::vector<const Endpoint*>* out) const {
+  const std::shared_ptr<const PoolMembers> all = members();
+  for (const PoolMember& member : *all) {
+    if (member.endpoint->refuses.load(std::memory_order_relaxed))
+      out->push_back(member.endpoint.get());
+  }
+}
+
+void Pool::NoteDown(TimePoint now) {
+  if (!hold_->Down(now)) return;
+  log::Warning("pool {}: no server answers", config_.name);
+}
+
+void Pool::TakeBack(Endpoint& endpoint) {
+  endpoint.refuses.store(false, std::memory_order_relaxed);
+  endpoint.errors_in_row.store(0, std::memory_order_relaxed);
+  endpoint.ejected_until.store(0, std::memory_order_relaxed);
 }
 
 // --- Lease ---

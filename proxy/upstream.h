@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "proxy/pool_admission.h"
+#include "proxy/pool_hold.h"
 #include "proxy/socket.h"
 #include "proxy/tls.h"
 #include "spillway/balance.h"
@@ -36,9 +37,10 @@ struct Endpoint {
 
   std::atomic<std::uint32_t> in_flight{0};
   std::atomic<std::uint32_t> errors_in_row{0};
-  std::atomic<bool> healthy{true};                    // by the active checks
-  std::atomic<std::int64_t> ejected_until{0};         // steady nanoseconds; 0: not ejected
-  std::atomic<std::uint32_t> ejections{0};            // in a row: each doubles the time, up to 10 x
+  std::atomic<bool> healthy{true};             // by the active checks
+  std::atomic<bool> refuses{false};            // took no connection, and has taken none since
+  std::atomic<std::int64_t> ejected_until{0};  // steady nanoseconds; 0: not ejected
+  std::atomic<std::uint32_t> ejections{0};     // in a row: each doubles the time, up to 10 x
   std::atomic<std::uint64_t> requests{0}, errors{0};  // tries; counted by the exchange
   std::atomic<std::int64_t> told_of_certificate{0};   // steady nanoseconds of the last warning
   TlsSessionSlot session;                             // one, of all workers
@@ -79,11 +81,14 @@ class Pool {
  public:
   // `tls` is null for servers that are spoken to in the clear.
   explicit Pool(const PoolConfig& config, std::shared_ptr<const TlsClientContext> tls = nullptr,
-                std::shared_ptr<PoolAdmission> admission = nullptr);
+                std::shared_ptr<PoolAdmission> admission = nullptr,
+                std::shared_ptr<PoolHold> hold = nullptr);
   const PoolConfig& config() const { return config_; }
   const std::shared_ptr<const TlsClientContext>& tls() const { return tls_; }
   // Who goes to its servers now; shared by the pools of its name over reloads. Null: everybody.
   const std::shared_ptr<PoolAdmission>& admission() const { return admission_; }
+  // Who waits for a server to come back; shared in the same way. Null: nobody.
+  const std::shared_ptr<PoolHold>& hold() const { return hold_; }
 
   // Published by the control thread (start, DNS change).
   void SetMembers(std::shared_ptr<const PoolMembers> members);
@@ -98,6 +103,14 @@ class Pool {
   void Report(Endpoint& endpoint, TryOutcome outcome, TimePoint now);
   // Healthy and not ejected.
   static bool Usable(const Endpoint& endpoint, TimePoint now);
+  // No server can be asked: each is unhealthy, or has refused the last connection. Takes a lock.
+  bool AllOut() const;
+  // Adds those that have refused the last connection.
+  void ListRefusing(std::vector<const Endpoint*>* out) const;
+  // No server can be asked. REQUIRES: hold().
+  void NoteDown(TimePoint now);
+  // It has taken a connection, and is well as far as it is asked: nothing is held against it any more.
+  static void TakeBack(Endpoint& endpoint);
   RetryBudget& budget() { return budget_; }
 
  private:
@@ -105,6 +118,7 @@ class Pool {
   const PoolConfig config_;
   const std::shared_ptr<const TlsClientContext> tls_;
   const std::shared_ptr<PoolAdmission> admission_;
+  const std::shared_ptr<PoolHold> hold_;
   mutable std::mutex mutex_;
   std::shared_ptr<const PoolMembers> members_;
   std::atomic<std::uint64_t> version_{0};

@@ -45,6 +45,7 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlace
       upstreams(loop, blocks),
       http2_upstreams(loop),
       desk(loop),
+      hold_desk(loop),
       orphans(*this),
       http2_spares(*this),
       chance(seed),

@@ -24,6 +24,7 @@
 #include "proxy/loop.h"
 #include "proxy/orphans.h"
 #include "proxy/pool_admission.h"
+#include "proxy/pool_hold.h"
 #include "proxy/prepared_answers.h"
 #include "proxy/receipts.h"
 #include "proxy/upstream.h"
@@ -90,6 +91,7 @@ struct WorkerContext {
   UpstreamCache upstreams;
   Http2Upstreams http2_upstreams;
   AdmissionDesk desk;
+  HoldDesk hold_desk;
   Orphans orphans;
   Http2Spares http2_spares;
   WorkerCounters counters;

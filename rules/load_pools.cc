@@ -6,6 +6,7 @@
 
 #include "rules/draft.h"
 #include "rules/load_admission.h"
+#include "rules/load_hold.h"
 #include "rules/text_index.h"
 
 namespace spillway {
@@ -242,6 +243,9 @@ void ReadPoolQueue(const Slot& slot, PoolConfig* out) {
 }
 
 constexpr std::string_view kPoolExample = "{ servers: [\"127.0.0.1:3000\"] }";
+void ReadPoolHold(const Slot& slot, PoolConfig* out) {
+  ReadHold(slot, &out->hold);
+}
 
 constexpr KeyRow<PoolConfig> kPoolRows[] = {
     {"servers", "server address, map, or list of these", "", "the servers that answer the requests",
@@ -270,6 +274,8 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
     {"concurrency", "map | adaptive | off | integer 1..1000000", "off",
      "how many requests are at its servers at once", &ReadPoolConcurrency, &ListConcurrencyKeys},
     {"queue", "map", "", "where requests wait for their turn", &ReadPoolQueue, &ListQueueKeys},
+    {"hold", "map | off", "", "requests that are kept while no server answers", &ReadPoolHold,
+     &ListHoldKeys},
     {"apdex", "duration 1ms..1m", "500ms",
      "an answer that begins within this satisfies, and one within four times this is borne",
      &Set<&PoolConfig::apdex>},

@@ -17,6 +17,7 @@
 #include "spillway/bots.h"
 #include "spillway/diagnostics.h"
 #include "spillway/files.h"
+#include "spillway/hold.h"
 #include "spillway/log_level.h"
 #include "spillway/policy.h"
 #include "spillway/result.h"
@@ -185,6 +186,7 @@ struct PoolConfig {
     std::string page;       // the page's HTML (read when loaded); empty: the built-in one
   } errors;
   AdmissionConfig admission = NoAdmission();
+  HoldConfig hold;
   Duration apdex =
       std::chrono::milliseconds(500);  // to the first byte: satisfied; four times: tolerating
   std::string host;                    // Host field sent to the upstream; empty: the client's

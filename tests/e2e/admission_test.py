@@ -298,7 +298,7 @@ class Admission(Case):
             clients[1].read_response()
             eventually(lambda: self.view(proxy)["in_flight"] == 0, "all places to be free")
         self.server.close()
-        self.assertEqual(ask(proxy.port).status, 502)
+        self.assertEqual(ask(proxy.port).status, 503)
         eventually(lambda: self.view(proxy)["in_flight"] == 0, "all places to be free")
 
 

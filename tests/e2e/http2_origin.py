@@ -140,12 +140,13 @@ class Origin:
     """`answer(request)` is called at a request's end, and echoes unless told otherwise; `on_head(request)` at its head.
     `eager`: gives room for more as soon as data has come. `tls`: a context, to speak over TLS."""
 
-    def __init__(self, answer=Request.echo, on_head=None, settings=None, eager=True, tls=None):
+    def __init__(self, answer=Request.echo, on_head=None, settings=None, eager=True, tls=None, port=0):
         self.tls = tls
         self.answer, self.on_head, self.settings, self.eager = answer, on_head, settings, eager
         self.requests, self.connections, self._closed = [], [], False
         self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
         self._listener.listen(128)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()

@@ -39,9 +39,9 @@ class Trouble(Http2):
         answer = self.client(self.spillway(http2(server))).ask()
         self.assertEqual((answer.status, answer.reset, answer.ended), (200, INTERNAL_ERROR, False))
 
-    def test_an_origin_that_is_not_there_is_502(self):
+    def test_an_origin_that_is_not_there_is_503(self):
         client = self.client(self.spillway(http2("127.0.0.1:1")))
-        self.assertEqual([client.ask().status for _ in range(3)], [502] * 3)
+        self.assertEqual([client.ask().status for _ in range(3)], [503] * 3)
 
     def test_nonsense_from_the_origin_is_502(self):
         client = self.client(self.spillway(http2(self.scripted("nonsense\r\n\r\n"), app={"ejection": {"consecutive_errors": 0}})))

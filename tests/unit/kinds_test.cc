@@ -85,6 +85,8 @@ class Dump {
     Put("admission", static_cast<int>(pool.admission.limit), pool.admission.fixed,
         pool.admission.min, pool.admission.max, pool.admission.initial, pool.admission.queue.max,
         pool.admission.queue.timeout, pool.apdex);
+    Put("hold", pool.hold.on, pool.hold.time, pool.hold.max, pool.hold.bytes,
+        static_cast<int>(pool.hold.from));
     for (int status : pool.errors.hide) Put(status);
   }
   template <class... T>
@@ -126,6 +128,7 @@ std::string FileWith(const std::string& name, const std::string& value) {
       {"pools.NAME.concurrency.initial", pool + "concurrency: { min: 1, max: 1000000, $ } } }"},
       {"pools.NAME.concurrency.", pool + "concurrency: { $ } } }"},
       {"pools.NAME.queue.", pool + "queue: { $ } } }"},
+      {"pools.NAME.hold.", pool + "hold: { $ } } }"},
       {"pools.NAME.errors.", pool + "errors: { $ } } }"},
       {"pools.NAME.", pool + "$ } }"},
       {"listeners[].tls.client_certificates.",
