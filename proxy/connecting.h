@@ -21,11 +21,13 @@ class Connecting {
   // Why it failed; empty: it has not. Not ours to free: a literal, the system's or the stream's, and
   // so good for as long as the stream is.
   std::string_view fault() const { return fault_; }
+  // The server has taken the connection: what fails then is TLS.
+  bool reached() const { return reached_; }
   // It failed by what the caller knows. REQUIRES: a literal.
   void Fail(const char* fault) { fault_ = fault; }
 
  private:
-  bool reached_ = false;  // the server has taken the connection: what fails now is TLS
+  bool reached_ = false;
   const char* fault_ = "";
 };
 

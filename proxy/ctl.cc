@@ -104,12 +104,14 @@ std::string FormatStatus(const Json& status) {
     rows.push_back({"pool " + Show(pool, "name"), ShowAdmission(pool)});
   }
   for (const Json& pool : At(status, "outages")) {
+    const bool down = At(pool, "state") == "down";
     rows.push_back(
         {"pool " + Show(pool, "name"),
          fmt::format(
-             "servers {} {}; held: {}; of {} outages {} were held, {} let out, {} given up; "
-             "{} turned away",
-             Show(pool, "state"), ShowSeconds(At(pool, "down_for_seconds")),
+             "servers {}{}; held: {}; since the start {} outages, {} were held, {} let out, {} "
+             "given up, {} turned away",
+             Show(pool, "state"),
+             down ? " for " + ShowSeconds(At(pool, "down_for_seconds")) : std::string(),
              Pairs(At(pool, "held")), Show(pool, "outages"), Show(pool, "entered"),
              Show(pool, "released"), Show(pool, "given_up"), Show(pool, "turned_away"))});
   }

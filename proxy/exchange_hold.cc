@@ -78,7 +78,7 @@ void Exchange::TurnAway(std::string_view why) {
 // is there. REQUIRES: the upstream is still ours.
 bool Exchange::NoteRefusal(Failure failure) {
   const bool refused = failure == Failure::kConnect || failure == Failure::kConnectTimeout;
-  if (!refused || (upstream_ && !upstream_->tls_fault().empty())) return false;
+  if (!refused || (upstream_ && upstream_->reached())) return false;
   // A connect that takes too long may only have met a crowd.
   if (failure == Failure::kConnect && !state_.busy)
     lease_->refuses.store(true, std::memory_order_relaxed);

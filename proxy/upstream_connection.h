@@ -36,6 +36,7 @@ class UpstreamConnection final : public UpstreamSide {
 
   bool connected() const override { return connected_; }
   std::string_view FinishConnect() override;
+  bool reached() const override { return connecting_.reached(); }
   std::string_view tls_fault() const override { return stream_.tls_fault(); }
   bool certificate_refused() const override { return stream_.certificate_refused(); }
   bool has_pending() const override { return stream_.has_pending(); }

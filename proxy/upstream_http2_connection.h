@@ -47,6 +47,7 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   bool broken() const { return broken_; }
   // Why it could not be had; empty: it could, or may yet.
   std::string_view connect_fault() const { return connecting_.fault(); }
+  bool reached() const { return connecting_.reached(); }
   std::string_view tls_fault() const { return stream_.tls_fault(); }
   bool certificate_refused() const { return stream_.certificate_refused(); }
   bool encrypted() const { return stream_.encrypted(); }

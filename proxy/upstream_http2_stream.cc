@@ -88,6 +88,9 @@ std::string_view Http2UpstreamStream::FinishConnect() {
   return {};
 }
 
+bool Http2UpstreamStream::reached() const {
+  return connection_->reached();
+}
 std::string_view Http2UpstreamStream::tls_fault() const {
   return connection_->tls_fault();
 }

@@ -37,6 +37,7 @@ class Http2UpstreamStream final : public UpstreamSide {
   // ---- for the exchange ----
   bool connected() const override { return connected_; }
   std::string_view FinishConnect() override;
+  bool reached() const override;
   std::string_view tls_fault() const override;
   bool certificate_refused() const override;
   bool has_pending() const override { return false; }

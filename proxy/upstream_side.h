@@ -58,6 +58,8 @@ class UpstreamSide {
   // After OnUpstreamWritable of one that is not connected: "", or why the connect failed, or the TLS
   // handshake behind it.
   virtual std::string_view FinishConnect() = 0;
+  // While it connects: the server has taken the connection, and what may fail yet is TLS.
+  virtual bool reached() const = 0;
   // TLS: what it, or the verification of the server's certificate, found wrong; else "".
   virtual std::string_view tls_fault() const = 0;
   virtual bool certificate_refused() const = 0;

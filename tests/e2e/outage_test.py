@@ -12,7 +12,7 @@ import time
 
 from harness import SLOWNESS, Case, address, ask, config, eventually, free_port, main
 from http2_client import Client
-from http2_origin import Http2Origin
+from http2_origin import Origin
 
 CLASSES = [{"name": "orders", "match": {"path": {"prefix": "/order"}}, "action": {"class": "critical_plus"}}]
 
@@ -24,8 +24,9 @@ class Shop:
         self.takes, self.places = takes, places
         self.holder, self.port = None, 0
         self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.count, self.peak, self.inside, self.bodies, self.connections = 0, 0, 0, [], set()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.thread.start()
         self.open()
 
     def open(self):
@@ -48,6 +49,8 @@ class Shop:
         if self.holder:
             self.holder.close()
         self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
 
     def _do(self, work):
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
@@ -172,6 +175,10 @@ class Holding(Case):
         client.send(f"{method} {target} HTTP/1.1\r\nHost: a\r\n{extra}\r\n".encode() + (body or b""))
         return client
 
+    def settings(self, proxy):
+        with open(proxy.path("spillway.yaml")) as file:
+            return json.load(file)
+
     def view(self, proxy):
         return proxy.api("/api/v1/pools")["pools"][0]["hold"]
 
@@ -184,7 +191,7 @@ class Holding(Case):
         client = self.send(proxy, body=b"three shirts")
         self.held(proxy, 1)
         self.assertEqual(self.view(proxy)["state"], "down")
-        self.assertIn("pool app", proxy.ctl("status", check=0).stdout)
+        self.assertRegex(proxy.ctl("status", check=0).stdout, r"pool app +servers down for ")
         self.assertIn("1 were held", proxy.ctl("status", check=0).stdout)
         self.assertEqual(proxy.metric("spillway_pool_down", pool="app"), 1)
         self.shops[0].open()
@@ -214,7 +221,7 @@ class Holding(Case):
         client = self.send(proxy)
         self.held(proxy, 1)
         holder.close()
-        self.keep(Http2Origin(lambda request: request.answer(200, body=b"ok"), port=port))
+        self.keep(Origin(lambda request: request.answer(200, body=b"ok"), port=port))
         self.assertEqual(client.read_response().status, 200)
 
     def test_the_first_who_finds_nobody_is_held_as_well(self):
@@ -358,7 +365,7 @@ class Holding(Case):
         client = self.send(proxy, body=b"moves")
         self.held(proxy, 1)
         new = self.keep(Shop())
-        settings = json.loads(open(proxy.path("spillway.yaml")).read())
+        settings = self.settings(proxy)
         settings["pools"]["app"]["servers"] = [address(new)]
         proxy.configure(settings)
         self.assertEqual(proxy.reload()[0], 200)
@@ -370,7 +377,7 @@ class Holding(Case):
         self.shops[0].kill()
         client = self.send(proxy)
         self.held(proxy, 1)
-        settings = json.loads(open(proxy.path("spillway.yaml")).read())
+        settings = self.settings(proxy)
         settings["pools"]["app"]["hold"] = "off"
         proxy.configure(settings)
         self.assertEqual(proxy.reload()[0], 200)
