@@ -410,6 +410,8 @@ void Exchange::FailTry(Failure failure, std::string_view why) {
   tried_.push_back(lease_.get());
   DropUpstream();
   if (again) {
+    // The next may take as long again: whether anybody is there is found out meanwhile.
+    if (refused && late && pool().hold()) pool().hold()->Suspect(worker_.loop.now());
     pool_counters().retries.Add();
     return PickServer();
   }

@@ -73,8 +73,10 @@ class OutageWatch::Probe {
   void OnTimer() {
     End();
     const Duration most = std::max(kPatience, owner_.pool_->config().timeouts.connect);
-    patience_ = patience_ >= most ? kPatience : std::min(2 * patience_, most);
-    owner_.Missed(*endpoint_, true);
+    // A server whose backlog is full takes its time too: only a whole timeouts.connect in vain is a refusal.
+    const bool in_vain = patience_ >= most;
+    patience_ = in_vain ? kPatience : std::min(2 * patience_, most);
+    owner_.Missed(*endpoint_, in_vain);
     Begin();
   }
 

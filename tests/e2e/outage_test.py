@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 
-from harness import SLOWNESS, Case, address, ask, config, eventually, free_port, main
+from harness import SLOWNESS, Case, Conversation, address, ask, config, eventually, free_port, listen, main
 from http2_client import Client
 from http2_origin import Origin
 
@@ -231,6 +231,44 @@ class Holding(Case):
         self.held(proxy, 5)
         self.shops[0].open()
         self.assertEqual({client.read_response().status for client in clients}, {200})
+
+    def test_a_server_that_never_answers_a_connect_is_waited_for_too(self):
+        listener = listen(backlog=0)
+        self.addCleanup(listener.close)
+        port, waiting = listener.getsockname()[1], []
+        while True:  # the kernel drops what comes when the backlog is full
+            waiting.append(socket.socket())
+            self.addCleanup(waiting[-1].close)
+            waiting[-1].settimeout(0.2)
+            try:
+                waiting[-1].connect(("127.0.0.1", port))
+            except TimeoutError:
+                break
+        proxy = self.spillway(config(port, rules=CLASSES, app={"timeouts": {"connect": "100ms"}}))
+        client = self.send(proxy)
+        self.held(proxy, 1)
+        eventually(lambda: self.view(proxy)["state"] == "down", "the outage to be seen")
+        began = time.monotonic()
+        self.assertEqual(ask(proxy.port).status, 503)
+        self.assertLess(time.monotonic() - began, 0.1 * SLOWNESS)
+
+        def serve():
+            while True:
+                try:
+                    conversation = Conversation(listener.accept()[0])
+                    conversation.read_request()
+                    conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+                    conversation.close()
+                except EOFError:
+                    pass
+                except OSError:
+                    if listener.fileno() < 0:
+                        return
+
+        for each in waiting:
+            each.close()
+        threading.Thread(target=serve, daemon=True).start()
+        self.assertEqual(client.read_response().status, 200)
 
     def test_a_post_that_was_sent_is_not_sent_again(self):
         server = self.raw_origin(lambda conversation, _: (conversation.read_request(), conversation.abort()))
