@@ -255,10 +255,9 @@ class Holding(Case):
         def serve():
             while True:
                 try:
-                    conversation = Conversation(listener.accept()[0])
-                    conversation.read_request()
-                    conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-                    conversation.close()
+                    with Conversation(listener.accept()[0]) as conversation:
+                        conversation.read_request()
+                        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
                 except EOFError:
                     pass
                 except OSError:
