@@ -242,10 +242,11 @@ void ReadPoolQueue(const Slot& slot, PoolConfig* out) {
   ReadQueue(slot, &out->admission);
 }
 
-constexpr std::string_view kPoolExample = "{ servers: [\"127.0.0.1:3000\"] }";
 void ReadPoolHold(const Slot& slot, PoolConfig* out) {
   ReadHold(slot, &out->hold);
 }
+
+constexpr std::string_view kPoolExample = "{ servers: [\"127.0.0.1:3000\"] }";
 
 constexpr KeyRow<PoolConfig> kPoolRows[] = {
     {"servers", "server address, map, or list of these", "", "the servers that answer the requests",
