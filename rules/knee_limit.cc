@@ -40,6 +40,7 @@ constexpr double kFirstStep = 0.06, kNextStep = 1.7, kLargestStep = 0.35;
 constexpr double kAhead = 1.5;     // times what was in flight at most, without pressure
 constexpr double kReached = 0.85;  // of a limit, in flight: else nothing was learnt of it
 constexpr double kUnprovenCut = 0.65, kRough = 6;
+constexpr double kProven = 100;  // answers that a norm of the first who came is made of at least
 constexpr double kDeepestCut = 0.4, kTrialCut = 0.35, kSlightCut = 0.12;
 constexpr double kHelps = 0.5;     // times that fell by so much for each that is not in flight
 constexpr double kBadShare = 0.1;  // errors and drops, before they count as overload
@@ -202,13 +203,16 @@ class KneeLimit final : public AdaptiveLimit {
     const double bad = cohort.bad / all;
     const bool failing = bad > kBadShare && all >= 2 * kFewest && now >= forgiven_until_;
     const double n = std::max(cohort.count, 1.0);
-    const double mean = cohort.sum / n;
+    double mean = cohort.sum / n;
     const double own = std::max(cohort.squares / n - mean * mean, 0.0);
     const double spread =
         std::max(std::sqrt(spread_ > 0 ? (own + 3 * spread_) / 4 : own), kLeastSpread);
     const double threshold =
         kTolerance + kToleranceOfSpread * spread + (started_ ? 0 : kBeforeTheFirst);
     const double error = spread / std::sqrt(n);
+    if (whole && judged_ && phase_ == Phase::kHold && cohort.count >= kFewest) {
+      mean = SharpenNorm(mean, error, spread);
+    }
     const double beyond = mean - threshold;
     const bool clear = cohort.count >= kFewest && beyond > std::max(kClear * error, 2 * threshold);
     if (!whole && !clear && !failing) return;
@@ -222,6 +226,7 @@ class KneeLimit final : public AdaptiveLimit {
       if (!whole) return;
       judged_ = true;
       unproven_ = true;
+      norm_error_ = error;
       correction_ += mean;
       return Stay(now);
     }
@@ -244,6 +249,17 @@ class KneeLimit final : public AdaptiveLimit {
       case Phase::kCheck:
         return AfterCheck(found, now);
     }
+  }
+
+  // A norm that was made of the first few answers is as doubtful as they are few: what follows is
+  // weighed with it (Kalman's gain), until it is made of enough. What is left of the mean.
+  double SharpenNorm(double mean, double error, double spread) {
+    if (norm_error_ <= 0 || norm_error_ < spread / std::sqrt(kProven)) return mean;
+    const double doubt = norm_error_ * norm_error_, noise = error * error;
+    const double weight = doubt / (doubt + noise);
+    correction_ += weight * mean;
+    norm_error_ = std::sqrt(doubt * noise / (doubt + noise));
+    return mean * (1 - weight);
   }
 
   // By which part a limit is too high where the times are so much above those without a wait. Of
@@ -339,7 +355,7 @@ class KneeLimit final : public AdaptiveLimit {
       return Back(now);
     }
     correction_ += found.mean;
-    started_ = true;
+    started_ = started_ || !unproven_;
     check_after_ = kCheckAfter;
     Set(std::clamp(top_ * Surplus(faster, found.spread), limit_, top_));
     Good(now);
@@ -378,7 +394,8 @@ class KneeLimit final : public AdaptiveLimit {
   Duration check_after_ = kCheckAfter;
 
   double excess_ = 0, correction_ = 0;
-  double spread_ = 0;  // variance of the logarithms within a cohort
+  double norm_error_ = 0;  // of a norm of the first who came; 0: it was learnt at rest
+  double spread_ = 0;      // variance of the logarithms within a cohort
   double mean_took_ = 0, answers_ = 0;
 };
 
