@@ -196,6 +196,8 @@ constexpr KeyRow<RespondArguments> kRespondRows[] = {
      &Keep<&RespondArguments::headers>},
 };
 
+constexpr std::string_view kPageFile = "a file with the text of the answer, such as HTML";
+
 void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
   constexpr std::string_view kForbidden[] = {
       "connection", "keep-alive", "proxy-connection", "te",          "trailer", "transfer-encoding",
@@ -223,7 +225,7 @@ void ReadRespond(ActionReader& reader, const yaml::Node& key, const yaml::Node& 
       body.Fail("expected a text of at most 1 MiB");
     }
   } else if (!page.missing()) {
-    text.body = reader.scope.loader->ReadNamed(page, kMaxBody).value_or("");
+    text.body = reader.scope.loader->ReadNamed(page, kPageFile, kMaxBody).value_or("");
   }
   const bool none = respond.status == 204 || respond.status == 205 || respond.status == 304;
   if (none && !text.body.empty()) {

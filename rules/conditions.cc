@@ -115,7 +115,8 @@ Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
     if (const Condition* row = FindCondition(key.text(), &name)) {
       if (row->asks.response && !reader.on_response) {
         key.Fail(yaml::Quote(key.text()) +
-                 " is not known before the answer; a rule that asks for it says when: response");
+                 " is not known before the answer; a rule that asks for it says when: response, "
+                 "and its actions are limit and tag");
       }
       parts.push_back(row->parse(reader, {key, name, test, row->asks}));
       if (!IsJoin(*row)) parts.back().text = AsWritten(key, test);

@@ -77,7 +77,7 @@ Result<NumberRange> NetworkRange(std::string_view text) {
 
 Expression ReadCountry(ConditionReader& reader, const ConditionSlot& slot) {
   if (!reader.scope.countries_known) {
-    slot.key.Fail("countries are known only from a file: set geo.country_file");
+    slot.key.Fail(std::string(kNoCountries));
   }
   return ReadTest(
       reader, {.field = {.source = &source::kCountry}, .asks = slot.asks, .check = &CheckCountry},
@@ -86,7 +86,7 @@ Expression ReadCountry(ConditionReader& reader, const ConditionSlot& slot) {
 
 Expression ReadNetwork(ConditionReader& reader, const ConditionSlot& slot) {
   if (!reader.scope.networks_known) {
-    slot.key.Fail("networks are known only from a file: set geo.asn_file");
+    slot.key.Fail(std::string(kNoNetworks));
   }
   return ReadTest(
       reader, {.field = {.source = &source::kNetwork}, .asks = slot.asks, .range = &NetworkRange},

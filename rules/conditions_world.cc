@@ -113,7 +113,9 @@ Expression ReadWindow(ConditionReader& reader, const yaml::Node& node) {
   Window window;
   ReadKeys(node, kTimeRows, *reader.scope.loader, &window);
   if (window.from == window.to) {
-    node.Fail("the window ends when it begins; for whole days leave from and to out");
+    node.Fail(std::string("the window ends when it begins; ") +
+              (window.some_days ? "for whole days leave from and to out"
+                                : "to match at any time leave time out"));
     return {};
   }
   if (window.from == kDay) {

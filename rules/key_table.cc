@@ -72,6 +72,11 @@ void ReadValue(const Slot& slot, Rate* out) {
   if (auto value = ReadRate(slot.node)) *out = *value;
 }
 
+std::optional<std::string> ReadPath(const Slot& slot, std::string_view what) {
+  if (!ExpectScalar(slot.node, what)) return std::nullopt;
+  return slot.loader.Resolve(slot.node.text());
+}
+
 std::optional<std::size_t> ReadChoice(const yaml::Node& node, std::string_view choices,
                                       std::string_view what) {
   std::vector<std::string> legal;

@@ -138,10 +138,16 @@ void SetIn(const Slot& slot, OwnerOf<kOuter>* out) {
   ReadValue(slot, &(out->*kOuter.*kInner));
 }
 
-// Reads a member that names a file, made relative to the file that names it.
-template <auto kMember>
+// What a path leads to, as an error says it.
+inline constexpr std::string_view kFilePath = "the path of a file";
+inline constexpr std::string_view kPemPath = "the path of a PEM file";
+
+// Reads a path, made relative to the file that names it.
+std::optional<std::string> ReadPath(const Slot& slot, std::string_view what);
+// Reads a member that names a file.
+template <auto kMember, const auto& kWhat = kFilePath>
 void SetPath(const Slot& slot, OwnerOf<kMember>* out) {
-  if (auto path = ReadText(slot.node)) out->*kMember = slot.loader.Resolve(*path);
+  if (auto path = ReadPath(slot, kWhat)) out->*kMember = *std::move(path);
 }
 
 // Keeps the node itself, for what only its neighbours or the names of other sections can judge.

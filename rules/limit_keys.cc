@@ -115,11 +115,11 @@ bool IsGlobal(std::string_view text) {
 // What is known only from a file that is not there would put everybody under one key.
 bool IsKnown(const yaml::Node& node, const FieldId& part, const RuleScope& scope) {
   if (part.source == &source::kCountry && !scope.countries_known) {
-    node.Fail("countries are known only from a file: set geo.country_file");
+    node.Fail(std::string(kNoCountries));
     return false;
   }
   if (part.source == &source::kNetwork && !scope.networks_known) {
-    node.Fail("networks are known only from a file: set geo.asn_file");
+    node.Fail(std::string(kNoNetworks));
     return false;
   }
   return true;

@@ -26,7 +26,8 @@ void ReadStateFile(const Slot& slot, Draft* draft) {
 }
 
 void ReadTakeoverSocket(const Slot& slot, Draft* draft) {
-  SetPath<&Config::takeover_socket>(slot, &draft->config);
+  static constexpr std::string_view kSocketPath = "the path of a unix socket";
+  SetPath<&Config::takeover_socket, kSocketPath>(slot, &draft->config);
 }
 
 // "a/../b" as "b" and "./b" as "b": a file is the same one however the way to it is written.

@@ -5,11 +5,13 @@
 namespace spillway {
 namespace {
 
+constexpr std::string_view kDatabasePath = "the path of a MaxMind database (.mmdb)";
+
 constexpr KeyRow<GeoConfig> kGeoRows[] = {
     {"country_file", "path", "", "a file of MaxMind's format (.mmdb), for client.country",
-     &SetPath<&GeoConfig::country_file>},
+     &SetPath<&GeoConfig::country_file, kDatabasePath>},
     {"asn_file", "path", "", "another, of networks, for client.asn",
-     &SetPath<&GeoConfig::asn_file>},
+     &SetPath<&GeoConfig::asn_file, kDatabasePath>},
 };
 
 }  // namespace

@@ -5,9 +5,11 @@
 namespace spillway {
 namespace {
 
+constexpr std::string_view kOcspPath = "the path of an OCSP response (DER)";
+
 constexpr KeyRow<ClientCertificates> kClientCertificateRows[] = {
     {"ca", "path", "", "PEM file with the certificates that may vouch for clients",
-     &SetPath<&ClientCertificates::ca>, nullptr, "the path of a PEM file"},
+     &SetPath<&ClientCertificates::ca, kPemPath>, nullptr, kPemPath},
     {"mode", "required | optional", "required",
      "whether a client may come without; one that is not good is refused in any case",
      &Set<&ClientCertificates::mode>},
@@ -31,22 +33,28 @@ void ReadMinVersion(const Slot& slot, TlsItem* out) {
   }
 }
 
-template <auto kFile>
-void ReadPemPath(const Slot& slot, TlsItem* out) {
-  SetPath<kFile>(slot, &out->pair);
+template <auto kFile, const auto& kWhat>
+void ReadPairPath(const Slot& slot, TlsItem* out) {
+  SetPath<kFile, kWhat>(slot, &out->pair);
 }
 
 void ReadSessionTickets(const Slot& slot, TlsItem* out) {
   out->session_tickets = ReadBool(slot.node);
 }
 
+constexpr std::string_view kTicketKeyPath = "the path of a file of 80 random bytes";
+
 void ReadTicketKeys(const Slot& slot, TlsItem* out) {
   std::vector<std::string> paths;
   for (const yaml::Node& node : slot.node.Items()) {
-    if (auto path = ReadText(node)) paths.push_back(slot.loader.Resolve(*path));
+    if (auto path = ReadPath({node, slot.type, slot.loader}, kTicketKeyPath)) {
+      paths.push_back(*std::move(path));
+    }
   }
-  if (slot.node.Items().empty() || slot.node.kind() == yaml::NodeKind::kNull) {
-    slot.node.Fail("expected the path of a file, or a list of these");
+  if (slot.node.Items().empty()) {
+    slot.node.Fail(
+        "expected the path of a file, or a list of these; leave ticket_keys out to have "
+        "none");
     return;
   }
   out->ticket_keys = std::move(paths);
@@ -60,11 +68,11 @@ void ReadClientCertificates(const Slot& slot, TlsItem* out) {
 
 constexpr KeyRow<TlsItem> kTlsRows[] = {
     {"certificate", "path", "", "PEM file with the certificate and those that vouch for it",
-     &ReadPemPath<&TlsCertificate::certificate>, nullptr, "the path of a PEM file"},
+     &ReadPairPath<&TlsCertificate::certificate, kPemPath>, nullptr, kPemPath},
     {"key", "path", "", "PEM file with the certificate's private key",
-     &ReadPemPath<&TlsCertificate::key>, nullptr, "the path of a PEM file"},
+     &ReadPairPath<&TlsCertificate::key, kPemPath>, nullptr, kPemPath},
     {"ocsp", "path", "", "DER file with an OCSP response about the certificate, shown to clients",
-     &ReadPemPath<&TlsCertificate::ocsp>},
+     &ReadPairPath<&TlsCertificate::ocsp, kOcspPath>},
     {"min_version", "1.2 | 1.3", "1.2", "the oldest version of TLS that is accepted",
      &ReadMinVersion},
     {"session_tickets", "true | false", "true",
@@ -90,19 +98,24 @@ void Join(const yaml::Node& node, std::string_view key, const char* what,
 }
 
 void CheckTickets(const yaml::Node& tls, const TlsItem& said) {
-  const auto fail = [&](std::string_view key, const char* why) {
+  const auto fail = [&](std::string_view key, const std::string& why) {
     for (const yaml::Node& node : tls.Items()) {
       if (node.is_map() && !node.Get(key).missing()) return node.Get(key).Fail(why);
     }
   };
   if (said.ticket_keys && said.session_tickets == false) {
-    fail("ticket_keys", "no tickets are made, since session_tickets is false; leave one out");
+    fail("ticket_keys",
+         "no tickets are made, since session_tickets is false; leave one of the two out");
   }
   if (!said.client_certificates) return;
-  constexpr const char* kNoTickets =
-      "no tickets are made where client certificates are asked for: each is to be looked at";
-  if (said.session_tickets == true) fail("session_tickets", kNoTickets);
-  if (said.ticket_keys) fail("ticket_keys", kNoTickets);
+  const auto no_tickets = [&](const std::string& key) {
+    fail(key,
+         "no tickets are made where client certificates are asked for: each is to be looked "
+         "at; leave " +
+             key + " out");
+  };
+  if (said.session_tickets == true) no_tickets("session_tickets");
+  if (said.ticket_keys) no_tickets("ticket_keys");
 }
 
 void ReadTls(const Slot& slot, ListenerConfig* out) {

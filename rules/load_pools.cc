@@ -149,15 +149,15 @@ constexpr KeyRow<UpstreamTls> kUpstreamTlsRows[] = {
      &Set<&UpstreamTls::verify>},
     {"ca", "path", "",
      "PEM file with the certificates that may vouch for servers; without it the system's",
-     &SetPath<&UpstreamTls::ca>},
+     &SetPath<&UpstreamTls::ca, kPemPath>},
     {"server_name", "host name or IP address", "",
      "asked for by SNI and compared with the certificate; without it the host in the server's "
      "address",
      &ReadServerName},
     {"certificate", "path", "", "PEM file with a certificate that we show to servers that ask",
-     &SetPath<&UpstreamTls::certificate>},
+     &SetPath<&UpstreamTls::certificate, kPemPath>},
     {"key", "path", "", "PEM file with that certificate's private key",
-     &SetPath<&UpstreamTls::key>},
+     &SetPath<&UpstreamTls::key, kPemPath>},
     {"min_version", "1.2 | 1.3", "1.2", "the oldest version of TLS that is spoken",
      &Set<&UpstreamTls::min_version>},
 };
@@ -169,8 +169,8 @@ void ReadUpstreamTls(const Slot& slot, PoolConfig* out) {
   ReadKeys(slot.node, kUpstreamTlsRows, slot.loader, &tls, "{ verify: true }");
   if (!slot.node.is_map()) return;
   const yaml::Node certificate = slot.node.Get("certificate"), key = slot.node.Get("key");
-  if (!certificate.missing()) RequireKey(slot.node, "key", "the path of a PEM file");
-  if (!key.missing()) RequireKey(slot.node, "certificate", "the path of a PEM file");
+  if (!certificate.missing()) RequireKey(slot.node, "key", kPemPath);
+  if (!key.missing()) RequireKey(slot.node, "certificate", kPemPath);
   if (!tls.verify && !tls.ca.empty()) {
     slot.node.Get("ca").Fail("nothing is compared with it, since verify is false; leave one out");
   }
@@ -224,7 +224,8 @@ void ReadHide(const Slot& slot, Errors* out) {
 }
 
 void ReadPage(const Slot& slot, Errors* out) {
-  if (auto page = slot.loader.ReadNamed(slot.node, kMaxPage)) out->page = *std::move(page);
+  if (auto page = slot.loader.ReadNamed(slot.node, "an HTML file", kMaxPage))
+    out->page = *std::move(page);
 }
 
 constexpr KeyRow<Errors> kErrorRows[] = {

@@ -6,8 +6,11 @@ namespace spillway {
 namespace {
 
 void ReadLogPath(const Slot& slot, AccessLogConfig* out) {
-  if (auto path = ReadText(slot.node))
-    out->path = *path == "-" ? *path : slot.loader.Resolve(*path);
+  if (slot.node.text() == "-") {
+    out->path = "-";
+  } else {
+    SetPath<&AccessLogConfig::path>(slot, out);
+  }
 }
 
 constexpr KeyRow<AccessLogConfig> kAccessLogRows[] = {

@@ -38,8 +38,14 @@ void CheckRefill(const yaml::Node& limit, const LimitSpec& spec) {
                           " takes longer than 366d to refill; expected a smaller burst");
 }
 
+constexpr std::string_view kListFile =
+    "a file with one item on each line, where lines that begin with '#' are left out";
+constexpr std::string_view kListPath =
+    "the path of a file with one item on each line, or no map but a list of the items, such as "
+    "[192.0.2.1, 198.51.100.0/24]";
+
 void ReadListFile(const Slot& slot, NamedList* out) {
-  std::optional<std::string> bytes = slot.loader.ReadNamed(slot.node, kMaxListFile);
+  std::optional<std::string> bytes = slot.loader.ReadNamed(slot.node, kListFile, kMaxListFile);
   if (!bytes) return;
   std::string path = slot.loader.Resolve(slot.node.text());
   std::string_view rest = *bytes;
@@ -63,7 +69,7 @@ void ReadListFile(const Slot& slot, NamedList* out) {
 constexpr KeyRow<NamedList> kListRows[] = {
     {"file", "path", "",
      "one item on each line; blank lines and those that begin with '#' are left out", &ReadListFile,
-     nullptr, "the path of a file"},
+     nullptr, kListPath},
 };
 
 }  // namespace

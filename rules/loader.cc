@@ -37,12 +37,14 @@ Result<std::string> Loader::Read(const std::string& path) {
   return bytes;
 }
 
-std::optional<std::string> Loader::ReadNamed(const yaml::Node& node, std::size_t limit) {
-  if (!ExpectScalar(node, "the path of a file")) return std::nullopt;
+std::optional<std::string> Loader::ReadNamed(const yaml::Node& node, std::string_view what,
+                                             std::size_t limit) {
+  if (!ExpectScalar(node, "the path of " + std::string(what))) return std::nullopt;
   std::string path = ResolveIn(DirectoryOf(node.file()), node.text());
   Result<std::string> bytes = Read(path);
   if (!bytes) {
-    node.Fail("cannot read " + yaml::Quote(path) + ": " + bytes.error().message);
+    node.Fail("cannot read " + yaml::Quote(path) + ": " + bytes.error().message +
+              "; expected the path of " + std::string(what));
     return std::nullopt;
   }
   if (bytes->size() > limit) {

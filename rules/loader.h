@@ -26,8 +26,10 @@ class Loader {
   // A whole file, added to the digest.
   Result<std::string> Read(const std::string& path);
   // The same for a file that `node` names: relative to the file that `node` stands in, whichever is
-  // being read; at most `limit` bytes, errors reported there.
-  std::optional<std::string> ReadNamed(const yaml::Node& node, std::size_t limit);
+  // being read; at most `limit` bytes. Errors are reported there, and say `what` it is to be: "an
+  // HTML file".
+  std::optional<std::string> ReadNamed(const yaml::Node& node, std::string_view what,
+                                       std::size_t limit);
   std::vector<std::string> Glob(const std::string& pattern) const { return files_.Glob(pattern); }
   Result<void> Try(FileUse use, const std::string& path, const std::string& beside = {}) const {
     return files_.Try(use, path, beside);

@@ -210,7 +210,9 @@ constexpr KeyRow<RuleDraft> kRuleRows[] = {
 void CheckResponseAction(const RuleAction& action, const yaml::Node& node) {
   if (action.final_action != nullptr || !action.set_headers.empty() || action.pool ||
       action.traffic_class || action.protect) {
-    node.Fail("a rule on responses changes no answer; expected limit, tag, or both");
+    node.Fail(
+        "a rule on responses changes no answer; expected an action such as { tag: seen } or "
+        "{ limit: per-client }, where limits has one of this name");
   } else if (!action.charges) {
     node.Fail("a rule on responses refuses nothing, so charge: false would do nothing here");
   }

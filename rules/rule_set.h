@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rules/yaml.h"
@@ -40,6 +41,12 @@ struct RuleScope {
   // one that finds none.
   Loader* loader = nullptr;
 };
+
+// Said where countries or networks are asked for and no file tells them.
+inline constexpr std::string_view kNoCountries =
+    "countries are known only from a file: set geo.country_file to a MaxMind database (.mmdb)";
+inline constexpr std::string_view kNoNetworks =
+    "networks are known only from a file: set geo.asn_file to a MaxMind database (.mmdb)";
 
 class RuleSetBuilder {
  public:
