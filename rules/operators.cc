@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "rules/operators.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <utility>
@@ -135,13 +137,33 @@ Expression ReadContains(ConditionReader& reader, const Subject& subject, const y
                        &AddText<&FieldMatcher::words>);
 }
 
+// What RE2 leaves out, since it could take longer than the text is long; and how it is said here.
+std::string_view WithoutBacktracking(std::string_view expression, std::string_view fault) {
+  constexpr std::string_view kLooks[] = {"(?=", "(?!", "(?<=", "(?<!"};
+  const bool looks = std::any_of(std::begin(kLooks), std::end(kLooks), [&](std::string_view look) {
+    return expression.find(look) != std::string_view::npos;
+  });
+  if (looks && fault.starts_with("invalid perl operator")) {
+    return "; there is no look-ahead and no look-behind: what must not match stands beside it, as "
+           "in { regex: '^/admin', not: { regex: '^/admin/login' } }";
+  }
+  constexpr std::string_view kEscape = "invalid escape sequence: \\";
+  if (fault.starts_with(kEscape) && fault.size() > kEscape.size() && fault[kEscape.size()] >= '1' &&
+      fault[kEscape.size()] <= '9') {
+    return "; there are no back-references: write out what may stand there, as in 'aa|bb' for "
+           "'([ab])\\1'";
+  }
+  return "";
+}
+
 Expression ReadRegex(ConditionReader& reader, const Subject& subject, const yaml::Node& node) {
   return ReadAnyTextOf(
       reader, subject.field, Stage::kExpressions, "regex", node,
       [](FieldMatcher& matcher, std::string_view value, std::uint32_t test) -> Result<void> {
         const Result<void> added = matcher.expressions.Add(value, test);
         if (added) return {};
-        return Fail(yaml::Quote(value) + " is not a regular expression: " + added.error().message);
+        return Fail(yaml::Quote(value) + " is not a regular expression: " + added.error().message +
+                    std::string(WithoutBacktracking(value, added.error().message)));
       });
 }
 
