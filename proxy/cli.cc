@@ -413,7 +413,8 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   run->add_option("FILE", options.run_file, "the same as -c FILE")
       ->excludes(AddConfigOption(run, &options));
   CLI::App* check = app.add_subcommand("check", "say all that is wrong with configuration files");
-  check->add_option("FILE", options.check_files, "files (default: the one `run` would take)");
+  check->add_option("FILE", options.check_files, "files (default: the one `run` would take)")
+      ->excludes(AddConfigOption(check, &options));
   CLI::App* test = app.add_subcommand("test", "run the tests that stand beside the rules");
   test->add_option("FILE", options.test_files, "files (default: the one `run` would take)");
   CLI::App* explain = AddExplain(&app, &options);

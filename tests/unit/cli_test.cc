@@ -100,6 +100,16 @@ TEST_F(CliTest, CheckSaysWhatIsInAGoodFile) {
   EXPECT_THAT(out_.str(), StartsWith(path + ": ok (0 rules, 1 pool, "));
 }
 
+TEST_F(CliTest, CheckTakesTheFileAsRunDoes) {
+  const std::string path =
+      File("site.yaml", "version: 1\npools: { app: { servers: [\"127.0.0.1:3000\"] } }\n");
+  for (const char* option : {"-c", "--config"}) {
+    EXPECT_EQ(Run({"check", option, path}), 0) << err_.str();
+    EXPECT_THAT(out_.str(), StartsWith(path + ": ok ("));
+  }
+  EXPECT_EQ(Run({"check", path, "-c", path}), 2);
+}
+
 TEST_F(CliTest, CheckSaysWhoRunsTheTests) {
   const std::string path = File("site.yaml",
                                 "version: 1\npools: { app: { servers: [\"127.0.0.1:3000\"] } }\n"
