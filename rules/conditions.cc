@@ -124,6 +124,8 @@ Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
     }
     std::vector<std::string> legal;
     for (const std::span<const Condition> family : Families()) AppendNames(family, &legal);
+    // What stands here already is not meant once more.
+    std::erase_if(legal, [&](const std::string& one) { return !node.Get(one).missing(); });
     key.Fail("unknown condition " + yaml::Quote(key.text()) +
              yaml::ExpectedOneOf(key.text(), legal));
   }

@@ -336,6 +336,13 @@ struct ExpectDraft {
 };
 
 void ReadAction(const Slot& slot, ExpectDraft* out) {
+  // Whatever it is called elsewhere: nothing but a refusal by a limit has a limit.
+  const bool limited = !out->test.expect.Get("limit").missing();
+  if (limited && slot.node.is_scalar() && slot.type.find(slot.node.text()) == std::string::npos) {
+    slot.node.Fail("unknown action " + yaml::Quote(slot.node.text()) +
+                   "; a refusal by the limit beside it is action: limit");
+    return;
+  }
   if (const auto choice = ReadChoice(slot.node, slot.type, "action")) {
     out->expect.action = static_cast<Expectation::Action>(*choice);
   }

@@ -8,10 +8,12 @@ namespace spillway {
 namespace {
 
 // SIGUSR1, SIGUSR2 or a real-time signal; all others have a meaning already.
-void ReadSignal(const Slot& slot, ToggleConfig* out) {
-  if (!ExpectScalar(slot.node, "a signal such as USR1")) return;
+// What is suggested is none of those that the toggles in `others` have.
+void ReadSignal(const yaml::Node& node, const std::vector<ToggleConfig>& others,
+                ToggleConfig* out) {
+  if (node.missing() || !ExpectScalar(node, "a signal such as USR1")) return;
   constexpr std::string_view kRealTime = "RTMIN+";
-  std::string_view text = slot.node.text();
+  std::string_view text = node.text();
   const auto room = static_cast<std::uint64_t>(SIGRTMAX - SIGRTMIN);
   const std::string range = "RTMIN+0 to RTMIN+" + std::to_string(room);
   if (text == "USR1") {
@@ -23,20 +25,27 @@ void ReadSignal(const Slot& slot, ToggleConfig* out) {
     if (offset && *offset <= room) {
       out->signal = SIGRTMIN + static_cast<int>(*offset);
     } else {
-      slot.node.Fail(yaml::Quote(text) + " is out of range; expected " + range);
+      node.Fail(yaml::Quote(text) + " is out of range; expected " + range);
     }
   } else {
-    slot.node.Fail("a toggle cannot have the signal " + yaml::Quote(text) +
-                   yaml::ExpectedOneOf(text, {"USR1", "USR2", range}));
+    std::vector<std::string> free = {"USR1", "USR2", range};
+    for (const ToggleConfig& other : others) {
+      if (other.signal == SIGUSR1) std::erase(free, "USR1");
+      if (other.signal == SIGUSR2) std::erase(free, "USR2");
+    }
+    node.Fail("a toggle cannot have the signal " + yaml::Quote(text) +
+              yaml::ExpectedOneOf(text, free));
   }
 }
+
+void LeaveSignal(const Slot&, ToggleConfig*) {}  // read where the other toggles are known
 
 constexpr KeyRow<ToggleConfig> kToggleRows[] = {
     {"description", "text", "", "what it does, for those who see it in a list",
      &Set<&ToggleConfig::description>},
     {"default", "on | off", "off", "how it stands at the first start",
      &Set<&ToggleConfig::initial>},
-    {"signal", "USR1 | USR2 | RTMIN+n", "", "each delivery of this signal flips it", &ReadSignal},
+    {"signal", "USR1 | USR2 | RTMIN+n", "", "each delivery of this signal flips it", &LeaveSignal},
     {"file", "path", "", "it is on while this file exists", &SetPath<&ToggleConfig::file>},
     {"max_on", "duration 0s..30d", "0s", "it goes off by itself after so long; 0s: never",
      &Set<&ToggleConfig::max_on>},
@@ -75,6 +84,7 @@ void ReadToggles(const Slot& slot, Draft* draft) {
         toggle.name = key.text();
         if (value.kind() != yaml::NodeKind::kNull)
           ReadKeys(value, kToggleRows, slot.loader, &toggle);
+        if (value.is_map()) ReadSignal(value.Get("signal"), draft->config.toggles, &toggle);
         for (const ToggleConfig& other : draft->config.toggles) {
           if (toggle.signal != 0 && toggle.signal == other.signal) {
             value.Get("signal").Fail("toggle '" + other.name + "' has this signal already");
