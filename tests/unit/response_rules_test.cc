@@ -172,7 +172,7 @@ TEST(Limits, ThatAreOnlyTestedAreNotCharged) {
 TEST(ResponseRules, TeachWhatIsLegal) {
   const std::pair<const char*, const char*> kTable[] = {
       {"{ when: response, action: deny }",
-       "a rule on responses changes no answer; expected limit, tag, or both"},
+       "a rule on responses changes no answer; expected an action such as { tag: seen }"},
       {"{ when: response, action: { set_header: { a: b } } }", "changes no answer"},
       {"{ when: response, action: { pool: app } }", "changes no answer"},
       {"{ when: response, action: { limit: { name: misses, charge: false } } }",
