@@ -232,13 +232,15 @@ class KneeLimit final : public AdaptiveLimit {
     }
     judged_ = true;
     excess_ = mean;
+    // A step up that is undone by chance costs more than one that is undone a cohort later.
+    const double sure = phase_ == Phase::kGrown ? 1 : 0.5;
     const Finding found{mean,
                         spread,
                         error,
                         std::max(cohort.in_flight / cohort.admitted, 1.0),
                         failing ? bad : 0,
                         bad,
-                        (cohort.count > 0 && beyond > 0.5 * error) || failing,
+                        (cohort.count > 0 && beyond > sure * error) || failing,
                         whole};
     switch (phase_) {
       case Phase::kHold:
