@@ -2,13 +2,17 @@
 #include "proxy/hold_view.h"
 
 #include <string>
+#include <string_view>
 
 namespace spillway {
+namespace {
 
 std::string_view HoldStateName(HoldView::State state) {
   constexpr std::string_view kNames[] = {"up", "suspected", "down", "returning"};
   return kNames[static_cast<std::size_t>(state)];
 }
+
+}  // namespace
 
 Json ViewHold(const Pool& pool, TimePoint now) {
   if (pool.hold() == nullptr) return nullptr;

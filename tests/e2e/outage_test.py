@@ -156,7 +156,7 @@ class Line(Case):
         self.assertEqual(proxy.metric("spillway_held_given_up_total", pool="app"), 0)
         self.assertGreater(proxy.metric("spillway_held_total", pool="app"), 60)
 
-    def test_the_same_through_the_admission_of_a_pool(self):
+    def test_orders_made_in_an_outage_are_saved_where_the_pool_has_a_limit_too(self):
         self.outage(concurrency=12)
 
 

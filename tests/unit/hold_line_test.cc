@@ -239,7 +239,7 @@ TEST_F(HoldLineTest, IsLookedAfterOftenWhileSomebodyAsks) {
 }
 
 // Whatever comes in whatever order, nobody is lost: who is held is in the view, and everybody is told.
-TEST_F(HoldLineTest, KeepsCountThroughAThousandChanges) {
+TEST_F(HoldLineTest, KeepsCountThroughTwentyThousandChanges) {
   std::uint64_t chance = 7;
   std::vector<HoldTicket*> held, out;
   for (int i = 0; i < 20000; ++i) {
