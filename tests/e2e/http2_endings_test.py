@@ -178,7 +178,7 @@ class Endings(Http2):
         raw.read_to_end()
         self.assertEqual([got.last_stream for got in raw.frames if got.kind == GOAWAY], [2**31 - 1, 5])
 
-    def test_an_early_answer_over_tls(self):
+    def test_an_answer_before_the_requests_end_is_whole_over_tls_too(self):
         certificate, key = make_certificate(self.directory(), "test.example")
 
         def play(conversation, _):

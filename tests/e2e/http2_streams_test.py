@@ -34,7 +34,7 @@ class Trouble(Http2):
         self.assertEqual((client.wait(lives).status, lives.body), (200, b"ok"))
         self.assertEqual(client.ask().status, 200)
 
-    def test_an_origin_that_cuts_its_chunks_short(self):
+    def test_chunks_that_the_origin_cuts_short_reset_the_stream(self):
         server = self.scripted("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", lambda c: c.close())
         answer = self.client(self.spillway(http2(server))).ask()
         self.assertEqual((answer.status, answer.reset, answer.ended), (200, INTERNAL_ERROR, False))
@@ -74,7 +74,7 @@ class Trouble(Http2):
         self.assertEqual(record["end"], "client left")
         eventually(lambda: proxy.metric("spillway_client_aborts_total") == 1, "the count")
 
-    def test_a_client_that_cancels_before_the_answer(self):
+    def test_a_client_that_cancels_before_the_answer_leaves_the_origin_too(self):
         left = threading.Event()
 
         def play(conversation, _):

@@ -81,7 +81,7 @@ class WebSocket(Http2):
         client.finish(stream)
         client.read_to_end()  # the stream is forgotten: the connection is idle, and ends
 
-    def test_a_client_that_resets_a_half_ended_tunnel(self):
+    def test_a_half_ended_tunnel_that_the_client_resets_is_over(self):
         for code in (NO_ERROR, CANCEL):
             proxy = self.spillway(http2(self.echo(closes=True), clients={"timeouts": {"idle": "300ms"}}))
             client, stream = self.open(proxy)
@@ -111,7 +111,7 @@ class WebSocket(Http2):
         client.until(lambda: stream.body == b"hello", "the tunnel")
         self.assertEqual(self.seen.all("sec-websocket-key"), ["dGhlIHNhbXBsZSBub25jZQ=="])
 
-    def test_an_upgrade_that_the_origin_refuses(self):
+    def test_a_refused_upgrade_is_answered_as_the_origin_says(self):
         server = self.scripted("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
         client, stream = self.open(self.spillway(http2(server)))
         client.wait(stream)
