@@ -114,18 +114,29 @@ void WarnOfAdmission(const PoolConfig& pool, const yaml::Node& written, Diagnost
   }
 }
 
+// Whether a request of the class fares otherwise at the pool than one that no rule names: in its queue, or
+// in an outage.
+bool TellsApart(const PoolConfig& pool, std::string_view traffic_class) {
+  if (pool.admission.limit != AdmissionConfig::Limit::kOff) return true;
+  if (!pool.hold.on) return false;
+  const auto* const last =
+      kTrafficClassNames.begin() + static_cast<std::size_t>(pool.hold.from) + 1;
+  const bool is_held = std::find(kTrafficClassNames.begin(), last, traffic_class) != last;
+  return is_held != (TrafficClass::kCritical <= pool.hold.from);
+}
+
 // Once, at the first of the rules: what helps is one key at a pool.
 void WarnOfClasses(const Draft& draft, Diagnostics* warnings) {
   const std::vector<PoolConfig>& pools = draft.config.pools;
-  const bool limited = std::any_of(pools.begin(), pools.end(), [](const PoolConfig& pool) {
-    return pool.admission.limit != AdmissionConfig::Limit::kOff;
-  });
-  if (limited) return;
   for (const yaml::Node& rule : draft.rules) {
     const yaml::Node traffic_class = rule.Get("action").Get("class");
     if (traffic_class.missing()) continue;
+    const bool told_apart = std::any_of(pools.begin(), pools.end(), [&](const PoolConfig& pool) {
+      return TellsApart(pool, traffic_class.text());
+    });
+    if (told_apart) continue;
     warnings->push_back(
-        traffic_class.About("warning: a class does nothing, since no pool has concurrency; "
+        traffic_class.About("warning: this class does nothing, since no pool has concurrency; "
                             "expected concurrency: adaptive, or a number, at a pool"));
     return;
   }
