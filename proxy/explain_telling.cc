@@ -40,7 +40,7 @@ std::string TellMatch(const Policy& policy, const Verdict& verdict, const RuleTr
   if (ends) {
     parts.push_back("ends it: " + std::string(ActionName(verdict.action)));
   } else if (rule.action == "challenge" && rule.mode == RuleInfo::Mode::kEnforce) {
-    parts.emplace_back("the client has passed its challenge");
+    parts.emplace_back("the client has passed its challenge, or is protected");
   }
   for (const std::uint32_t limit : trace.limits) {
     parts.push_back(rule.mode == RuleInfo::Mode::kShadow ? "limit " + policy.limits()[limit].name

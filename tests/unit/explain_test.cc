@@ -122,8 +122,10 @@ TEST_F(ExplainTest, ReadsARequestInEachWayThatItMayBeTyped) {
       EndsWith(drop));
   EXPECT_THAT(Said({.target = "/", .user_agent = "iPhone", .toggles = {"surge=on"}}),
               EndsWith("challenge by rule phones (site.yaml:7)\n"));
-  EXPECT_THAT(Said({.target = "/", .user_agent = "iPhone", .toggles = {"surge=on"}, .pass = true}),
-              HasSubstr("yes  phones (site.yaml:7): the client has passed its challenge\n"));
+  EXPECT_THAT(
+      Said({.target = "/", .user_agent = "iPhone", .toggles = {"surge=on"}, .pass = true}),
+      HasSubstr(
+          "yes  phones (site.yaml:7): the client has passed its challenge, or is protected\n"));
 }
 
 TEST_F(ExplainTest, AsksATrustedProxyForWhomItAsks) {

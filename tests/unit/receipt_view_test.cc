@@ -78,7 +78,7 @@ TEST_F(ReceiptViewTest, TellsTheRequestTheVerdictAndEveryRule) {
       "limit few by client.address: used up; the next one passes after 0.25 s\n"
       "toggles on: surge\n"
       "the client held a pass\n"
-      "  yes  phones (site.yaml:6): the client has passed its challenge\n"
+      "  yes  phones (site.yaml:6): the client has passed its challenge, or is protected\n"
       "  off  late (site.yaml:7): toggle quiet is off\n"
       "  no   secret (site.yaml:8): header.x-secret: b: cannot be told, header.x-secret is not "
       "kept\n"
