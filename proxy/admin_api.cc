@@ -281,8 +281,8 @@ AdminReply AdminApi::ExplainRefusal(const std::string& id) {
   if (!search.complete) return AdminError(503, "a worker is too busy to look; ask again");
   return AdminError(404,
                     "no refusal with the id '" + id +
-                        "' is remembered: it was refused by no rule, by another process, or too "
-                        "long ago");
+                        "' is remembered: it was refused by no rule (then `end` in the access log "
+                        "says why), by another process, or too long ago");
 }
 
 AdminReply AdminApi::FlipToggle(const AdminRequest& request, const std::string& name) {

@@ -96,8 +96,9 @@ void AppendPools(const AdminControls& server, std::string* out) {
       const Endpoint& endpoint = *member.endpoint;
       const char* state = !endpoint.healthy.load()                ? "<b class=\"bad\">unhealthy</b>"
                           : !Pool::Usable(endpoint, server.now()) ? "<b class=\"bad\">ejected</b>"
-                          : member.backup                         ? "up (backup)"
-                                                                  : "up";
+                          : endpoint.refuses.load() ? "<b class=\"bad\">refuses connections</b>"
+                          : member.backup           ? "up (backup)"
+                                                    : "up";
       *out += fmt::format(
           "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
           "<td class=\"n\">{}</td></tr>\n",

@@ -213,6 +213,7 @@ Json ViewEndpoint(const PoolMember& member, TimePoint now) {
   json["backup"] = member.backup;
   json["up"] = Pool::Usable(endpoint, now);
   json["healthy"] = endpoint.healthy.load(relaxed);
+  json["refuses"] = endpoint.refuses.load(relaxed);  // the last connection; tried all the same
   const Duration ejected = TimePoint(Duration(endpoint.ejected_until.load(relaxed))) - now;
   json["ejected_for_seconds"] = std::max(0.0, Seconds(ejected));
   json["in_flight"] = endpoint.in_flight.load(relaxed);

@@ -55,11 +55,20 @@ std::string Pairs(const Json& object) {
   return text;
 }
 
+// The same of counts, leaving out what is none.
+std::string Counts(const Json& object) {
+  Json some = Json::object();
+  for (const auto& [key, value] : object.items()) {
+    if (value != 0) some[key] = value;
+  }
+  return some.empty() ? "none" : Pairs(some);
+}
+
 std::string ShowReload(const Json& reload) {
   const bool ok = At(reload, "ok") == true;
   std::string text =
-      fmt::format("{} at {} ({} taken, {} refused)", ok ? "taken" : "REFUSED", Show(reload, "when"),
-                  Show(reload, "succeeded"), Show(reload, "failed"));
+      fmt::format("{} at {}; reloads taken {}, refused {}", ok ? "taken" : "REFUSED",
+                  Show(reload, "when"), Show(reload, "succeeded"), Show(reload, "failed"));
   if (!ok) text += "\n" + Show(reload, "error");
   return text;
 }
@@ -79,7 +88,19 @@ std::string ShowShed(const Json& pool) {
 
 std::string ShowAdmission(const Json& pool) {
   return fmt::format("{} of {} in flight; queued: {}; shed: {}", Show(pool, "in_flight"),
-                     Show(pool, "limit"), Pairs(At(pool, "queued")), ShowShed(pool));
+                     Show(pool, "limit"), Counts(At(pool, "queued")), ShowShed(pool));
+}
+
+std::string ShowHold(const Json& pool) {
+  const bool down = At(pool, "state") == "down";
+  return fmt::format(
+      "servers {}{}; held: {}; since the start outages {}, held {}, let out {}, given up {}, "
+      "turned "
+      "away {}",
+      Show(pool, "state"),
+      down ? " for " + ShowSeconds(At(pool, "down_for_seconds")) : std::string(),
+      Counts(At(pool, "held")), Show(pool, "outages"), Show(pool, "entered"),
+      Show(pool, "released"), Show(pool, "given_up"), Show(pool, "turned_away"));
 }
 
 std::string FormatStatus(const Json& status) {
@@ -93,7 +114,7 @@ std::string FormatStatus(const Json& status) {
       {"listening on", Join(At(status, "listeners"))},
       {"configuration", fmt::format("generation {}, {} ({})", Show(status, "generation"),
                                     file.empty() ? "environment" : file, Show(config, "digest"))},
-      {"toggles on", Join(At(status, "toggles_on"))},
+      {"toggles on", At(status, "toggles_on").empty() ? "none" : Join(At(status, "toggles_on"))},
       {"connections", Pairs(At(status, "connections"))},
       {"decisions", Pairs(At(status, "decisions"))},
       {"responses", Pairs(At(status, "responses"))},
@@ -104,16 +125,7 @@ std::string FormatStatus(const Json& status) {
     rows.push_back({"pool " + Show(pool, "name"), ShowAdmission(pool)});
   }
   for (const Json& pool : At(status, "outages")) {
-    const bool down = At(pool, "state") == "down";
-    rows.push_back(
-        {"pool " + Show(pool, "name"),
-         fmt::format(
-             "servers {}{}; held: {}; since the start {} outages, {} were held, {} let out, {} "
-             "given up, {} turned away",
-             Show(pool, "state"),
-             down ? " for " + ShowSeconds(At(pool, "down_for_seconds")) : std::string(),
-             Pairs(At(pool, "held")), Show(pool, "outages"), Show(pool, "entered"),
-             Show(pool, "released"), Show(pool, "given_up"), Show(pool, "turned_away"))});
+    rows.push_back({"pool " + Show(pool, "name"), ShowHold(pool)});
   }
   return FormatTable(rows);
 }
@@ -187,23 +199,26 @@ std::string FormatForecast(const Json& toggle) {
 
 std::string FormatPools(const Json& pools) {
   Rows rows = {{"POOL", "SERVER", "STATE", "WEIGHT", "IN FLIGHT", "REQUESTS", "ERRORS"}};
-  Rows admission;  // of the pools that have a limit
+  Rows pressed;  // the pools that have a limit, and those whose servers do not answer
   for (const Json& pool : pools) {
     if (At(pool, "servers").empty()) rows.push_back({Show(pool, "name"), "-", "no servers"});
     for (const Json& server : At(pool, "servers")) {
       std::string state = At(server, "healthy") != true ? "unhealthy"
                           : At(server, "up") != true
                               ? "ejected for " + ShowSeconds(At(server, "ejected_for_seconds"))
-                              : "up";
+                          : At(server, "refuses") == true ? "refuses connections"
+                                                          : "up";
       if (At(server, "backup") == true) state += " (backup)";
       rows.push_back({Show(pool, "name"), Show(server, "address"), state, Show(server, "weight"),
                       Show(server, "in_flight"), Show(server, "requests"), Show(server, "errors")});
     }
     const Json& place = At(pool, "admission");
-    if (place.is_object())
-      admission.push_back({"pool " + Show(pool, "name"), ShowAdmission(place)});
+    if (place.is_object()) pressed.push_back({"pool " + Show(pool, "name"), ShowAdmission(place)});
+    const Json& hold = At(pool, "hold");
+    if (hold.is_object() && At(hold, "state") != "up")
+      pressed.push_back({"pool " + Show(pool, "name"), ShowHold(hold)});
   }
-  return FormatTable(rows) + (admission.empty() ? "" : FormatTable(admission));
+  return FormatTable(rows) + (pressed.empty() ? "" : FormatTable(pressed));
 }
 
 std::string BodyOf(const CtlOrder& order) {

@@ -192,7 +192,8 @@ class Holding(Case):
         self.held(proxy, 1)
         self.assertEqual(self.view(proxy)["state"], "down")
         self.assertRegex(proxy.ctl("status", check=0).stdout, r"pool app +servers down for ")
-        self.assertIn("1 were held", proxy.ctl("status", check=0).stdout)
+        self.assertIn("held: critical_plus 1; since the start outages 1, held 1,", proxy.ctl("status", check=0).stdout)
+        self.assertRegex(proxy.ctl("pools", check=0).stdout, r"app +\S+ +refuses connections(?s:.)*servers down for ")
         self.assertEqual(proxy.metric("spillway_pool_down", pool="app"), 1)
         self.shops[0].open()
         self.assertEqual(client.read_response().status, 200)
@@ -320,7 +321,7 @@ class Holding(Case):
         proxy.wait_record(lambda it: it.get("end") == "held in vain")
         self.assertEqual(self.view(proxy)["given_up"], 1)
 
-    def test_a_client_says_how_long_it_will_wait(self):
+    def test_nobody_is_held_for_longer_than_its_client_will_wait(self):
         proxy = self.start()
         self.shops[0].kill()
         began = time.monotonic()

@@ -298,8 +298,8 @@ TEST_F(AdminApiTest, CtlPrintsEveryAnswerForPeople) {
 TEST(FormatForPeople, TellsOfPoolsWithALimitHowTheyStand) {
   const Json pools = *ParseJson(
       R"({"pools":[{"name":"app","servers":[],"admission":{"limit":50,"in_flight":12,
-          "queued":{"critical":3},"shed":{"critical":{"queue full":2}}}},
-          {"name":"static","servers":[],"admission":null}]})");
+          "queued":{"critical":3,"sheddable":0},"shed":{"critical":{"queue full":2}}}},
+          {"name":"static","servers":[],"admission":null,"hold":{"state":"up"}}]})");
   const std::string text = FormatForPeople("pools", pools);
   EXPECT_THAT(text, HasSubstr("12 of 50 in flight; queued: critical 3; shed: 2 critical queue"));
   EXPECT_THAT(text, Not(HasSubstr("pool static")));
