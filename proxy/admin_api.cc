@@ -242,6 +242,7 @@ namespace {
 // Who mistyped a name in the night is told which there are.
 AdminReply NoToggle(const std::string& name, const std::vector<ToggleStatus>& toggles) {
   std::vector<std::string> names;
+  names.reserve(toggles.size());
   for (const ToggleStatus& toggle : toggles) names.push_back(toggle.name);
   return AdminError(404, "there is no toggle " + Quote(name) +
                              (names.empty() ? "; there are none" : ExpectedOneOf(name, names)));
