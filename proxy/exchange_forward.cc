@@ -237,7 +237,8 @@ void Exchange::PumpRequestBody() {
       return ReplyError(failed ? client_.error_status() : 413,
                         failed ? client_.error() : "the body is too large", Decision::kBadRequest);
     }
-    const bool last = step == ParseStep::kEnd && !state_.request_done;
+    // Of a body that is empty another try says the end once more.
+    const bool last = state_.request_done ? state_.head_unsent : step == ParseStep::kEnd;
     if (last) {
       state_.request_done = true;
       state_.asked = worker_.loop.now();

@@ -363,6 +363,18 @@ class Retries(Case):
             self.assertEqual(ask(proxy.port).body, b"good")
         self.assertGreater(breaker.connections, 0)
 
+    def test_a_body_of_no_chunks_is_ended_at_the_other_server_too(self):
+        def play(conversation, number):
+            conversation.read_request()
+            if number > 0:
+                conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        server = self.raw_origin(play)
+        proxy = self.spillway(config(server, app={"retries": {"attempts": 1}, "timeouts": {"first_byte": "5s"}}))
+        client = self.connect(proxy.port)
+        client.send("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        self.assertEqual(client.read_response().status, 200)
+
     def test_a_post_that_was_sent_is_never_sent_twice(self):
         breaker = self.raw_origin(lambda conversation, _: conversation.read_request())
         proxy = self.spillway(config(breaker, app={"retries": {"attempts": 3}, "ejection": {"consecutive_errors": 0}}))
