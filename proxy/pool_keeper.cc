@@ -128,12 +128,16 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
                                            loop.now());
   }
 
-  // The same. Its wake may come when the keeper is gone, or the pool is.
+  // The same, but that those who are held are sent in the way of before: one that is spoken to otherwise has
+  // a hold of its own. Its wake may come when the keeper is gone, or the pool is.
   std::shared_ptr<PoolHold> FindHold(const PoolConfig& config,
                                      std::shared_ptr<PoolAdmission> admission) {
     if (!config.hold.on) return nullptr;
     for (const std::shared_ptr<Pool>& pool : pools) {
-      if (pool->config().name == config.name && pool->hold()) return pool->hold();
+      const PoolConfig& in_force = pool->config();
+      const bool same = in_force.name == config.name && in_force.tls == config.tls &&
+                        in_force.protocol == config.protocol;
+      if (same && pool->hold()) return pool->hold();
     }
     auto wake = [&to = loop, weak = weak_from_this(), name = config.name] {
       to.Post([weak, name] {
@@ -146,8 +150,17 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
     return std::make_shared<PoolHold>(config.hold, std::move(wake), std::move(admission));
   }
 
-  // Those that requests of an earlier configuration are held for go on in the servers that are in force
-  // now, where these are spoken to in the same way; if nothing is held any more, they are given up.
+  // Requests of an earlier configuration go on in the servers that are in force now: they share a hold, and
+  // that nobody is at the servers of before must not be taken for an outage of these.
+  void TellEarlier(const Pool& pool) {
+    for (const std::weak_ptr<Pool>& each : earlier) {
+      const std::shared_ptr<Pool> old = each.lock();
+      if (old == nullptr || old->hold() == nullptr || old->hold() != pool.hold()) continue;
+      if (!SameMembers(*old->members(), *pool.members())) old->SetMembers(pool.members());
+    }
+  }
+
+  // Where nothing is held any more, nobody would look for those who are held, or would be later.
   void AdoptHolds(const std::vector<std::shared_ptr<Pool>>& before) {
     watches.clear();
     for (const std::shared_ptr<Pool>& pool : pools) {
@@ -162,19 +175,17 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
           });
     }
     for (const std::shared_ptr<Pool>& old : before) {
-      if (old->hold() == nullptr || old->hold()->state() == HoldView::State::kUp) continue;
-      const auto found = std::find_if(pools.begin(), pools.end(), [&](const auto& pool) {
-        return pool->hold() == old->hold();
-      });
-      if (found == pools.end()) {
-        HoldConfig none = old->config().hold;
-        none.on = false;
-        old->hold()->Configure(none, loop.now(), nullptr);
-      } else if (*found != old && (*found)->config().tls == old->config().tls &&
-                 (*found)->config().protocol == old->config().protocol) {
-        old->SetMembers((*found)->members());
-      }
+      if (old->hold() == nullptr) continue;
+      const bool kept = std::any_of(pools.begin(), pools.end(),
+                                    [&](const auto& pool) { return pool->hold() == old->hold(); });
+      if (kept) continue;
+      HoldConfig none = old->config().hold;
+      none.on = false;
+      old->hold()->Configure(none, loop.now(), nullptr);
     }
+    std::erase_if(earlier, [](const auto& each) { return each.expired(); });
+    earlier.insert(earlier.end(), before.begin(), before.end());
+    for (const std::shared_ptr<Pool>& pool : pools) TellEarlier(*pool);
   }
 
   bool WaitsForName(const PoolConfig& config) const {
@@ -231,6 +242,7 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
     if (SameMembers(*members, *pool.members())) return;
     log::Info("pool {}: servers are now {}", pool.config().name, Describe(*members));
     pool.SetMembers(std::move(members));
+    TellEarlier(pool);
   }
 
   void Adopt(std::vector<std::shared_ptr<Pool>> adopted) {
@@ -287,6 +299,7 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
   Loop& loop;
   const Resolve resolve;
   std::vector<std::shared_ptr<Pool>> pools;  // in force
+  std::vector<std::weak_ptr<Pool>> earlier;  // which requests under way may still have
   std::map<std::string, std::unique_ptr<Name>> names;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<Endpoint>> endpoints;
   std::map<Endpoint*, std::unique_ptr<HealthCheck>> checks;

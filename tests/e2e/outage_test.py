@@ -421,6 +421,32 @@ class Holding(Case):
         self.assertEqual(proxy.reload()[0], 200)
         self.assertEqual(client.read_response().status, 503)
 
+    def between_two(self, **change):
+        """An order is at a server; then another configuration, and the server breaks and is gone. (proxy, the order)"""
+        holder, port = free_port()
+        holder.close()
+        server = self.raw_origin(lambda conversation, _: (conversation.read_request(), conversation.read(1)), port=port)
+        proxy = self.spillway(config(port, rules=CLASSES, app={"hold": {"for": "2s"}}))
+        client = self.send(proxy, "/order/1", method="GET", body=None)
+        eventually(lambda: len(server.requests) == 1, "the order to be at the server")
+        settings = self.settings(proxy)
+        settings["pools"]["app"].update(change)
+        proxy.configure(settings)
+        self.assertEqual(proxy.reload()[0], 200)
+        server.close()
+        return proxy, client
+
+    def test_a_request_of_before_a_reload_that_holds_nobody_is_not_held_for_ever(self):
+        _, client = self.between_two(hold="off")
+        self.assertIn(client.read_response().status, (502, 503))
+
+    def test_servers_of_before_a_reload_that_are_gone_are_no_outage_of_those_of_now(self):
+        new = self.keep(Shop())
+        proxy, client = self.between_two(servers=[address(new)])
+        self.assertEqual(client.read_response().status, 200)
+        self.assertEqual(ask(proxy.port).status, 200)
+        self.assertEqual(self.view(proxy)["outages"], 0)
+
     def test_a_drain_waits_for_those_held(self):
         proxy = self.start()
         self.shops[0].kill()
