@@ -106,6 +106,8 @@ void Exchange::NoteFirstByte(const ResponseHead& head) {
 // Called whenever what is here of the request has been sent. What is not here is no work for the server
 // yet: else a few who send slowly would have all the places.
 void Exchange::NoteUpload() {
+  // Nor are those who were held to wait for it behind one.
+  if (held_ && !state_.request_done) held_->Leave();
   if (!permit_ || state_.apart || state_.uploading != state_.request_done) return;
   state_.uploading = !state_.request_done;
   state_.uploading ? permit_->AwaitRequest() : permit_->RequestDone();

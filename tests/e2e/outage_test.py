@@ -447,6 +447,17 @@ class Holding(Case):
         self.assertEqual(ask(proxy.port).status, 200)
         self.assertEqual(self.view(proxy)["outages"], 0)
 
+    def test_those_who_send_slowly_do_not_keep_others_from_being_let_out(self):
+        proxy = self.start(concurrency=4)
+        self.shops[0].kill()
+        for _ in range(8):
+            self.connect(proxy.port).send("POST /order HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        self.held(proxy, 8)
+        clients = [self.send(proxy) for _ in range(10)]
+        self.held(proxy, 18)
+        self.shops[0].open()
+        self.assertEqual({client.read_response().status for client in clients}, {200})
+
     def test_a_drain_waits_for_those_held(self):
         proxy = self.start()
         self.shops[0].kill()
