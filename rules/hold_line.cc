@@ -187,8 +187,9 @@ Duration HoldLine::TurnAway(TimePoint now) {
 }
 
 // Outages usually last as long as the middle one of those before. One that lasts longer than that, or is
-// the first, may last half as long again as it does already.
+// the first, may last half as long again as it does already. Where none is known of, somebody answers.
 Duration HoldLine::RetryAfter(TimePoint now) const {
+  if (state_ != State::kDown) return kSoonest;
   const Duration lasts = now - began_;
   const auto known =
       static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(outages_ended_, kRemembered));

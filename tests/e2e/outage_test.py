@@ -321,6 +321,18 @@ class Holding(Case):
         proxy.wait_record(lambda it: it.get("end") == "held in vain")
         self.assertEqual(self.view(proxy)["given_up"], 1)
 
+    def test_who_was_held_without_an_outage_is_not_told_to_stay_away_for_minutes(self):
+        def play(conversation, _):  # takes connections, and is not well, which nobody has decided yet
+            if conversation.read_request().target == "/well":
+                conversation.send("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
+
+        check = {"path": "/well", "interval": "1h", "fall": 100}
+        proxy = self.spillway(config(self.raw_origin(play), rules=CLASSES,
+                                     app={"hold": {"for": "300ms"}, "retries": {"attempts": 0}, "health_check": check}))
+        answer = ask(proxy.port, "GET", "/order/1")
+        self.assertEqual(answer.status, 503)
+        self.assertLessEqual(int(answer.get("retry-after")), 2)
+
     def test_nobody_is_held_for_longer_than_its_client_will_wait(self):
         proxy = self.start()
         self.shops[0].kill()
