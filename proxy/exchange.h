@@ -121,6 +121,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUse
   bool RefuseRequest(int status, std::string_view why);
 
   // exchange_admit.cc
+  std::uint64_t ClientHash() const;
   AdmissionAsk AskOf();
   void Admit();
   void CarryOutAdmission();

@@ -26,15 +26,21 @@ bool IsEventStream(const ResponseHead& head) {
 
 }  // namespace
 
+// Of its address, or its network.
+std::uint64_t Exchange::ClientHash() const {
+  const Generation& shared = *state_.generation->shared;
+  return HashBytes(state_.request.client.AsClient(shared.config.clients.ipv6_prefix).byte_view(),
+                   shared.hash_seed);
+}
+
 // A visitor is an address (of IPv6 its network) and a browser: what a page loads belongs to its
 // visitor. Cohorts change by the hour, each visitor at another minute of it.
 AdmissionAsk Exchange::AskOf() {
   const Generation& shared = *state_.generation->shared;
   const Request& request = state_.request;
-  const IpAddress network = request.client.AsClient(shared.config.clients.ipv6_prefix);
   AdmissionAsk ask;
   ask.traffic_class = verdict_.traffic_class;
-  ask.client = HashBytes(network.byte_view(), shared.hash_seed);
+  ask.client = ClientHash();
   const std::uint64_t visitor =
       Mix(ask.client ^ HashBytes(client_.head().Get(Field::kUserAgent), shared.hash_seed));
   const std::int64_t second =

@@ -40,6 +40,7 @@ bool Exchange::Hold() {
   HoldTicket ask;
   ask.traffic_class = verdict_.traffic_class;
   ask.bytes = BytesOf(client_.head());
+  ask.client = ClientHash();
   if (const auto patience = RequestTimeout(client_.head())) ask.deadline = state_.began + *patience;
   if (!held_) held_ = std::make_unique<Held>(worker_.hold_desk, *this);
   if (!held_->Enter(hold, ask)) return false;

@@ -10,12 +10,11 @@
 namespace spillway {
 namespace {
 
-// What a browser says otherwise when one presses reload, while what it wants is the same.
+// What a browser says otherwise when one presses reload, while what it wants is the same. Not who sent
+// it there (Sec-Fetch-Site): apps refuse by that.
 bool IsOfReload(Field field, std::string_view name) {
-  return field == Field::kCacheControl || field == Field::kConnection ||
-         EqualsIgnoreCase(name, "pragma") || EqualsIgnoreCase(name, "priority") ||
-         EqualsIgnoreCase(name, "sec-fetch-site") || EqualsIgnoreCase(name, "sec-fetch-user") ||
-         EqualsIgnoreCase(name, "x-request-id");
+  return field == Field::kCacheControl || EqualsIgnoreCase(name, "pragma") ||
+         EqualsIgnoreCase(name, "priority") || EqualsIgnoreCase(name, "x-request-id");
 }
 
 void AppendPart(std::string_view part, std::string* text) {

@@ -118,9 +118,10 @@ void Admission::Impl::Shed(AdmissionTicket* ticket, ShedReason reason) {
 // What of those who come is refused at once, in the order in which it is asked.
 std::optional<ShedReason> Admission::Impl::Refusal(const AdmissionTicket& ticket, TimePoint now) {
   // What a client asks beyond its share is nobody's measure: the line is drawn for the others.
-  const bool fair = clients.Ask(ticket.ask.client, Chance());
-  const bool passes = !fair || gauge.Ask(CohortCut::Level(ticket.rank, ticket.ask.cohort));
+  // What matters has a share of its own: behind one address there may be a crowd and a buyer.
   const bool vital = ticket.rank < kVitalRanks;
+  const bool fair = clients.Ask(vital ? ~ticket.ask.client : ticket.ask.client, Chance());
+  const bool passes = !fair || gauge.Ask(CohortCut::Level(ticket.rank, ticket.ask.cohort));
   if (!fair && gauge.pressed() && (!gauge.cut().open() || in_flight >= LeftOver(limit()))) {
     gauge.Stay(now);
     return ShedReason::kClient;

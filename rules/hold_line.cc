@@ -17,6 +17,9 @@ namespace {
 constexpr Duration kSameOutage = std::chrono::seconds(5);  // down so soon again: it was not over
 constexpr Duration kLookedFor = std::chrono::seconds(5);
 constexpr Duration kSoonest = std::chrono::milliseconds(900), kLatest = std::chrono::minutes(5);
+// A client may have as many whatever its share is.
+constexpr std::uint32_t kFewPlaces = 4;
+constexpr std::uint64_t kFewBytes = 256 * 1024;
 constexpr Duration kNoticed = std::chrono::milliseconds(5);  // slower by less is noise
 
 }  // namespace
@@ -67,6 +70,15 @@ void HoldLine::Back(TimePoint now) {
 
 // ---- requests
 
+// One address must not fill the places of all: from the half on each client has a share.
+bool HoldLine::HasRoom(const HoldTicket& ticket) const {
+  if (held_ >= config_.max || bytes_ + ticket.bytes > config_.bytes.count) return false;
+  if (held_ < config_.max / 2 && bytes_ < config_.bytes.count / 2) return true;
+  const Client& client = clients_[ticket.client % kClients];
+  return client.held < std::max(config_.max / kLargestShare, kFewPlaces) &&
+         client.bytes < std::max(config_.bytes.count / kLargestShare, kFewBytes);
+}
+
 bool HoldLine::Enter(HoldTicket* ticket, TimePoint now) {
   asked_ = now;
   if (ticket->state == HoldTicket::State::kReleased) {
@@ -75,8 +87,7 @@ bool HoldLine::Enter(HoldTicket* ticket, TimePoint now) {
   }
   ticket->state = HoldTicket::State::kOutside;
   const bool of_class = config_.on && ticket->traffic_class <= config_.from;
-  if (!of_class || held_ >= config_.max || bytes_ + ticket->bytes > config_.bytes.count)
-    return false;
+  if (!of_class || !HasRoom(*ticket)) return false;
   const bool first = !ticket->began;
   if (first) ticket->began = now;
   if (Expired(*ticket, now)) return false;
@@ -95,6 +106,8 @@ bool HoldLine::Enter(HoldTicket* ticket, TimePoint now) {
   // Whoever found nobody may be told late that somebody is back: it must be found out once more.
   if (state_ == State::kUp) state_ = State::kSuspected;
   bytes_ += ticket->bytes;
+  ++ClientOf(*ticket).held;
+  ClientOf(*ticket).bytes += ticket->bytes;
   return true;
 }
 
@@ -106,6 +119,8 @@ void HoldLine::Take(HoldTicket* ticket) {
   --list.size;
   --held_;
   bytes_ -= ticket->bytes;
+  --ClientOf(*ticket).held;
+  ClientOf(*ticket).bytes -= ticket->bytes;
 }
 
 void HoldLine::Answered(HoldTicket* ticket, Duration took) {

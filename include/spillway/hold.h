@@ -8,7 +8,7 @@
 // Pure: time is an argument.
 //
 // Thread rule: none of its own; the proxy holds one for each pool, of all workers, under a lock.
-// Memory: HoldConfig::max tickets, and they belong to their owners.
+// Memory: HoldConfig::max tickets, and they belong to their owners; 16 KiB of counts by client.
 #pragma once
 
 #include <array>
@@ -36,6 +36,7 @@ struct HoldTicket {
   enum class State : std::uint8_t { kOutside, kHeld, kReleased, kGivenUp } state = State::kOutside;
   TrafficClass traffic_class = TrafficClass::kCritical;
   std::uint64_t bytes = 0;
+  std::uint64_t client = 0;           // hash of who asks, for fairness
   std::optional<TimePoint> began;     // when it was first held; the line's to set
   std::optional<TimePoint> deadline;  // of the client: an answer after it is no use
   void* owner = nullptr;              // the caller's own
@@ -105,11 +106,16 @@ class HoldLine {
     HoldTicket* youngest = nullptr;
     std::uint32_t size = 0;
   };
+  // Clients by hash: those of one cell count as one.
+  static constexpr std::size_t kClients = 1024;
+  static constexpr std::uint32_t kLargestShare =
+      16;  // a client's part of all places, once half are taken
   static constexpr std::size_t kRemembered = 8;  // outages
   static constexpr double kFirst = 4;            // let out before any has been answered
   static constexpr Duration kLook = std::chrono::milliseconds(20);
 
   void BeginOutage(TimePoint now);
+  bool HasRoom(const HoldTicket& ticket) const;
   void Take(HoldTicket* ticket);
   bool Expired(const HoldTicket& ticket, TimePoint now) const;
   HoldTicket* NextExpired(TimePoint now);
@@ -118,6 +124,12 @@ class HoldLine {
   HoldConfig config_;
   State state_ = State::kUp;
   std::array<List, kTrafficClasses> lists_{};
+  struct Client {
+    std::uint32_t held = 0;
+    std::uint64_t bytes = 0;
+  };
+  Client& ClientOf(const HoldTicket& ticket) { return clients_[ticket.client % kClients]; }
+  std::array<Client, kClients> clients_{};
   std::uint32_t held_ = 0;
   std::uint64_t bytes_ = 0;
   std::optional<TimePoint> looked_;  // found nobody whose time is over

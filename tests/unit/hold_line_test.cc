@@ -25,6 +25,7 @@ class HoldLineTest : public testing::Test {
     tickets_.emplace_back();
     tickets_.back().traffic_class = of_class;
     tickets_.back().bytes = bytes;
+    tickets_.back().client = tickets_.size();
     return &tickets_.back();
   }
   // So many are held.
@@ -74,6 +75,30 @@ TEST_F(HoldLineTest, HoldsNoOtherClassesAndNoMoreThanItMay) {
   Hold(100);
   EXPECT_FALSE(line_.Enter(Ask(), now_));
   EXPECT_EQ(line_.View(now_).held[0], 100U);
+}
+
+TEST_F(HoldLineTest, OneClientLeavesPlacesToTheOthers) {
+  line_.Down(now_);
+  std::size_t held = 0;
+  for (int i = 0; i < 200; ++i) {
+    HoldTicket* greedy = Ask();
+    greedy->client = 7;
+    held += line_.Enter(greedy, now_) ? 1 : 0;
+  }
+  EXPECT_EQ(held, 50U);
+  Hold(50);
+  EXPECT_FALSE(line_.Enter(Ask(), now_));
+}
+
+TEST_F(HoldLineTest, OneClientLeavesBytesToTheOthers) {
+  line_.Down(now_);
+  for (int i = 0; i < 100; ++i) {
+    HoldTicket* greedy = Ask(TrafficClass::kCriticalPlus, 1024 * 1024);
+    greedy->client = 7;
+    line_.Enter(greedy, now_);
+  }
+  EXPECT_EQ(line_.View(now_).bytes, 8U * 1024 * 1024);
+  EXPECT_TRUE(line_.Enter(Ask(TrafficClass::kCriticalPlus, 1024 * 1024), now_));
 }
 
 TEST_F(HoldLineTest, HoldsNoMoreBytesThanItMay) {
