@@ -109,9 +109,10 @@ TEST_F(PoolKeeperTest, AKnownNameIsThereAtOnceAfterAReload) {
 
 TEST_F(PoolKeeperTest, EndpointsKeepTheirStateOverAReload) {
   const auto before = Load(PoolOf("app", {Server("10.0.0.1", 80)}));
-  before->members()->at(0).endpoint->errors_in_row = 3;
+  const auto endpoint = before->members()->at(0).endpoint;
+  endpoint->errors_in_row = 3;
   const auto after = Load(PoolOf("app", {Server("10.0.0.2", 80), Server("10.0.0.1", 80)}));
-  EXPECT_EQ(after->members()->at(1).endpoint, before->members()->at(0).endpoint);
+  EXPECT_EQ(after->members()->at(1).endpoint, endpoint);
 }
 
 TEST_F(PoolKeeperTest, PoolsOfOtherNamesDoNotShareEndpoints) {
