@@ -28,6 +28,11 @@ std::uint64_t BytesOf(const RequestHead& head) {
 bool Exchange::MeetOutage() {
   const std::shared_ptr<PoolHold>& hold = pool().hold();
   if (hold == nullptr || hold->state() != PoolHold::State::kDown) return false;
+  // A server that its own health check has found well, or a new one, is there before the watch looks.
+  if (!pool().AllOut()) {
+    hold->Back(worker_.loop.now());
+    return false;
+  }
   if (!Hold()) TurnAway("no server answers");
   return true;
 }

@@ -100,7 +100,7 @@ class PoolHold {
   State state() const { return state_.load(std::memory_order_relaxed); }
   void Suspect(TimePoint now);
   bool Down(TimePoint now);  // false: that was known
-  // The control thread's: a server is back.
+  // A server is back.
   void Back(TimePoint now);
   // The same, every 50 ms while the state is not kUp: those whose time is over, or whose turn has come,
   // are told.
