@@ -16,7 +16,8 @@ using State = AdmissionTicket::State;
 
 namespace {
 
-constexpr double kSpare = 0.75;  // of the slots in use: below, nobody is refused for who he is
+constexpr double kSpare = 0.75;      // of the slots in use: below, nobody is refused for who he is
+constexpr std::uint32_t kEarly = 8;  // one in so many slots in use: a route that hangs is held back
 constexpr std::uint32_t kReserve = 16;  // one in so many slots more for the vital ranks
 constexpr Duration kTick = std::chrono::milliseconds(100);
 
@@ -128,7 +129,8 @@ std::optional<ShedReason> Admission::Impl::Refusal(const AdmissionTicket& ticket
   }
   if (!passes && in_flight >= kSpare * limit()) return ShedReason::kCohort;
   // A route that hangs has workers that the limit may not know of: it is held before slots are wanting.
-  const bool held_back = Wanting() || (routes.Stuck(ticket.route_row) && in_flight * 8 >= limit());
+  const bool held_back =
+      Wanting() || (routes.Stuck(ticket.route_row) && in_flight * kEarly >= limit());
   if (held_back && !routes.MayEnter(ticket.route_row, vital)) return ShedReason::kRoute;
   if (!Wanting()) return std::nullopt;
   if (success.refusal() > 0 && !vital && Chance() < success.refusal()) {

@@ -112,8 +112,8 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
   clients.Done();
   const double seconds = std::chrono::duration<double>(now - ticket->admitted).count();
   if (answered && !hung) {
-    holds = std::min(holds + 1, 64U);
-    held += (seconds - held) / holds;
+    slot_samples = std::min(slot_samples + 1, 64U);
+    slot_seconds += (seconds - slot_seconds) / slot_samples;
   }
   if (config.limit == Limit::kOff) return;
   LimitSample sample{now,

@@ -36,8 +36,8 @@ struct Admission::Impl {
   std::uint32_t in_flight = 0;
   std::uint32_t coming = 0;  // admitted, and not counted yet
   bool bound = false;        // a slot was wanting since the last sample
-  double held = 0;           // seconds a slot is held, smoothed
-  std::uint32_t holds = 0;
+  double slot_seconds = 0;   // a slot is taken, smoothed
+  std::uint32_t slot_samples = 0;
   double pressure = 0;
   std::uint32_t at_rest = 0;  // answers that came while there was room to spare
   TimePoint ticked{};

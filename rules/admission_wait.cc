@@ -24,7 +24,8 @@ constexpr Duration kSweep = std::chrono::milliseconds(10);
 
 double Admission::Impl::Drain() const {
   const std::uint32_t most = std::max(limit(), 1U);
-  return held / static_cast<double>(std::max(most - std::min(routes.stuck_slots(), most), 1U));
+  return slot_seconds /
+         static_cast<double>(std::max(most - std::min(routes.stuck_slots(), most), 1U));
 }
 
 Duration Admission::Impl::Allowed(std::uint8_t rank) const {
@@ -111,14 +112,13 @@ void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
   const double wait = (before + 1) * Drain();
   if (Hopeless(*ticket, wait, now)) return Shed(ticket, ShedReason::kDeadline);
   const double allowed = std::chrono::duration<double>(Allowed(ticket->rank)).count();
-  const bool too_long = held > 0 && wait > allowed && before > 0;
+  const bool too_long = slot_seconds > 0 && wait > allowed && before > 0;
   const bool full = queue.size() >= config.queue.max;
   if (too_long || full) {
     turned_away = true;
     AdmissionTicket* victim = queue.Victim(ticket->rank, ticket->lane);
-    // Who is of a lower rank does not stand before the new one.
-    if (victim != nullptr && too_long && victim->rank != ticket->rank) victim = nullptr;
-    if (full && victim == nullptr) victim = queue.Victim(ticket->rank, ticket->lane);
+    // Who is of a lower rank does not stand before the new one: he gives way to make room only.
+    if (!full && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;
     if (victim == nullptr) {
       Shed(ticket, full ? ShedReason::kQueueFull : ShedReason::kQueueTimeout);
       gauge.Refused(now);

@@ -26,7 +26,8 @@ class ClientShares {
  public:
   static constexpr std::size_t kCells = 4096;
 
-  // One ask of `client`. False: it is above its share. `chance`: uniform in [0, 1).
+  // One ask of `client`, counted whether or not there is overload. False: it is above its share.
+  // `chance`: uniform in [0, 1).
   bool Ask(std::uint64_t client, double chance) {
     float& one = first_[Mix(client) % kCells];
     float& other = second_[Mix(client ^ kOther) % kCells];
@@ -35,7 +36,7 @@ class ClientShares {
     const double allowed = std::max(kShare * done_, std::min(kPage, kMost * done_));
     return asked <= allowed || chance * asked < allowed;
   }
-  // An answer is done, whoever's.
+  // A slot is free again, whoever's and however that ended.
   void Done() { done_ += 1; }
   // Older asks count less. Every half second.
   void Fade() {
@@ -52,7 +53,7 @@ class ClientShares {
   static constexpr float kFade = 0.85F;
 
   std::array<float, kCells> first_{}, second_{};
-  double done_ = 0;
+  double done_ = 0;  // in the last 3 s or so, as the cells
 };
 
 }  // namespace spillway

@@ -34,6 +34,23 @@ double CapacityAt(const Scenario& scenario, double at) {
   return origin.Capacity();
 }
 
+// The origin that a seed chooses; another one for each trial.
+Scenario Drawn(std::uint64_t seed, std::uint64_t trial) {
+  Chance chance(seed * 7919 + trial);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.origin = AnyOrigin(&chance);
+  return scenario;
+}
+
+// So many times the capacity for so long, in half of the runs after a quiet time.
+void LoadSurge(Scenario* scenario, double times, double seconds) {
+  const double capacity = Capacity(scenario->origin);
+  const double begin = scenario->seed % 2 == 0 ? 0 : 10;
+  scenario->load = {{0, 0.3 * capacity}, {begin, times * capacity}};
+  scenario->seconds = begin + seconds;
+}
+
 // The same origin alone at 30 % load.
 struct Quiet {
   double p50, p95;
@@ -197,36 +214,21 @@ void Way::Apply(Scenario* scenario) const {
 }
 
 Scenario JabbingSurge(std::uint64_t seed) {
-  Chance chance(seed * 7919 + 1);
-  Scenario scenario;
-  scenario.seed = seed;
-  scenario.origin = AnyOrigin(&chance);
+  Scenario scenario = Drawn(seed, 1);
   scenario.visitors = {{0.1, 0.6, 0, 0.3}, 6, 0.65, 6, 1, 0, 5, 0, 10};
-  const double capacity = Capacity(scenario.origin);
-  const double begin = seed % 2 == 0 ? 0 : 10;
-  scenario.load = {{0, 0.3 * capacity}, {begin, 4.2 * capacity}};
-  scenario.seconds = begin + 34;
+  LoadSurge(&scenario, 4.2, 34);
   return scenario;
 }
 
 Scenario PlainSurge(std::uint64_t seed) {
-  Chance chance(seed * 7919 + 2);
-  Scenario scenario;
-  scenario.seed = seed;
-  scenario.origin = AnyOrigin(&chance);
+  Scenario scenario = Drawn(seed, 2);
   scenario.visitors.routes = 4;
-  const double capacity = Capacity(scenario.origin);
-  const double begin = seed % 2 == 0 ? 0 : 10;
-  scenario.load = {{0, 0.3 * capacity}, {begin, 4 * capacity}};
-  scenario.seconds = begin + 32;
+  LoadSurge(&scenario, 4, 32);
   return scenario;
 }
 
 Scenario ChangingSurge(std::uint64_t seed) {
-  Chance chance(seed * 7919 + 3);
-  Scenario scenario;
-  scenario.seed = seed;
-  scenario.origin = AnyOrigin(&chance);
+  Scenario scenario = Drawn(seed, 3);
   scenario.origin.knee = 0;  // it would have to move with the workers
   scenario.origin.workers = std::max(scenario.origin.workers, 15U) / 3 * 3;
   scenario.visitors.routes = 4;
@@ -242,10 +244,7 @@ Scenario ChangingSurge(std::uint64_t seed) {
 }
 
 Scenario HangingPath(std::uint64_t seed) {
-  Chance chance(seed * 7919 + 5);
-  Scenario scenario;
-  scenario.seed = seed;
-  scenario.origin = AnyOrigin(&chance);
+  Scenario scenario = Drawn(seed, 5);
   scenario.origin.workers = std::max(scenario.origin.workers, 12U);
   scenario.visitors = {{0.1, 0.6, 0.1, 0.2}, 20, 0.3, 2, 1, 0, 8, 0, 10};
   scenario.load = {{0, 0.5 * Capacity(scenario.origin)}};
@@ -255,10 +254,7 @@ Scenario HangingPath(std::uint64_t seed) {
 }
 
 Scenario QuietDay(std::uint64_t seed, double load, double seconds) {
-  Chance chance(seed * 7919 + 8);
-  Scenario scenario;
-  scenario.seed = seed;
-  scenario.origin = AnyOrigin(&chance);
+  Scenario scenario = Drawn(seed, 8);
   scenario.origin.knee =
       0;  // else the luck of a quiet day brings it down, whoever stands before it
   scenario.visitors = {{0.05, 0.55, 0.2, 0.2}, 30, 0, 0, 1, 0, 12, 0.01, 5};
@@ -271,10 +267,7 @@ Scenario QuietDay(std::uint64_t seed, double load, double seconds) {
 }
 
 Scenario FloodedByOne(std::uint64_t seed, double load, TrafficClass of) {
-  Chance chance(seed * 7919 + 10);
-  Scenario scenario;
-  scenario.seed = seed;
-  scenario.origin = AnyOrigin(&chance);
+  Scenario scenario = Drawn(seed, 10);
   scenario.visitors.classes = {0.1, 0.6, 0.1, 0.2};
   scenario.visitors.routes = 4;
   const double capacity = Capacity(scenario.origin);
