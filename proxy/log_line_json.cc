@@ -3,7 +3,14 @@
 // texts, numbers, true, false, null, or lists of texts. It is read in one pass, without a tree, at
 // about a tenth of what the library needs. Any other JSON is left to the library, and what is read
 // here is read as the library reads it: a fuzzer compares them.
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "proxy/json.h"
 #include "proxy/log_line.h"
@@ -13,7 +20,7 @@
 namespace spillway {
 namespace {
 
-constexpr std::size_t kLongestNumber = 32;  // longer ones may be too large: the library knows
+constexpr std::ptrdiff_t kLongestNumber = 32;  // longer ones may be too large: the library knows
 
 // What is kept of a line, before it is known to be whole.
 struct Members {
@@ -25,28 +32,35 @@ struct Members {
     LoggedRequest& r = *request;
     switch (name.size()) {
       case 2:
-        return name == "ts" ? &ts : name == "ua" ? &r.user_agent : nullptr;
+        return Is(name, "ts") ? &ts : Is(name, "ua") ? &r.user_agent : nullptr;
       case 3:
-        return name == "ja4" ? &r.ja4 : nullptr;
+        return Is(name, "ja4") ? &r.ja4 : nullptr;
       case 4:
-        return name == "path"   ? &r.path
-               : name == "host" ? &r.host
-               : name == "pool" ? &r.pool
-                                : nullptr;
-      case 5:
-        return name == "query" ? &r.query : nullptr;
-      case 6:
-        return name == "client"   ? &r.client
-               : name == "method" ? &r.method
-               : name == "scheme" ? &r.scheme
+        return Is(name, "path")   ? &r.path
+               : Is(name, "host") ? &r.host
+               : Is(name, "pool") ? &r.pool
                                   : nullptr;
+      case 5:
+        return Is(name, "query") ? &r.query : nullptr;
+      case 6:
+        return Is(name, "client")   ? &r.client
+               : Is(name, "method") ? &r.method
+               : Is(name, "scheme") ? &r.scheme
+                                    : nullptr;
       case 7:
-        return name == "referer" ? &r.referer : nullptr;
+        return Is(name, "referer") ? &r.referer : nullptr;
       case 8:
-        return name == "protocol" ? &r.protocol : name == "decision" ? &r.decision : nullptr;
+        return Is(name, "protocol") ? &r.protocol : Is(name, "decision") ? &r.decision : nullptr;
       default:
         return nullptr;
     }
+  }
+
+ private:
+  // REQUIRES: they are of one size. As that is known when this is compiled, it costs one comparison.
+  template <std::size_t kSize>
+  static bool Is(std::string_view name, const char (&word)[kSize]) {
+    return std::memcmp(name.data(), word, kSize - 1) == 0;
   }
 };
 
@@ -60,149 +74,155 @@ constexpr auto kPlain = [] {
   return plain;
 }();
 
-// How many bytes from `at` on are plain; eight at a time.
-std::size_t PlainFrom(std::string_view text, std::size_t at) {
+// Where the first byte is that is not plain; eight at a time.
+const char* PlainUntil(const char* at, const char* end) {
   constexpr std::uint64_t kEach = 0x0101010101010101, kHigh = 0x80 * kEach;
-  while (at + 8 <= text.size()) {
-    const std::uint64_t bytes = LoadBytes<8>(text.data() + at);
+  for (; end - at >= 8; at += 8) {
+    const std::uint64_t bytes = LoadBytes<8>(at);
     const std::uint64_t quote = bytes ^ ('"' * kEach), slash = bytes ^ ('\\' * kEach);
     // The high bit of each byte that is below 0x20, or zero; those above a true one may be wrong.
     const std::uint64_t below = (bytes - 0x20 * kEach) & ~bytes;
     const std::uint64_t zero = ((quote - kEach) & ~quote) | ((slash - kEach) & ~slash);
-    if (((below | zero | bytes) & kHigh) != 0) break;
-    at += 8;
+    const std::uint64_t other = (below | zero | bytes) & kHigh;
+    if (other != 0) return at + std::countr_zero(other) / 8;
   }
-  while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
+  while (at < end && kPlain[static_cast<unsigned char>(*at)]) ++at;
   return at;
 }
 
 class Reader {
  public:
-  Reader(std::string_view line, std::string* scratch) : rest_(line), scratch_(scratch) {}
+  Reader(std::string_view line, std::string* scratch)
+      : at_(line.data()), end_(line.data() + line.size()), scratch_(scratch) {}
 
   // False when it is not of this shape.
   bool Object(Members* members) {
     if (!Take('{')) return false;
     if (Take('}')) return End();
     do {
-      const std::optional<std::string_view> name = Text();
-      if (!name || !Take(':')) return false;
-      std::string_view* place = members->Find(*name);
+      std::string_view name, value;
+      if (!Text(&name) || !Take(':')) return false;
+      std::string_view* place = members->Find(name);
       Space();
-      if (!rest_.empty() && rest_.front() == '"') {
-        const std::optional<std::string_view> value = Text();
-        if (!value) return false;
-        if (place != nullptr) *place = *value;
-      } else {
-        if (!Other()) return false;
-        if (place != nullptr) *place = {};
-      }
+      if (!(Next() == '"' ? Text(&value) : Other())) return false;
+      if (place != nullptr) *place = value;
     } while (Take(','));
     return Take('}') && End();
   }
 
  private:
+  // Nothing in JSON is a byte of zero, which stands for the end.
+  char Next() const { return at_ < end_ ? *at_ : '\0'; }
   void Space() {
-    while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t' ||
-                              rest_.front() == '\r' || rest_.front() == '\n')) {
-      rest_.remove_prefix(1);
+    while (at_ < end_ && *at_ <= ' ' &&
+           (*at_ == ' ' || *at_ == '\t' || *at_ == '\r' || *at_ == '\n')) {
+      ++at_;
     }
   }
   bool End() {
     Space();
-    return rest_.empty();
+    return at_ == end_;
   }
   bool Take(char c) {
     Space();
-    if (rest_.empty() || rest_.front() != c) return false;
-    rest_.remove_prefix(1);
+    if (Next() != c) return false;
+    ++at_;
     return true;
   }
   bool Word(std::string_view word) {
-    if (!rest_.starts_with(word)) return false;
-    rest_.remove_prefix(word.size());
+    if (!std::string_view(at_, end_).starts_with(word)) return false;
+    at_ += word.size();
     return true;
   }
-  std::size_t Digits() {
-    std::size_t count = 0;
-    while (count < rest_.size() && rest_[count] >= '0' && rest_[count] <= '9') ++count;
-    rest_.remove_prefix(count);
-    return count;
+  bool Digits() {
+    const char* const first = at_;
+    while (Next() >= '0' && Next() <= '9') ++at_;
+    return at_ > first;
   }
 
   // A number without an exponent, a word, or a list of texts.
   bool Other() {
-    if (Word("true") || Word("false") || Word("null")) return true;
-    if (rest_.starts_with('[')) return List();
-    const std::string_view before = rest_;
+    switch (Next()) {
+      case 't':
+        return Word("true");
+      case 'f':
+        return Word("false");
+      case 'n':
+        return Word("null");
+      case '[':
+        return List();
+      default:
+        return Number();
+    }
+  }
+
+  bool Number() {
+    const char* const first = at_;
     Word("-");
-    const bool zero = rest_.starts_with('0');
-    const std::size_t whole = Digits();
-    if (whole == 0 || (zero && whole > 1)) return false;
-    if (Word(".") && Digits() == 0) return false;
-    if (!rest_.empty() && (rest_.front() == 'e' || rest_.front() == 'E')) return false;
-    return before.size() - rest_.size() <= kLongestNumber;
+    const char* const whole = at_;
+    if (!Digits() || (*whole == '0' && at_ - whole > 1)) return false;
+    if (Word(".") && !Digits()) return false;
+    return Next() != 'e' && Next() != 'E' && at_ - first <= kLongestNumber;
   }
 
   bool List() {
     Take('[');
     if (Take(']')) return true;
     do {
-      Space();
-      if (!Text()) return false;
+      std::string_view text;
+      if (!Text(&text)) return false;
     } while (Take(','));
     return Take(']');
   }
 
-  // Nothing when it is no text of JSON.
-  std::optional<std::string_view> Text() {
-    Space();
-    if (!Word("\"")) return std::nullopt;
-    std::size_t at = 0;
-    while ((at = PlainFrom(rest_, at)) < rest_.size()) {
-      const auto byte = static_cast<unsigned char>(rest_[at]);
+  // False when it is no text of JSON.
+  bool Text(std::string_view* out) {
+    if (!Take('"')) return false;
+    const char* const first = at_;
+    const char* at = at_;
+    while ((at = PlainUntil(at, end_)) < end_) {
+      const auto byte = static_cast<unsigned char>(*at);
       if (byte == '"') {
-        const std::string_view text = rest_.substr(0, at);
-        rest_.remove_prefix(at + 1);
-        return text;
-      } else if (byte >= 0x80) {
-        const std::size_t size = Utf8Size(rest_.substr(at));
-        if (size == 0) return std::nullopt;
-        at += size;
-      } else {
-        return byte == '\\' ? Unescaped(at) : std::nullopt;
+        *out = {first, at};
+        at_ = at + 1;
+        return true;
       }
+      if (byte < 0x80) return byte == '\\' && Unescaped(at, out);
+      const std::size_t size = Utf8Size({at, end_});
+      if (size == 0) return false;
+      at += size;
     }
-    return std::nullopt;
+    return false;
   }
 
-  // The text whose first backslash is at `at`. The scratch has room for all of the line, so what it
-  // holds stays where it is.
-  std::optional<std::string_view> Unescaped(std::size_t at) {
+  // The text that begins here, and whose first backslash is at `at`. The scratch has room for all of
+  // the line, so what it holds stays where it is.
+  bool Unescaped(const char* at, std::string_view* out) {
     const std::size_t start = scratch_->size();
-    std::size_t from = 0;
     while (true) {
-      at = PlainFrom(rest_, at);
-      if (at == rest_.size()) return std::nullopt;
-      const auto byte = static_cast<unsigned char>(rest_[at]);
-      if (byte >= 0x80) {
-        const std::size_t size = Utf8Size(rest_.substr(at));
-        if (size == 0) return std::nullopt;
+      at = PlainUntil(at, end_);
+      if (at == end_) return false;
+      if (static_cast<unsigned char>(*at) >= 0x80) {
+        const std::size_t size = Utf8Size({at, end_});
+        if (size == 0) return false;
         at += size;
         continue;
       }
-      scratch_->append(rest_, from, at - from);
-      rest_.remove_prefix(at);
-      if (Word("\"")) return std::string_view(*scratch_).substr(start);
-      if (!Word("\\") || !Escape()) return std::nullopt;
-      from = at = 0;
+      scratch_->append(at_, at);
+      at_ = at;
+      if (Word("\"")) {
+        *out = std::string_view(*scratch_).substr(start);
+        return true;
+      }
+      if (!Word("\\") || !Escape()) return false;
+      at = at_;
     }
   }
 
   bool Escape() {
-    if (rest_.empty()) return false;
-    const char c = rest_.front();
-    rest_.remove_prefix(1);
+    const char c = Next();
+    if (c == '\0') return false;
+    ++at_;
     switch (c) {
       case '"':
       case '\\':
@@ -233,14 +253,14 @@ class Reader {
 
   // Four hexadecimal digits, as UTF-8. Halves of a pair are left to the library.
   bool Character() {
-    if (rest_.size() < 4) return false;
+    if (end_ - at_ < 4) return false;
     unsigned code = 0;
     for (std::size_t i = 0; i < 4; ++i) {
-      const int digit = HexDigit(rest_[i]);
+      const int digit = HexDigit(at_[i]);
       if (digit < 0) return false;
       code = code * 16 + static_cast<unsigned>(digit);
     }
-    rest_.remove_prefix(4);
+    at_ += 4;
     if (code >= 0xd800 && code <= 0xdfff) return false;
     if (code < 0x80) {
       *scratch_ += static_cast<char>(code);
@@ -255,7 +275,7 @@ class Reader {
     return true;
   }
 
-  std::string_view rest_;
+  const char *at_, *const end_;  // what is left
   std::string* scratch_;
 };
 
