@@ -1,31 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/cli.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <ostream>
-#include <sstream>
 
-#include "proxy/admin.h"
-#include "proxy/check.h"
-#include "proxy/ctl.h"
-#include "proxy/ctl_client.h"
-#include "proxy/explain.h"
-#include "proxy/files.h"
-#include "proxy/json.h"
-#include "proxy/log.h"
-#include "proxy/loop.h"
-#include "proxy/replay_command.h"
-#include "proxy/schema.h"
-#include "proxy/server.h"
-#include "proxy/table.h"
+#include "proxy/cli_commands.h"
 #include "proxy/version.h"
 
 namespace spillway {
 namespace {
-
-constexpr int kDone = 0, kFailed = 1, kUsage = 2;
 
 constexpr char kExamples[] = R"(Examples:
   SPILLWAY_LISTEN=:8080 SPILLWAY_UPSTREAM=127.0.0.1:3000 spillway run
@@ -37,226 +20,13 @@ constexpr char kExamples[] = R"(Examples:
 
 Signals to `run`: HUP reload, TERM drain and exit, INT exit at once; USR1, USR2 as toggles bind them.)";
 
-// What was typed, and what the environment says where nothing was.
-struct Options {
-  std::string config, run_file;
-  std::vector<std::string> check_files, test_files;
-  std::string admin, token_file;
-  CtlOrder order;
-  ExplainOrder explain;
-  std::string wanted_state;
-  bool readiness = false;
-  bool kinds_json = false, kinds_tsv = false;
-  bool included = false;
-  ReplayOrder replay;
-};
-
-std::string Variable(const CliWorld& world, const char* name) {
-  const auto found = world.environment.find(name);
-  return found == world.environment.end() ? "" : found->second;
-}
-
-// -c, then $SPILLWAY_CONFIG, then the usual place if there is a file; empty: the environment alone.
-std::string ConfigPath(const Options& options, const CliWorld& world) {
-  if (!options.config.empty()) return options.config;
-  if (std::string path = Variable(world, "SPILLWAY_CONFIG"); !path.empty()) return path;
-  return ::access(world.default_config.c_str(), F_OK) == 0 ? world.default_config : "";
-}
-
-int Run(const Options& options, const CliWorld& world) {
-  log::Init(log::Level::kInfo);
-  Loop loop;
-  const std::string path = options.run_file.empty() ? ConfigPath(options, world) : options.run_file;
-  Server server(loop, {path, world.environment, world.seed, world.manager});
-  if (const Result<void> started = server.Start(); !started) {
-    const std::string& why = started.error().message;
-    world.err << (why.find('\n') == std::string::npos ? "spillway: " + why + "\n" : why);
-    return kFailed;
-  }
-  loop.Run();
-  return kDone;
-}
-
-int Check(const Options& options, const CliWorld& world) {
-  std::vector<std::string> files = options.check_files;
-  if (files.empty()) files.push_back(ConfigPath(options, world));
-  int code = kDone;
-  for (const std::string& file : files) {
-    const Result<Checked> checked = CheckConfig(file, world.environment);
-    const std::string name = file.empty() ? "environment" : file;
-    if (checked) {
-      world.err << checked->warnings;
-      world.out << name << ": ok (" << checked->summary << ")\n";
-      if (checked->has_tests) {
-        world.out << "its tests have not been run; that does: spillway test"
-                  << (file.empty() ? "" : " " + file) << "\n";
-      }
-      continue;
-    }
-    const std::string& why = checked.error().message;
-    world.err << why << (why.ends_with('\n') ? "" : "\n");
-    code = kFailed;
-  }
-  return code;
-}
-
-int Test(const Options& options, const CliWorld& world) {
-  std::vector<std::string> files = options.test_files;
-  if (files.empty()) files.push_back(ConfigPath(options, world));
-  int code = kDone;
-  for (const std::string& file : files) {
-    const Result<Tested> tested = TestConfig(file, world.environment);
-    if (!tested) {
-      const std::string& why = tested.error().message;
-      world.err << why << (why.ends_with('\n') ? "" : "\n");
-      code = kFailed;
-      continue;
-    }
-    const std::size_t failed = tested->failures.size();
-    world.err << Format(tested->failures);
-    if (failed > 0) code = kFailed;
-    std::ostream& out = failed > 0 ? world.err : world.out;
-    out << (file.empty() ? "environment" : file) << ": " << tested->tests
-        << (tested->tests == 1 ? " test, " : " tests, ");
-    if (failed > 0) {
-      out << failed << " failed\n";
-    } else {
-      out << (tested->tests > 0 ? "all pass\n" : "nothing to do\n");
-    }
-  }
-  return code;
-}
-
-int ExplainRequest(const Options& options, const CliWorld& world) {
-  const auto config = LoadConfig(ConfigPath(options, world), SystemFiles(), world.environment);
-  if (!config) {
-    world.err << Format(config.error());
-    return kFailed;
-  }
-  std::istringstream nothing;
-  std::istream& in = world.in != nullptr ? *world.in : nothing;
-  const Result<void> told =
-      Explain(options.explain, *config, world.seed, Loop().wall_now(), in, world.out);
-  if (told) return kDone;
-  world.err << "spillway: " << told.error().message << "\n";
-  return kUsage;
-}
-
-// Where the admin side is, and the token for it: as typed, else as the configuration says. A
-// configuration that cannot be loaded (it may have been broken since the start) leaves the
-// defaults.
-struct AdminTarget {
-  SocketAddress address;
-  std::string token;
-};
-
-Result<AdminTarget> FindAdmin(const Options& options, const CliWorld& world) {
-  std::string typed = options.admin, token_file = options.token_file;
-  if (typed.empty() && options.config.empty()) typed = Variable(world, "SPILLWAY_ADMIN");
-  if (token_file.empty()) token_file = Variable(world, "SPILLWAY_ADMIN_TOKEN_FILE");
-  AdminTarget target;
-  if (!typed.empty()) {
-    if (typed == "off") return Fail("the admin address is off (SPILLWAY_ADMIN)");
-    Result<SocketAddress> address = ParseSocketAddress(typed, true);
-    if (!address) return Fail("admin address '" + typed + "': " + address.error().message);
-    target.address = std::move(*address);
-  } else {
-    const std::string path = ConfigPath(options, world);
-    const auto config = path.empty() ? tl::expected<Config, Diagnostics>(Config())
-                                     : LoadConfig(path, SystemFiles(), world.environment);
-    AdminConfig admin;
-    admin.address = *ParseSocketAddress("127.0.0.1:9901", true);
-    if (!config) {
-      world.err << "spillway: " << path << " cannot be loaded; trying " << admin.address->text
-                << "\n";
-    } else if (!path.empty()) {
-      admin = config->admin;
-    }
-    if (!admin.address) return Fail("the admin address is off in " + path);
-    target.address = *admin.address;
-    if (token_file.empty()) token_file = admin.token_file;
-  }
-  if (token_file.empty()) return target;
-  Result<std::string> token = ReadTokenFile(token_file);
-  if (!token) return Fail(token.error().message);
-  target.token = std::move(*token);
-  return target;
-}
-
-int Ctl(const Options& options, const CliWorld& world) {
-  const Result<AdminTarget> admin = FindAdmin(options, world);
-  if (!admin) {
-    world.err << "spillway: " << admin.error().message << "\n";
-    return kCtlUsage;
-  }
-  CtlOrder order = options.order;
-  if (order.verb == "toggle" && !order.forecast && options.wanted_state.empty()) {
-    world.err << "spillway: STATE is missing: on or off (or --forecast, to see what on would do)\n";
-    return kCtlUsage;
-  }
-  order.on = options.wanted_state == "on";
-  return RunCtl(order, admin->address, admin->token, world.out, world.err);
-}
-
-int HealthCheck(const Options& options, const CliWorld& world) {
-  const Result<AdminTarget> admin = FindAdmin(options, world);
-  if (!admin) {
-    world.err << "spillway: " << admin.error().message << "\n";
-    return kFailed;
-  }
-  const std::string path = options.readiness ? "/readyz" : "/livez";
-  const Result<CtlAnswer> answer =
-      AskAdmin(admin->address, admin->token, "GET", path, "", std::chrono::seconds(3));
-  if (!answer) {
-    world.err << "spillway: " << answer.error().message << "\n";
-    return kFailed;
-  }
-  world.out << answer->body;
-  return answer->status == 200 ? kDone : kFailed;
-}
-
-int Kinds(const Options& options, const CliWorld& world) {
-  const std::vector<Kind> kinds = ListKinds();
-  if (options.kinds_json) {
-    Json list = Json::array();
-    for (const Kind& kind : kinds) {
-      list.push_back({{"group", kind.group},
-                      {"name", kind.name},
-                      {"type", kind.type},
-                      {"default", kind.fallback},
-                      {"text", kind.text}});
-    }
-    world.out << DumpJson(list, 2) << "\n";
-    return kDone;
-  }
-  std::vector<std::vector<std::string>> rows = {{"GROUP", "NAME", "TYPE", "DEFAULT", "TEXT"}};
-  for (const Kind& kind : kinds) {
-    rows.push_back({kind.group, kind.name, kind.type, kind.fallback, kind.text});
-  }
-  if (!options.kinds_tsv) {
-    world.out << FormatTable(rows);
-    return kDone;
-  }
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) world.out << (i == 0 ? "" : "\t") << row[i];
-    world.out << "\n";
-  }
-  return kDone;
-}
-
-int Schema(const Options& options, const CliWorld& world) {
-  const SchemaOf what = options.included ? SchemaOf::kIncludedFile : SchemaOf::kFile;
-  world.out << DumpJson(MakeSchema(ListKinds(), ListShapes(), what), 1) << "\n";
-  return kDone;
-}
-
-CLI::Option* AddConfigOption(CLI::App* command, Options* options) {
+CLI::Option* AddConfigOption(CLI::App* command, CliOptions* options) {
   return command->add_option("-c,--config", options->config,
                              "configuration file (default: $SPILLWAY_CONFIG, then "
                              "/etc/spillway/spillway.yaml, then the environment alone)");
 }
 
-void AddAdminOptions(CLI::App* command, Options* options) {
+void AddAdminOptions(CLI::App* command, CliOptions* options) {
   command->add_option("--admin", options->admin,
                       "admin address, 127.0.0.1:9901 or unix:/path (default: $SPILLWAY_ADMIN, then "
                       "the configuration's)");
@@ -266,7 +36,7 @@ void AddAdminOptions(CLI::App* command, Options* options) {
   AddConfigOption(command, options);
 }
 
-void AddCtl(CLI::App* app, Options* options) {
+void AddCtl(CLI::App* app, CliOptions* options) {
   CLI::App* ctl = app->add_subcommand("ctl", "ask or tell a running spillway");
   ctl->require_subcommand(1);
   ctl->footer("Exit codes: 0 done, 1 refused (the reason is printed), 2 usage, 3 cannot reach it.");
@@ -302,7 +72,7 @@ void AddCtl(CLI::App* app, Options* options) {
   add("drain", "finish what is under way, then exit");
 }
 
-CLI::App* AddExplain(CLI::App* app, Options* options) {
+CLI::App* AddExplain(CLI::App* app, CliOptions* options) {
   CLI::App* explain =
       app->add_subcommand("explain", "say what would become of a request, and which rule decides");
   ExplainOrder& order = options->explain;
@@ -357,7 +127,7 @@ Examples:
   spillway replay -c new.yaml --against old.yaml access.log access.log.2.gz
   zcat -f access.log* | spillway replay -c site.yaml --toggle surge=on --json -)";
 
-void AddReplay(CLI::App* app, Options* options) {
+void AddReplay(CLI::App* app, CliOptions* options) {
   ReplayOrder* replay = &options->replay;
   CLI::App* command =
       app->add_subcommand("replay", "say what the rules would have done to an access log");
@@ -404,7 +174,7 @@ std::string MissingCommand(const CLI::App& app) {
 }  // namespace
 
 int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
-  Options options;
+  CliOptions options;
   CLI::App app("spillway: a reverse proxy that sheds and limits load by rules", "spillway");
   app.footer(kExamples);
   app.set_version_flag("-V,--version", "spillway " + std::string(Version()));
@@ -439,22 +209,19 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
     } else {
       app.exit(error, world.out, world.err);
     }
-    return kUsage;
+    return kExitUsage;
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, world.out, world.err) == 0 ? kDone : kUsage;
+    return app.exit(error, world.out, world.err) == 0 ? kExitDone : kExitUsage;
   }
-  if (*run) return Run(options, world);
-  if (*check) return Check(options, world);
-  if (*test) return Test(options, world);
+  if (*run) return RunServer(options, world);
+  if (*check) return CheckFiles(options, world);
+  if (*test) return TestFiles(options, world);
   if (*explain) return ExplainRequest(options, world);
-  if (*health) return HealthCheck(options, world);
-  if (*kinds) return Kinds(options, world);
-  if (*schema) return Schema(options, world);
-  if (app.got_subcommand("replay")) {
-    options.replay.config = ConfigPath(options, world);
-    return RunReplay(options.replay, world.environment, world.out, world.err);
-  }
-  return Ctl(options, world);
+  if (*health) return CheckHealth(options, world);
+  if (*kinds) return PrintKinds(options, world);
+  if (*schema) return PrintSchema(options, world);
+  if (app.got_subcommand("replay")) return ReplayLogs(options, world);
+  return AskRunning(options, world);
 }
 
 }  // namespace spillway
