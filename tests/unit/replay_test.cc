@@ -145,6 +145,20 @@ TEST_F(ReplayTest, WhatTheFormatDoesNotHoldIsSaidAndNotGuessed) {
   EXPECT_EQ(Rule(rules, Combined(0, "/a"), 1)["not_logged"]["header.accept-language"], 1);
 }
 
+TEST_F(ReplayTest, RulesOnResponsesAreNamedSinceTheyAreNotJudged) {
+  const std::string limit = "limits: { bad: { key: client.address, rate: 1/m } }\n";
+  const std::string closed = "{ name: closed, action: { limit: { name: bad, charge: false } } }";
+  const std::string failed =
+      "{ name: failed, when: response, match: { response.status: 401 }, action: { limit: bad } }";
+  const std::string log = File("log", Combined(0, "/?a=b", 401) + Combined(1, "/?a=b", 401));
+  const Json json =
+      RunJson({.config = Rules(limit + "rules: [" + closed + ", " + failed + "]"), .logs = {log}});
+  EXPECT_THAT(json["notes"].dump(),
+              HasSubstr("rules on responses are not judged, and charge nothing here: failed\""));
+  const Json without = RunJson({.config = Rules(limit + "rules: [" + closed + "]"), .logs = {log}});
+  EXPECT_THAT(without["notes"].dump(), Not(HasSubstr("rules on responses")));
+}
+
 TEST_F(ReplayTest, TheHostCanBeSaidOfALogThatDoesNotHoldIt) {
   const std::string rules = "rules: [{ name: r, match: { host: shop.example.com }, action: deny }]";
   ReplayOrder order{.config = Rules(rules), .logs = {File("log", Combined(0, "/"))}};
