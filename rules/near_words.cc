@@ -110,7 +110,7 @@ std::string_view Nearest(std::string_view found, const std::vector<std::string>&
 
 std::string Quote(std::string_view found) {
   std::string_view clipped = Clip(found, kMaxQuoted);
-  return "'" + std::string(clipped) + (clipped.size() < found.size() ? "..." : "") + "'";
+  return "'" + OneLine(clipped) + (clipped.size() < found.size() ? "..." : "") + "'";
 }
 
 std::string ExpectedOneOf(std::string_view found, const std::vector<std::string>& legal) {

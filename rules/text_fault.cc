@@ -15,9 +15,12 @@ std::optional<TextFault> FindTextFault(std::string_view text) {
     int column = static_cast<int>(i - line_start) + 1;
     bool control = (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r') || byte == 0x7f;
     if (control) {
-      return TextFault{
-          line, column,
-          "a control character; write it as an escape in double quotes, such as \"\\x07\""};
+      constexpr std::string_view kDigits = "0123456789ABCDEF";
+      const std::string code = {kDigits[byte >> 4], kDigits[byte & 15]};
+      return TextFault{line, column,
+                       "the control character U+00" + code +
+                           "; take it out, or write it as an escape in double quotes: \"\\x" +
+                           code + "\""};
     }
     std::size_t size = Utf8Size(text.substr(i));
     if (size == 0) return TextFault{line, column, "not UTF-8; save the file in this encoding"};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace spillway {
@@ -10,7 +11,7 @@ namespace spillway {
 struct TextFault {
   int line = 1;         // 1-based
   int column = 1;       // 1-based, in bytes
-  const char* message;  // what is wrong there, and what to do
+  std::string message;  // what is wrong there, and what to do
 };
 
 // The first byte that is not text, if there is one.

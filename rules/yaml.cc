@@ -103,7 +103,7 @@ class Document::Impl::Builder : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     auto found = anchors_.find(anchor);
     if (found == anchors_.end() || !found->second->complete) {
-      throw Refused{PlaceOf(mark), "this alias stands inside its own anchor"};
+      throw Refused{PlaceOf(mark), Circle(mark, found == anchors_.end() ? nullptr : found->second)};
     }
     if (open_depth() + found->second->height > kMaxDepth) TooDeep(PlaceOf(mark));
     Count(PlaceOf(mark), found->second->weight);
@@ -135,11 +135,23 @@ class Document::Impl::Builder : public YAML::EventHandler {
     throw Refused{place, "more than " + std::to_string(kMaxDepth) + " levels deep"};
   }
 
+  // What is wrong with an alias within `whole`, the value that it repeats.
+  std::string Circle(const YAML::Mark& mark, const Node::Data* whole) const {
+    std::string_view name = document_.From(PlaceOf(mark));
+    name = name.substr(0, name.find_first_of(" \t\r\n,]}"));
+    return "the alias " + Quote(name) + " stands within the very value that it repeats" +
+           (whole == nullptr ? "" : ", which begins in line " + std::to_string(whole->place.line)) +
+           "; that would have no end: write here what is meant";
+  }
+
   void Count(Place place, std::uint64_t more) {
     count_ += more;
     if (count_ > kMaxNodes) {
-      throw Refused{
-          place, "more than " + std::to_string(kMaxNodes) + " values, aliases counted as copies"};
+      throw Refused{place,
+                    "more than " + std::to_string(kMaxNodes) +
+                        " values in one file, where each alias (*name) counts as all that it "
+                        "repeats; a long list has a file of its own, one item a line: "
+                        "lists: { NAME: { file: PATH } }"};
     }
   }
 
@@ -174,10 +186,10 @@ class Document::Impl::Builder : public YAML::EventHandler {
       data->quoted = true;
       length = 1;
     }
-    std::string_view line = document_.From(data->place);
+    // Of the line no more than is asked for: one may hold a million values.
+    std::string_view line = document_.From(data->place).substr(0, length);
     line = line.substr(0, line.find_first_of("\r\n"));
-    data->place.length =
-        static_cast<int>(std::clamp<std::size_t>(length, 1, std::max<std::size_t>(line.size(), 1)));
+    data->place.length = static_cast<int>(std::max<std::size_t>(line.size(), 1));
   }
 
   void Open(Node::Data* data) {

@@ -43,6 +43,9 @@ class Node {
   // The value of a key. When there is none the result is missing, but has a path and (its map's)
   // place, so that "is missing" can be reported against it.
   Node Get(std::string_view key) const;
+  // Those of `keys` that a map does not have. One of more than 100 entries is not looked through: it
+  // has all of them back, so that many unknown keys in it do not cost their square.
+  std::vector<std::string> Unused(std::vector<std::string> keys) const;
 
   const std::string& path() const;  // "rules[2].match.method"
   const std::string& file() const;  // "shop.yaml"

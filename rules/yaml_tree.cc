@@ -16,6 +16,7 @@ constexpr std::size_t kMaxDiagnostics = 1000;
 constexpr std::size_t kMaxMessage = 1500;
 constexpr std::size_t kMaxSourceLine = 400;
 constexpr std::size_t kMaxPathPart = 60;
+constexpr std::size_t kMaxLooked = 100;  // entries of a map
 
 }  // namespace
 
@@ -127,6 +128,14 @@ Node Node::Get(std::string_view key) const {
   return data_->document->NodeOf(missing);
 }
 
+std::vector<std::string> Node::Unused(std::vector<std::string> keys) const {
+  if (!is_map() || data_->children.size() > 2 * kMaxLooked) return keys;
+  for (std::size_t i = 0; i + 1 < data_->children.size(); i += 2) {
+    std::erase(keys, data_->children[i]->text);
+  }
+  return keys;
+}
+
 const std::string& Node::path() const {
   static const std::string kNone;
   if (data_ == nullptr || data_->parent == nullptr) return kNone;
@@ -136,7 +145,8 @@ const std::string& Node::path() const {
       data_->path += "[" + std::to_string(data_->index) + "]";
     } else {
       if (!data_->path.empty()) data_->path += ".";
-      data_->path += Clip(data_->key->text, kMaxPathPart);
+      const std::string_view part = Clip(data_->key->text, kMaxPathPart);
+      data_->path += part.empty() ? "''" : OneLine(part);
     }
   }
   return data_->path;

@@ -26,7 +26,8 @@ std::string Format(const Diagnostic& diagnostic);
 // All of them, in order of file, line, column.
 std::string Format(const Diagnostics& diagnostics);
 
-// What was found, for a message: in single quotes, no longer than a line can bear.
+// What was found, for a message: in single quotes, no longer than a line can bear, control characters
+// as escapes.
 std::string Quote(std::string_view found);
 
 // "; expected one of a, b, c (did you mean 'b'?)": the second part only for a near miss.

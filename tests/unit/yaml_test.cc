@@ -193,6 +193,30 @@ TEST(Yaml, KeepsAtMostAThousandErrorsOfAtMostALine) {
   EXPECT_LT(Format(parsed.diagnostics).size(), 1000u * 2500u);
 }
 
+// Each value used to be measured against the rest of its line: a minute for this one.
+TEST(Yaml, ReadsALineOfManyValuesInOnePass) {
+  std::string text = "a: [";
+  for (int i = 0; i < 400'000; ++i) text += "x,";
+  const Parsed parsed(text + "]\n");
+  EXPECT_TRUE(parsed.diagnostics.empty());
+  EXPECT_EQ(parsed.root().Get("a").Items().size(), 400'000u);
+}
+
+TEST(Yaml, TellsWhichKeysAMapHasNotYet) {
+  const Parsed parsed("{ a: 1, b: 2 }\n");
+  EXPECT_EQ(parsed.root().Unused({"b", "c", "a", "d"}), (std::vector<std::string>{"c", "d"}));
+  EXPECT_EQ(parsed.root().Get("a").Unused({"a"}), std::vector<std::string>{"a"});
+  std::string large;
+  for (int i = 0; i < 101; ++i) large += "k" + std::to_string(i) + ": 1\n";
+  EXPECT_EQ(Parsed(large).root().Unused({"k0", "x"}), (std::vector<std::string>{"k0", "x"}));
+}
+
+TEST(Yaml, NamesTheControlCharacterThatItRefuses) {
+  EXPECT_THAT(OnlyError("a: b\x07\n"), HasSubstr("U+0007; take it out, or write it as an escape in "
+                                                 "double quotes: \"\\x07\""));
+  EXPECT_THAT(OnlyError("a: b\x7f\n"), HasSubstr("U+007F"));
+}
+
 TEST(Yaml, SaysWhatIsWrongWithASyntax) {
   const std::pair<const char*, const char*> kCases[] = {
       {"a:\n\t- b\n", "tab"},
@@ -201,7 +225,7 @@ TEST(Yaml, SaysWhatIsWrongWithASyntax) {
       {"a: b: c\n", "':' cannot stand here"},
       {"a: [1, 2\nb: 3\n", "opened in line 1"},
       {"a: *b\n", "names no anchor"},
-      {"&a [*a]\n", "inside its own anchor"},
+      {"&a [*a]\n", "the alias '*a' stands within the very value"},
       {"*a\n", "names no anchor"},
       {"a: !!binary b\n", "a tag"},
       {"a: ! b\n", ""},
@@ -232,6 +256,10 @@ TEST(ExpectedOneOf, NamesTheWordThatIsNear) {
   EXPECT_EQ(ExpectedOneOf("xyz", {"GET", "HEAD"}), "; expected one of GET, HEAD");
   EXPECT_EQ(ExpectedOneOf("xyz", {"GET"}), "; expected GET");
   EXPECT_EQ(ExpectedOneOf("xyz", {}), "");
+}
+
+TEST(Quote, StaysInOneLine) {
+  EXPECT_EQ(Quote("a\nb\r\tc\x07\x7f"), "'a\\nb\\r\\tc\\x07\\x7f'");
 }
 
 TEST(Quote, IsNoLongerThanALineCanBear) {
