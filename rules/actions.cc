@@ -8,6 +8,7 @@
 #include "rules/key_table.h"
 #include "rules/kind_row.h"
 #include "rules/loader.h"
+#include "rules/meant.h"
 #include "rules/scalars.h"
 #include "rules/text_index.h"
 
@@ -68,7 +69,8 @@ void ReadHeaders(const yaml::Node& node, std::span<const std::string_view> forbi
     } else if (std::find(forbidden.begin(), forbidden.end(), lower) != forbidden.end()) {
       key.Fail(yaml::Quote(key.text()) + " is for the proxy to set, not for a rule");
     } else if (!value.is_scalar() || !LegalFieldValue(value.text())) {
-      value.Fail("expected a value without control characters and outer white space");
+      value.Fail("expected a value without control characters and outer white space, found " +
+                 Found(value));
     } else {
       headers->emplace_back(key.text(), value.text());
     }
@@ -354,7 +356,9 @@ std::string_view ExampleOf(std::string_view action) {
   return {};
 }
 
-void ReadOne(ActionReader& reader, const yaml::Node& key, const yaml::Node& argument) {
+// `all`: the map that `key` stands in, or the name alone.
+void ReadOne(ActionReader& reader, const yaml::Node& all, const yaml::Node& key,
+             const yaml::Node& argument) {
   for (const KindRow<ActionFunction>& row : kActions) {
     if (row.name != key.text()) continue;
     if (reader.action.name.empty()) reader.action.name = row.name;
@@ -375,8 +379,7 @@ void ReadOne(ActionReader& reader, const yaml::Node& key, const yaml::Node& argu
   }
   std::vector<std::string> legal;
   AppendNames(std::span<const KindRow<ActionFunction>>(kActions), &legal);
-  std::string message = "unknown action " + yaml::Quote(key.text());
-  message += yaml::ExpectedOneOf(key.text(), legal);
+  std::string message = UnknownIn(all, "action", key.text(), std::move(legal));
   // The one that was meant, in full: its name alone would be the next error.
   for (const KindRow<ActionFunction>& row : kActions) {
     const std::string meant = " (did you mean '" + std::string(row.name) + "'?)";
@@ -411,9 +414,9 @@ RuleAction ReadAction(const RuleScope& scope, const yaml::Node& node) {
   RuleAction action;
   ActionReader reader{scope, action};
   if (node.is_map() && !node.Entries().empty()) {
-    for (const auto& [key, argument] : node.Entries()) ReadOne(reader, key, argument);
+    for (const auto& [key, argument] : node.Entries()) ReadOne(reader, node, key, argument);
   } else if (ExpectScalar(node, "an action such as deny, or a map of actions")) {
-    ReadOne(reader, node, yaml::Node());
+    ReadOne(reader, node, node, yaml::Node());
   }
   if (reader.final_text != nullptr) {
     Borrow(reader.final_text.get());

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "rules/clip.h"
+#include "rules/meant.h"
 #include "rules/scalars.h"
 
 namespace spillway {
@@ -103,7 +104,9 @@ const Condition* FindCondition(std::string_view key, std::string_view* name) {
 
 Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
   if (!node.is_map()) {
-    node.Fail("expected a map of conditions, found " + std::string(KindName(node.kind())));
+    node.Fail("expected a map of conditions such as { path: /admin }, found " + Found(node) +
+              (node.is_list() ? "; what holds of a list is said by { any: [...] } or { all: [...] }"
+                              : ""));
     return {};
   }
   const auto entries = node.Entries();
@@ -122,12 +125,15 @@ Expression ReadMatch(ConditionReader& reader, const yaml::Node& node) {
       if (!IsJoin(*row)) parts.back().text = AsWritten(key, test);
       continue;
     }
+    if (IsOperator(key.text())) {
+      key.Fail(yaml::Quote(key.text()) +
+               " stands below what it looks at, such as { user_agent: { " +
+               std::string(key.text()) + ": ... } }");
+      continue;
+    }
     std::vector<std::string> legal;
     for (const std::span<const Condition> family : Families()) AppendNames(family, &legal);
-    // What stands here already is not meant once more.
-    std::erase_if(legal, [&](const std::string& one) { return !node.Get(one).missing(); });
-    key.Fail("unknown condition " + yaml::Quote(key.text()) +
-             yaml::ExpectedOneOf(key.text(), legal));
+    key.Fail(UnknownIn(node, "condition", key.text(), std::move(legal)));
   }
   return Expression::All(std::move(parts));
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "rules/conditions.h"
+#include "rules/meant.h"
 #include "rules/scalars.h"
 #include "spillway/keyed_hash.h"
 
@@ -182,7 +183,10 @@ constexpr Source kSample{.name = "sample",
 
 // "5%", "0.25%" in thousandths of a percent.
 Result<std::uint64_t> ParseShare(std::string_view text) {
-  constexpr std::string_view kWhat = "expected a share above 0% and up to 100%, such as 5% or 0.1%";
+  const auto refuse = [&] {
+    return Fail("expected a share above 0% and up to 100%, such as 5% or 0.1%, found " +
+                yaml::Quote(text) + MeantShare(text, false));
+  };
   std::string digits(text.substr(0, text.find_first_of(".%")));
   std::string_view rest = text.substr(digits.size());
   std::string_view fraction;
@@ -191,18 +195,14 @@ Result<std::uint64_t> ParseShare(std::string_view text) {
     rest.remove_prefix(std::min(rest.size(), fraction.size() + 1));
     if (fraction.empty() || fraction.size() > 3) rest = {};
   }
-  if (digits.empty() || digits.size() > 3 || rest != "%") {
-    return Fail(std::string(kWhat) + ", found " + yaml::Quote(text));
-  }
+  if (digits.empty() || digits.size() > 3 || rest != "%") return refuse();
   digits.append(fraction).append(3 - fraction.size(), '0');
   std::uint64_t share = 0;
   for (const char c : digits) {
-    if (c < '0' || c > '9') return Fail(std::string(kWhat) + ", found " + yaml::Quote(text));
+    if (c < '0' || c > '9') return refuse();
     share = share * 10 + static_cast<std::uint64_t>(c - '0');
   }
-  if (share == 0 || share > kParts) {
-    return Fail(std::string(kWhat) + ", found " + yaml::Quote(text));
-  }
+  if (share == 0 || share > kParts) return refuse();
   return share;
 }
 

@@ -11,6 +11,7 @@
 
 #include "rules/conditions.h"
 #include "rules/key_table.h"
+#include "rules/meant.h"
 #include "rules/scalars.h"
 #include "rules/week.h"
 
@@ -176,7 +177,8 @@ Result<NumberRange> ParsePercentage(std::string_view text) {
   const std::string_view digits = text.substr(0, text.size() - (text.ends_with('%') ? 1 : 0));
   const Result<std::uint64_t> share = ParseInteger(digits);
   if (share && *share <= 100 && text.ends_with('%')) return NumberRange{*share, *share};
-  return Fail("expected a share from 0% to 100%, found " + yaml::Quote(text));
+  return Fail("expected a share from 0% to 100%, found " + yaml::Quote(text) +
+              MeantShare(text, true));
 }
 
 Expression ReadPool(ConditionReader& reader, const ConditionSlot& slot, const Source& source,

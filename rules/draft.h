@@ -87,6 +87,7 @@ void ListTestKeys(const std::string& name, std::vector<Kind>* kinds);
 void AppendRequestKinds(std::vector<Kind>* kinds);
 // True when nothing else of this kind has the name, in any file; otherwise reported.
 bool TakeName(const std::string& kind, const yaml::Node& name, Draft* draft);
+void ReadTestRequest(const yaml::Node& node, RequestTexts* texts);
 
 // rules/environment.cc: what SPILLWAY_* says, over what the file said.
 void ApplyEnvironment(const Environment& environment, Loader& loader, Draft* draft,

@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "rules/meant.h"
+
 namespace spillway {
 namespace {
 
@@ -117,8 +119,8 @@ bool ExpectMap(const yaml::Node& node, std::string_view example,
   return false;
 }
 
-void FailUnknownKey(const yaml::Node& key, const std::vector<std::string>& legal) {
-  key.Fail("unknown key " + yaml::Quote(key.text()) + yaml::ExpectedOneOf(key.text(), legal));
+void FailUnknownKey(const yaml::Node& map, const yaml::Node& key, std::vector<std::string> legal) {
+  key.Fail(UnknownIn(map, "key", key.text(), std::move(legal)));
 }
 
 bool RequireKey(const yaml::Node& map, std::string_view key, std::string_view what) {

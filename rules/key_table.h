@@ -70,8 +70,8 @@ struct LegalKey {
 // there are any.
 bool ExpectMap(const yaml::Node& node, std::string_view example,
                const std::vector<LegalKey>& keys = {});
-// Reports `key` as none of `legal`.
-void FailUnknownKey(const yaml::Node& key, const std::vector<std::string>& legal);
+// Reports `key` of `map` as none of `legal`.
+void FailUnknownKey(const yaml::Node& map, const yaml::Node& key, std::vector<std::string> legal);
 // Reports it when the map has no such key, and what it would be; true when it has.
 bool RequireKey(const yaml::Node& map, std::string_view key, std::string_view what);
 // Reports a name of the user's that breaks the rule for names; true when it is good.
@@ -97,7 +97,7 @@ void ReadKeys(const yaml::Node& map, const KeyRow<T> (&rows)[kSize], Loader& loa
     }
     std::vector<std::string> legal;
     for (const KeyRow<T>& row : rows) legal.emplace_back(row.name);
-    FailUnknownKey(key, legal);
+    FailUnknownKey(map, key, std::move(legal));
   }
   for (const KeyRow<T>& row : rows) {
     if (!row.required.empty()) RequireKey(map, row.name, row.required);

@@ -189,7 +189,8 @@ bool SameListener(const SocketAddress& a, const SocketAddress& b) {
 
 void ReadListeners(const Slot& slot, Draft* draft) {
   if (!slot.node.is_list() || slot.node.Items().empty()) {
-    slot.node.Fail("expected a list, such as [{ address: \":8080\" }]");
+    slot.node.Fail("expected a list, such as [{ address: \":8080\" }], found " +
+                   (slot.node.is_list() ? "one with nothing in it" : Found(slot.node)));
     return;
   }
   std::vector<ListenerConfig> listeners;

@@ -72,6 +72,16 @@ constexpr KeyRow<NamedList> kListRows[] = {
      nullptr, kListPath},
 };
 
+// Of `rules: { bots: { ... } }`, as every other section is written, where the name goes.
+std::string NameInside(const yaml::Node& rules) {
+  const auto entries = rules.Entries();
+  if (entries.empty() || !entries[0].second.is_map()) return {};
+  const std::string_view name = entries[0].first.text();
+  if (!IsName(name)) return {};
+  return "; the name of a rule is one of its keys, such as - { name: " + std::string(name) +
+         ", match: ..., action: ... }";
+}
+
 }  // namespace
 
 bool TakeName(const std::string& kind, const yaml::Node& key, Draft* draft) {
@@ -134,7 +144,7 @@ void ReadRules(const Slot& slot, Draft* draft) {
     slot.node.Fail(
         "expected a list of rules, each beginning with '- ', such as - { match: { path: /admin }, "
         "action: deny }, found " +
-        Found(slot.node));
+        Found(slot.node) + NameInside(slot.node));
     // What else is wrong with a rule without its '-' is told at once.
     const bool rule = slot.node.is_map() && !slot.node.Get("name").missing();
     if (rule) draft->rules.push_back(slot.node);

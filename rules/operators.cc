@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "rules/kind_row.h"
+#include "rules/meant.h"
 #include "rules/scalars.h"
 #include "spillway/target.h"
 
@@ -327,14 +328,18 @@ Expression ReadTest(ConditionReader& reader, const Subject& subject, const yaml:
       if (row.name == key.text() && Offered(row, subject.asks)) parse = row.parse;
     }
     if (parse == nullptr) {
-      key.Fail("unknown operator " + yaml::Quote(key.text()) +
-               yaml::ExpectedOneOf(key.text(), OperatorsFor(subject.asks)));
+      key.Fail(UnknownIn(node, "operator", key.text(), OperatorsFor(subject.asks)));
     } else {
       parts.push_back(parse(reader, subject, argument));
     }
   }
   if (node.Entries().empty()) node.Fail("an empty map asks nothing; expected an operator");
   return Expression::All(std::move(parts));
+}
+
+bool IsOperator(std::string_view name) {
+  return std::any_of(std::begin(kOperators), std::end(kOperators),
+                     [&](const Operator& row) { return row.name == name; });
 }
 
 std::vector<std::string> OperatorsFor(const Asks& asks) {

@@ -71,6 +71,8 @@ bool EnterLevel(ConditionReader& reader, const yaml::Node& node);
 
 // The names of the operators for what can be asked.
 std::vector<std::string> OperatorsFor(const Asks& asks);
+// Whether any condition takes an operator of this name.
+bool IsOperator(std::string_view name);
 void AppendOperatorKinds(std::vector<Kind>* kinds);
 
 }  // namespace spillway

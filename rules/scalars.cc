@@ -7,6 +7,8 @@
 #include <array>
 #include <limits>
 
+#include "rules/meant.h"
+
 namespace spillway {
 namespace {
 
@@ -355,8 +357,7 @@ std::optional<std::uint32_t> ReadName(const yaml::Node& node, std::string_view w
   if (!ExpectScalar(node, "the name of a " + std::string(what))) return std::nullopt;
   const auto found = std::find(known.begin(), known.end(), node.text());
   if (found != known.end()) return static_cast<std::uint32_t>(found - known.begin());
-  node.Fail("unknown " + std::string(what) + " " + yaml::Quote(node.text()) +
-            (known.empty() ? "; there are none" : yaml::ExpectedOneOf(node.text(), known)));
+  node.Fail(UnknownName(what, node.text(), known));
   return std::nullopt;
 }
 
@@ -369,7 +370,7 @@ std::optional<std::uint32_t> ReadPercent(const yaml::Node& node) {
     bool bare = value.has_value() && rest.empty();
     node.Fail(bare ? "the '%' is missing in " + yaml::Quote(node.text()) + "; expected " +
                          std::string(kWhat)
-                   : Expected(kWhat, node.text()).message);
+                   : Expected(kWhat, node.text()).message + MeantShare(node.text(), true));
     return std::nullopt;
   }
   if (*value > 100) {

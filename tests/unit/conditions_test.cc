@@ -288,10 +288,11 @@ TEST(Conditions, TeachWhatIsLegal) {
       {"{ query.: a }", "expected the name of a query parameter"},
       {"{ header.a: { present: maybe } }", "maybe"},
       {"{}", "an empty map asks nothing; leave match out"},
-      {"[{ path: /a }]", "expected a map of conditions, found a list"},
+      {"[{ path: /a }]", "expected a map of conditions such as { path: /admin }, found a list"},
       {"{ all: { path: /a } }", "expected a list of conditions"},
       {"{ any: [] }", "expected a list of conditions"},
-      {"{ not: [{ path: /a }] }", "expected a map of conditions, found a list"},
+      {"{ not: [{ path: /a }] }",
+       "expected a map of conditions such as { path: /admin }, found a list"},
   };
   for (const auto& [match, message] : kTable) {
     EXPECT_THAT(Complaints(std::string("[{ action: deny, match: ") + match + " }]", Lists()),

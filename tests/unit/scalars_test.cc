@@ -6,6 +6,8 @@
 
 #include <limits>
 
+#include "rules/meant.h"
+
 namespace spillway {
 namespace {
 
@@ -163,6 +165,24 @@ TEST(ReadPercent, WantsThePercentSign) {
   EXPECT_EQ(ReadPercent(Value("100%").node()), 100u);
   for (const char* text : {"101%", "-1%", "50", "0.5", "5%%", "%"}) {
     EXPECT_EQ(ReadPercent(Value(text).node()), std::nullopt) << text;
+  }
+}
+
+TEST(MeantShare, IsInPercent) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"0.5", "50%"},  {"0.05", "5%"}, {"0.125", "12.5%"}, {"0.00125", "0.125%"},
+      {"1.0", "100%"}, {"50", "50%"},  {"1.5", "1.5%"},    {"99.999", "99.999%"},
+  };
+  for (const auto& [found, meant] : kCases) {
+    EXPECT_EQ(MeantShare(found, false), "; did you mean '" + std::string(meant) + "'?") << found;
+  }
+  EXPECT_EQ(MeantShare("0.5", true), "; did you mean '50%'?");
+  EXPECT_EQ(MeantShare("0.125", true), "; shares are written in whole percent");
+  for (const char* found : {"0.0", "0.000001", "100.5", "1.2345"}) {
+    EXPECT_EQ(MeantShare(found, false), "; shares are written in percent") << found;
+  }
+  for (const char* found : {"", "x", "0", "101", "5 %", "0.5%", "99999999999999999999"}) {
+    EXPECT_EQ(MeantShare(found, false), "") << found;
   }
 }
 
