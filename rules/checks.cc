@@ -78,10 +78,15 @@ void CheckAdmin(const Draft& draft, Diagnostics* diagnostics) {
         "SPILLWAY_ADMIN_TOKEN_FILE); expected it, or 127.0.0.1, [::1] or a unix socket");
   }
   for (const ListenerConfig& listener : draft.config.listeners) {
-    if (SameListener(listener.address, *admin.address)) {
-      fail("a listener has this address already");
-      break;
-    }
+    if (!SharesPlace(listener.address, *admin.address)) continue;
+    const bool same = SameListener(listener.address, *admin.address);
+    const std::string at = "the admin side at " + admin.address->text;
+    fail(same ? "a listener has the address of " + at +
+                    " already; expected another port for one of them"
+              : at + " and the listener at " + listener.address.text +
+                    " meet: one of them takes every address of the port; expected another port "
+                    "for one of them");
+    break;
   }
 }
 

@@ -49,6 +49,9 @@ std::vector<std::string> SplitCommas(std::string_view text);
 void ReadListeners(const Slot& slot, Draft* draft);
 void ListListenerKeys(const std::string& name, std::vector<Kind>* kinds);
 bool SameListener(const SocketAddress& a, const SocketAddress& b);
+// The same, or one of them takes every address at the port of the other. Listeners of clients may
+// (the more definite one has the connection); nobody else may listen beside them.
+bool SharesPlace(const SocketAddress& a, const SocketAddress& b);
 void ReadAdmin(const Slot& slot, Draft* draft);
 void ListAdminKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadClients(const Slot& slot, Draft* draft);
@@ -84,10 +87,10 @@ void KeepTests(const Slot& slot, Draft* draft);
 void ReadTests(const std::vector<std::string>& rules, const std::vector<std::string>& limits,
                Loader& loader, Draft* draft);
 void ListTestKeys(const std::string& name, std::vector<Kind>* kinds);
+void ReadTestRequest(const yaml::Node& node, RequestTexts* texts);
 void AppendRequestKinds(std::vector<Kind>* kinds);
 // True when nothing else of this kind has the name, in any file; otherwise reported.
 bool TakeName(const std::string& kind, const yaml::Node& name, Draft* draft);
-void ReadTestRequest(const yaml::Node& node, RequestTexts* texts);
 
 // rules/environment.cc: what SPILLWAY_* says, over what the file said.
 void ApplyEnvironment(const Environment& environment, Loader& loader, Draft* draft,

@@ -187,6 +187,18 @@ bool SameListener(const SocketAddress& a, const SocketAddress& b) {
   return a.port != 0 && a.port == b.port && a.ip == b.ip;  // port 0 is another one each time
 }
 
+bool SharesPlace(const SocketAddress& a, const SocketAddress& b) {
+  if (SameListener(a, b)) return true;
+  if (a.form != SocketAddress::Form::kIp || b.form != a.form || a.port == 0 || a.port != b.port) {
+    return false;
+  }
+  // [::] is every address of both families, 0.0.0.0 every one of IPv4.
+  const auto takes = [](const IpAddress& wide, const IpAddress& one) {
+    return wide == IpAddress() || (wide == IpAddress::FromV4(0) && one.is_v4());
+  };
+  return takes(a.ip, b.ip) || takes(b.ip, a.ip);
+}
+
 void ReadListeners(const Slot& slot, Draft* draft) {
   if (!slot.node.is_list() || slot.node.Items().empty()) {
     slot.node.Fail("expected a list, such as [{ address: \":8080\" }], found " +

@@ -20,6 +20,8 @@ BEYOND_A_SCHEMA = {
     "night-limit-names.yaml": "names that stand in other sections",
     "night-regex.yaml": "a dialect of expressions that schemas do not speak",
     "night-two-final-actions.yaml": "which of two actions is meant",
+    "none-is-no-name.yaml": "the same",
+    "admin-within-a-listener.yaml": "which addresses take others in",
     "host-bits.yaml": "arithmetic: bits beyond a prefix",
     "no-pools.yaml": "right where SPILLWAY_UPSTREAM is set",
     "null-pools.yaml": "the same",

@@ -123,7 +123,7 @@ TEST(Environment, CollidesWithTheAdminAddressAloud) {
   EXPECT_THAT(
       Errors(LoadConfig("", MemoryFiles(),
                         {{"SPILLWAY_UPSTREAM", "a:1"}, {"SPILLWAY_LISTEN", "127.0.0.1:9901"}})),
-      HasSubstr("a listener has this address already"));
+      HasSubstr("a listener has the address of the admin side at 127.0.0.1:9901 already"));
 }
 
 }  // namespace
