@@ -211,6 +211,10 @@ class Load {
       std::vector<std::string> found = loader_.Glob(pattern);
       bool exact = pattern.find_first_of("*?[") == std::string::npos;
       if (exact && found.empty()) node.Fail("there is no file " + yaml::Quote(pattern));
+      if (!exact && found.empty()) {
+        draft_.config.warnings.push_back(node.About(
+            "warning: no file matches " + yaml::Quote(pattern) + ", so nothing is included"));
+      }
       for (std::string& path : found) {
         if (std::find(within_.begin(), within_.end(), path) != within_.end()) {
           node.Fail("the file " + yaml::Quote(path) + " includes itself" +

@@ -194,6 +194,43 @@ TEST(LoadConfig, ReportsItemsOfAListWhereTheyStand) {
               HasSubstr("ranges:2"));
 }
 
+TEST(LoadConfig, WarnsOfAPatternThatIncludesNothing) {
+  const MemoryFiles files(
+      {{"etc/f.yaml", std::string(kTwoLines) + "include: [r.d/*.yaml, a.yaml]\n"},
+       {"etc/a.yaml", "include:\n  - none.d/*.yaml\n"},
+       {"etc/r.d/a.yaml", "rules: []\n"}});
+  const Config config = Loaded(LoadConfig("etc/f.yaml", files, {}));
+  ASSERT_EQ(config.warnings.size(), 1u);
+  EXPECT_THAT(Format(config.warnings[0]),
+              HasSubstr("etc/a.yaml:2:5: include[0]: warning: no file matches 'etc/none.d/*.yaml', "
+                        "so nothing is included\n"));
+}
+
+TEST(LoadConfig, TheAdminSideDoesNotListenWhereAListenerTakesEveryAddress) {
+  struct Case {
+    const char* listener;
+    const char* admin;
+    bool meet;
+  };
+  constexpr Case kCases[] = {
+      {":9901", "127.0.0.1:9901", true},     {"[::]:9901", "127.0.0.1:9901", true},
+      {"[::]:9901", "[::1]:9901", true},     {"0.0.0.0:9901", "127.0.0.1:9901", true},
+      {"0.0.0.0:9901", "[::1]:9901", false}, {"127.0.0.1:9901", "127.0.0.2:9901", false},
+      {":9902", "127.0.0.1:9901", false},    {":0", "127.0.0.1:0", false},
+      {"127.0.0.1:9901", "[::]:9901", true}, {"127.0.0.1:9901", "0.0.0.0:9901", true},
+      {"unix:/a", "unix:/b", false},         {"unix:/a", "127.0.0.1:9901", false},
+  };
+  for (const auto& [listener, admin, meet] : kCases) {
+    const std::string text = std::string(kTwoLines) + "listeners: [{ address: \"" + listener +
+                             "\" }]\nadmin: { address: \"" + admin + "\", token_file: t }\n";
+    const std::string said = Errors(
+        LoadConfig("f.yaml", MemoryFiles({{"f.yaml", text}, {"t", "0123456789abcdef"}}), {}));
+    EXPECT_EQ(said.find(" meet: one of them takes every address of the port") != std::string::npos,
+              meet)
+        << listener << " and " << admin << ": " << said;
+  }
+}
+
 TEST(LoadConfig, AllowsAHealthCheckThatTakesLongerThanItsInterval) {
   EXPECT_EQ(Errors(LoadText("version: 1\npools: { app: { servers: [\"127.0.0.1:3000\"], "
                             "health_check: { path: /, timeout: 1m } } }\n")),
