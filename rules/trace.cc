@@ -9,6 +9,7 @@
 #include "rules/bits.h"
 #include "rules/clip.h"
 #include "rules/compiled_rules.h"
+#include "rules/week.h"
 
 namespace spillway {
 namespace {
@@ -17,6 +18,27 @@ using Fate = RuleTrace::Fate;
 
 constexpr std::size_t kMostFound = 3;    // values of one condition
 constexpr std::size_t kMostValue = 120;  // bytes of one
+
+// A number as a rule has it: "mon 02:03" in the window's own zone, "50.125%".
+std::string AsTyped(const FieldId& field, std::uint64_t number) {
+  const std::string_view name = field.source->name;
+  if (name == "time") {
+    const std::uint64_t minute = number % kMinutesOfDay;
+    char text[] = "00:00";
+    text[0] = static_cast<char>('0' + minute / 600);
+    text[1] = static_cast<char>('0' + minute / 60 % 10);
+    text[3] = static_cast<char>('0' + minute % 60 / 10);
+    text[4] = static_cast<char>('0' + minute % 10);
+    return std::string(kDays[number / kMinutesOfDay % std::size(kDays)]) + " " + text;
+  }
+  if (name == "sample") {  // thousandths of a percent
+    const std::string rest = std::to_string(1000 + number % 1000);
+    return std::to_string(number / 1000) + "." + rest.substr(1) + "%";
+  }
+  const bool share =
+      name.ends_with(".servers_up") || name.ends_with(".utilisation") || name.ends_with(".apdex");
+  return std::to_string(number) + (share ? "%" : "");
+}
 
 class Asker {
  public:
@@ -83,7 +105,7 @@ class Asker {
       };
       if (field.source->form == Source::Form::kAddress) add(scene_.request.client.ToString());
       if (field.source->form == Source::Form::kNumber) {
-        if (const auto number = field.source->number(scene_, field)) add(std::to_string(*number));
+        if (const auto number = field.source->number(scene_, field)) add(AsTyped(field, *number));
         continue;
       }
       FieldValues values(field, scene_, &scratch_);

@@ -3,6 +3,7 @@
 // tests/unit/naive_rules_test.cc.
 #include "spillway/trace.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/unit/rule_book.h"
@@ -59,6 +60,22 @@ TEST(Trace, SaysWhichConditionsKeepARuleFromMatching) {
       {"{ query.q: a, cookie.c: d }", {.target = "/?q=b+c"}, "cookie.c: d"},
   };
   for (const auto& [match, sample, why] : kCases) EXPECT_EQ(Why(match, sample), why) << match;
+}
+
+TEST(Trace, TellsTimesAndSharesAsRulesHaveThem) {
+  RuleBook book(R"(
+- { name: a, match: { time: { from: "22:00", to: "23:00" } }, action: deny }
+- { name: b, match: { time: { from: "22:00", to: "23:00", zone: "-02:30" } }, action: deny }
+- { name: c, match: { sample: 0.001% }, action: deny }
+)");
+  book.wall = WallTime(std::chrono::minutes(123));  // of a Thursday
+  const Asked asked({});
+  book.JudgeRequest(asked.request());
+  const std::vector<RuleTrace> traces = book.Explain(asked.request());
+  const auto found = [&](std::size_t rule) { return traces.at(rule).why.at(0).found.at(0).second; };
+  EXPECT_EQ(found(0), "thu 02:03");
+  EXPECT_EQ(found(1), "wed 23:33");
+  EXPECT_THAT(found(2), testing::MatchesRegex("[0-9]+\\.[0-9][0-9][0-9]%"));
 }
 
 TEST(Trace, ClipsWhatIsLong) {
