@@ -186,7 +186,8 @@ int RunCli(const std::vector<std::string>& arguments, const CliWorld& world) {
   check->add_option("FILE", options.check_files, "files (default: the one `run` would take)")
       ->excludes(AddConfigOption(check, &options));
   CLI::App* test = app.add_subcommand("test", "run the tests that stand beside the rules");
-  test->add_option("FILE", options.test_files, "files (default: the one `run` would take)");
+  test->add_option("FILE", options.test_files, "files (default: the one `run` would take)")
+      ->excludes(AddConfigOption(test, &options));
   CLI::App* explain = AddExplain(&app, &options);
   AddReplay(&app, &options);
   AddCtl(&app, &options);

@@ -27,6 +27,12 @@ class Command(Files):
         done = run("test", path)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, f"{path}: 1 test, all pass\n", ""))
 
+    def test_the_file_may_stand_behind_c_as_of_every_command(self):
+        path = self.file(config(1, rules=[GATE], tests=[CLOSED]))
+        done = run("test", "-c", path)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, f"{path}: 1 test, all pass\n", ""))
+        self.assertEqual(run("test", "-c", path, path).returncode, 2)
+
     def test_it_says_each_that_fails_with_its_place_and_ends_with_1(self):
         good = self.file(config(1, rules=[GATE], tests=[CLOSED]))
         bad = self.file("""version: 1
