@@ -8,59 +8,61 @@
 //        +---------N------- in flight
 //
 // Nobody tells N, and when the times grow nobody tells whether there are fewer workers or slower ones.
-// So each step is a question to the servers, answered by the next samples (an epoch):
+// So there is a belief of both (rules/knee_belief.h), and under pressure each cohort of requests is a
+// measurement for it, with a limit that is chosen from it:
 //
-//   grow   more in flight: as fast as before? It stays, and the next step is larger. Slower? Back.
-//   cut    the times are too long: a quarter fewer in flight, or less. Faster? Then they had waited,
-//          and the limit goes to where the wait began. As slow as before? Then the servers themselves
-//          became slower: that is the norm from now on, and the limit goes back to where it was.
-//   check  a cut without a cause, since the norm of a long surge grows old; and the first thing of all
-//          where overload was there before anything was learnt: the servers may be far beyond.
+//   most   somewhere within what is likely for the knee, each time elsewhere: as narrow as the belief is,
+//          so the search ends by itself when it has found
+//   probe  now and then above it: more workers would not show otherwise. As fast as before? On, by larger
+//          steps, for as long as it is
+//   test   where it is doubtful whether answers wait or became slow in themselves: far below, for once
 //
-// An epoch is a cohort: those admitted in a while, judged when the last of them has had its time. (Those
-// who answer in a while would be others: after a cut mostly slow ones, after a step up quick ones.) What
-// is compared is the mean logarithm of their times, none counted as more than kMuch too long, whether
-// it has come to its end or not: a wait that all have shows in it sooner than in the mean, since it
-// lengthens the short answers most, and a few slow ones do not disturb it.
+// A cohort is those admitted in a while, judged when the last of them has had its time. (Those who
+// answer in a while would be others: after a cut mostly slow ones, after a step up quick ones.) What is
+// compared is the mean logarithm of their times, none counted as more than kMuch too long, whether it
+// has come to its end or not; an error counts as that.
 //
 // Without pressure the limit is cut only where it is far too high: who would gain? It keeps ahead of what
 // is in flight.
 #include "rules/adaptive_limit.h"
+#include "rules/knee_belief.h"
 
 namespace spillway {
 namespace {
 
-constexpr double kTolerance = 0.03;          // by how much longer the times may be,
-constexpr double kToleranceOfSpread = 0.06;  // and by which part of their spread
-constexpr double kLeastSpread = 0.03;
-constexpr double kBeforeTheFirst = 0.12;  // more, until overload was seen once: norms are new
-constexpr double kWaitOfSpread =
-    0.25;  // how much of the logarithm a short wait adds is not its length
-constexpr double kFirstStep = 0.06, kNextStep = 1.7, kLargestStep = 0.35;
-constexpr double kAhead = 1.5;     // times what was in flight at most, without pressure
-constexpr double kReached = 0.85;  // of a limit, in flight: else nothing was learnt of it
-constexpr double kUnprovenCut = 0.65, kRough = 6;
-constexpr double kProven = 100;  // answers that a norm of the first who came is made of at least
-constexpr double kDeepestCut = 0.4, kTrialCut = 0.35, kSlightCut = 0.12;
-constexpr double kHelps = 0.5;     // times that fell by so much for each that is not in flight
-constexpr double kBadShare = 0.1;  // errors and drops, before they count as overload
-// A cohort is as large as makes its mean this much better than the tolerance; where they come slowly
-// it makes do with fewer, and what is clear needs no more.
-constexpr double kPrecision = 4, kFewest = 10, kFirst = 24, kMost = 400, kMany = 96;
-constexpr double kClear = 3.5;  // times the error of the mean
-constexpr Duration kEpoch = std::chrono::milliseconds(500);
-constexpr Duration kLongestEpoch = std::chrono::seconds(2);
+constexpr double kReached =
+    0.85;  // of a limit, in flight: else nothing was learnt of what is above
+constexpr double kLargestStep = 0.35, kDeepestCut = 0.4;
+constexpr double kBadShare = 0.1;  // errors and drops, before they count as pressure
+// Under pressure.
+constexpr double kLow = 0.2, kHigh = 0.8;  // quantiles of the knee that limits are chosen between
+constexpr double kTurn = 0.6180339887498949;
+constexpr double kFirstTurn = 0.382;  // after which the first is the lowest
+constexpr double kProbe = 0.1, kProbeErrors = 1.5, kNextStep = 1.7;
+constexpr Duration kProbeEvery = std::chrono::milliseconds(700);
+constexpr double kProbeTimes = 3;  // answers' mean times
+constexpr double kSureAbove = 0.65;
+constexpr double kDoubtful = 0.2;  // standard deviation of the norm
+constexpr double kTest = 0.1;      // quantile
+constexpr double kClear = 3.5, kClearlyMore = 0.1;
+constexpr double kNormChanged = 0.05, kNormSure = 0.15, kNormClear = 3;
+// How well the times of a quiet hour are known: at best, and as from so many answers.
+constexpr double kNormError = 0.05, kNormOf = 100;
+constexpr double kUnknownNorm = 1;
+// Without it.
+constexpr double kAhead = 1.5;  // times what was in flight at most
+constexpr double kTolerance = 0.15, kToleranceOfSpread = 0.06;
+constexpr double kWaitOfSpread = 0.25;
+constexpr std::uint32_t kCrowd = 40;  // so many wait, which luck seldom does
+constexpr double kHaste = 0.6;        // the limit is cut where it is more than so much too high,
+constexpr double kMargin = 1.3;       // and to so much above what seems right
+// A cohort is as large as makes its mean this much better than what is to be told apart.
+constexpr double kDifference = 0.03, kDifferenceOfSpread = 0.06, kPrecision = 4;
+constexpr double kFewest = 10, kFirst = 24, kMost = 400, kWhileClimbing = 4;
+constexpr Duration kEpoch = std::chrono::milliseconds(400);
 constexpr double kTheirTime = 2;  // times an answer's mean time
 constexpr Duration kTheirTimeAtMost = std::chrono::seconds(4);
-constexpr std::uint32_t kCrowd = 40;  // so many wait, which luck seldom does
-constexpr double kHaste =
-    0.6;  // without pressure: the limit is cut where it is more than so much too high,
-constexpr double kMargin = 1.3;  // and to so much above what seems right
-constexpr Duration kHoldAtLeast = std::chrono::milliseconds(700);
-constexpr double kHoldTimes = 4;  // of an answer's time
-constexpr Duration kCheckAfter = std::chrono::seconds(8);
-constexpr Duration kCheckAtMost = std::chrono::seconds(60);
-constexpr Duration kForgiveErrors = std::chrono::seconds(20);
+constexpr double kLeastSpread = 0.03;
 
 Duration Span(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
@@ -107,25 +109,22 @@ class KneeLimit final : public AdaptiveLimit {
       case LimitSample::End::kError:
       case LimitSample::End::kDrop:
         cohort->bad += 1;
+        cohort->Count(kMuch, 1);
         break;
-      case LimitSample::End::kAnswer: {
-        const double excess = std::min(sample.excess, kMuch);
-        cohort->count += 1;
-        cohort->sum += excess;
-        cohort->squares += excess * excess;
-      }
+      case LimitSample::End::kAnswer:
+        cohort->Count(std::min(sample.excess, kMuch), 1);
     }
     const Duration time = std::min(Span(kTheirTime * mean_took_), kTheirTimeAtMost);
-    const bool done = closed_.count + closed_.bad >= closed_.admitted;
-    if (waits_ && (done || now >= closed_until_ + time)) {
+    if (waits_ && (closed_.count >= closed_.admitted || now >= closed_until_ + time)) {
       waits_ = false;
-      const double late = std::max(closed_.admitted - closed_.count - closed_.bad, 0.0);
-      closed_.count += late;
-      closed_.sum += late * kMuch;
-      closed_.squares += late * kMuch * kMuch;
-      return Judge(closed_, true, now, scene);
+      closed_.Count(kMuch, std::max(closed_.admitted - closed_.count, 0.0));
+      return Judge(closed_, now, scene);
     }
-    if (scene.pressed || scene.queued >= kCrowd) Judge(*cohort, false, now, scene);
+    if (believes_ && scene.pressed && ClearlyMore(*cohort)) {
+      const Cohort enough = *cohort;
+      Begin(now);
+      Judge(enough, now, scene);
+    }
   }
 
   double excess() const override { return excess_; }
@@ -135,21 +134,20 @@ class KneeLimit final : public AdaptiveLimit {
   }
 
  private:
-  enum class Phase : std::uint8_t { kHold, kGrown, kCut, kCheck };
-
   struct Cohort {
     std::uint32_t id = 0;
     TimePoint from{};
     double admitted = 0, in_flight = 0;
-    double count = 0, sum = 0, squares = 0;  // of those that were answered
-    double bad = 0;                          // errors and drops
-  };
-  // What it said.
-  struct Finding {
-    double mean = 0, spread = 0, error = 0, in_flight = 1;
-    double bad = 0;  // share of errors and drops, where it is to be acted on
-    double any_bad = 0;
-    bool high = false, whole = false;
+    double count = 0, sum = 0, squares = 0;  // of those that came to an end
+    double bad = 0;                          // errors and drops among them
+
+    void Count(double excess, double times) {
+      count += times;
+      sum += times * excess;
+      squares += times * excess * excess;
+    }
+    double mean() const { return sum / count; }
+    double variance() const { return std::max(squares / count - mean() * mean(), 0.0); }
   };
 
   void Begin(TimePoint now) {
@@ -163,13 +161,9 @@ class KneeLimit final : public AdaptiveLimit {
   }
   // The cohort that is open has enough, or has been open for long enough.
   void Close(TimePoint now) {
-    const Duration open = now - open_.from;
-    const bool rough = unproven_ && phase_ == Phase::kCheck;
-    const double part = rough ? kRough : phase_ != Phase::kGrown ? 1 : started_ ? 4 : 10;
-    const double wanted = std::max(enough_ / part, kFewest);
-    const bool full = open_.admitted >= wanted ||
-                      (open_.admitted >= std::min(enough_, kMany) && open >= kEpoch) ||
-                      (open_.admitted >= kFewest && open >= kLongestEpoch);
+    const double wanted = std::max(enough_ / (climbs_ ? kWhileClimbing : 1), kFewest);
+    const bool full =
+        open_.admitted >= wanted || (open_.admitted >= kFewest && now - open_.from >= kEpoch);
     if (!full) return;
     closed_ = open_;
     closed_until_ = now;
@@ -178,201 +172,127 @@ class KneeLimit final : public AdaptiveLimit {
     open_.id = ++cohorts_;
     open_.from = now;
   }
-  void Change(double limit, Phase phase, TimePoint now) {
+  void Change(double limit, TimePoint now) {
     gradient_ = limit / limit_;
     Set(limit);
-    phase_ = phase;
     Begin(now);
   }
   void Stay(TimePoint now) {
-    phase_ = Phase::kHold;
     gradient_ = 1;
     peak_ = 0;
     bound_ = false;
     Close(now);
   }
-  void Hold(TimePoint now) {
-    hold_until_ = now + std::max(kHoldAtLeast, Span(kHoldTimes * mean_took_));
-    step_ = kFirstStep;
+
+  double SpreadOf(const Cohort& cohort) const {
+    const double own = cohort.variance();
+    return std::max(std::sqrt(spread_ > 0 ? (own + 3 * spread_) / 4 : own), kLeastSpread);
+  }
+  // A cohort that has not had its time yet, but has said enough: those who are missing take longer than
+  // those who came.
+  bool ClearlyMore(const Cohort& cohort) const {
+    if (cohort.count < kFewest) return false;
+    const double error = SpreadOf(cohort) / std::sqrt(cohort.count);
+    return cohort.mean() - expected_ > kClear * error + kClearlyMore;
   }
 
-  // `whole`: the cohort has had its time. Else only what is clear is acted on; those who are still
-  // missing take longer than those who came.
-  void Judge(const Cohort& cohort, bool whole, TimePoint now, const LimitScene& scene) {
-    const double all = cohort.count + cohort.bad;
-    const double bad = cohort.bad / all;
-    const bool failing = bad > kBadShare && all >= 2 * kFewest && now >= forgiven_until_;
-    const double n = std::max(cohort.count, 1.0);
-    double mean = cohort.sum / n;
-    const double own = std::max(cohort.squares / n - mean * mean, 0.0);
-    const double spread =
-        std::max(std::sqrt(spread_ > 0 ? (own + 3 * spread_) / 4 : own), kLeastSpread);
-    const double threshold =
-        kTolerance + kToleranceOfSpread * spread + (started_ ? 0 : kBeforeTheFirst);
-    const double error = spread / std::sqrt(n);
-    if (whole && judged_ && phase_ == Phase::kHold && cohort.count >= kFewest) {
-      mean = SharpenNorm(mean, error, spread);
-    }
-    const double beyond = mean - threshold;
-    const bool clear = cohort.count >= kFewest && beyond > std::max(kClear * error, 2 * threshold);
-    if (!whole && !clear && !failing) return;
-    if (whole && cohort.count >= kFewest) {
-      spread_ = spread_ > 0 ? spread_ + 0.2 * (own - spread_) : own;
-      const double wanted = spread / (kTolerance + kToleranceOfSpread * spread) * kPrecision;
-      enough_ = std::clamp(wanted * wanted, kFewest, kMost);
-    }
-    // Nobody has seen these servers at rest: what the first cohort says is the norm until a check.
+  void Judge(const Cohort& cohort, TimePoint now, const LimitScene& scene) {
+    if (cohort.count < kFewest) return Close(now);
+    const double spread = SpreadOf(cohort);
+    const bool failing = cohort.bad > kBadShare * cohort.count && cohort.count >= 2 * kFewest;
+    spread_ = spread_ > 0 ? spread_ + 0.2 * (cohort.variance() - spread_) : cohort.variance();
+    const double wanted = spread / (kDifference + kDifferenceOfSpread * spread) * kPrecision;
+    enough_ = std::clamp(wanted * wanted, kFewest, kMost);
+    const KneeBelief::Seen seen{std::max(cohort.in_flight / cohort.admitted, 1.0), cohort.mean(),
+                                spread / std::sqrt(cohort.count), spread};
+    // Nobody has seen these servers at rest: what the first cohort says is taken for usual, and is to
+    // be doubted.
     if (scene.novel && !judged_) {
-      if (!whole) return;
-      judged_ = true;
-      unproven_ = true;
-      norm_error_ = error;
-      correction_ += mean;
+      judged_ = novel_ = true;
+      correction_ += seen.excess;
       return Stay(now);
     }
     judged_ = true;
-    excess_ = mean;
-    // A step up that is undone by chance costs more than one that is undone a cohort later.
-    const double sure = phase_ == Phase::kGrown ? 1 : 0.5;
-    const Finding found{mean,
-                        spread,
-                        error,
-                        std::max(cohort.in_flight / cohort.admitted, 1.0),
-                        failing ? bad : 0,
-                        bad,
-                        (cohort.count > 0 && beyond > sure * error) || failing,
-                        whole};
-    switch (phase_) {
-      case Phase::kHold:
-      case Phase::kGrown:
-        return Steady(found, now, scene);
-      case Phase::kCut:
-        return AfterCut(found, now);
-      case Phase::kCheck:
-        return AfterCheck(found, now);
+    novel_ = novel_ && scene.novel;
+    excess_ = seen.excess;
+    if (scene.pressure >= 0.9) return Change(limit_ * 0.9, now);
+    if (scene.pressed || failing) {
+      UnderPressure(seen, failing, now, scene);
+    } else {
+      believes_ = false;
+      AtEase(seen, now, scene);
     }
   }
 
-  // A norm that was made of the first few answers is as doubtful as they are few: what follows is
-  // weighed with it (Kalman's gain), until it is made of enough. What is left of the mean.
-  double SharpenNorm(double mean, double error, double spread) {
-    if (norm_error_ <= 0 || norm_error_ < spread / std::sqrt(kProven)) return mean;
-    const double doubt = norm_error_ * norm_error_, noise = error * error;
-    const double weight = doubt / (doubt + noise);
-    correction_ += weight * mean;
-    norm_error_ = std::sqrt(doubt * noise / (doubt + noise));
-    return mean * (1 - weight);
+  void AtEase(const KneeBelief::Seen& seen, TimePoint now, const LimitScene& scene) {
+    const double threshold = kTolerance + kToleranceOfSpread * seen.spread;
+    if (seen.excess - threshold > 0.5 * seen.error) {
+      const double surplus = std::exp(-std::max(seen.excess - kWaitOfSpread * seen.spread, 0.04));
+      if (scene.queued < kCrowd || surplus > kHaste) return Stay(now);
+      return Change(limit_ * std::max(surplus * kMargin, kDeepestCut), now);
+    }
+    // Of a crowd that has just come the answers know nothing yet.
+    const double wanted =
+        std::min({peak_ * kAhead, limit_ * (1 + kLargestStep), seen.in_flight * 2 * kAhead});
+    if (wanted > limit_ && scene.pressure < 0.7) return Change(wanted, now);
+    Stay(now);
   }
 
-  // By which part a limit is too high where the times are so much above those without a wait. Of
-  // constant times exp(-excess) would be exact.
-  static double Surplus(double excess, double spread) {
-    return std::exp(-std::max(excess - kWaitOfSpread * spread, 0.04));
+  void UnderPressure(const KneeBelief::Seen& seen, bool failing, TimePoint now,
+                     const LimitScene& scene) {
+    if (!believes_) {
+      believes_ = true;
+      knee_.Begin(limit_, novel_ ? kUnknownNorm : kNormError * kNormError + spread_ / kNormOf, now);
+      if (novel_) turn_ = kFirstTurn;
+      novel_ = climbs_ = false;
+      probe_at_ = now + kProbeEvery;
+    }
+    knee_.Learn(seen, now);
+    // Faster than usual is certain; slower must be told from a wait. Errors are no time.
+    const double norm = knee_.norm();
+    const bool sure = !failing && (knee_.norm_doubt() < kNormSure * kNormSure ||
+                                   norm * norm > kNormClear * kNormClear * knee_.norm_doubt());
+    const bool doubtful = knee_.norm_doubt() > kDoubtful * kDoubtful;
+    if (norm < -kNormChanged || (norm > kNormChanged && sure)) {
+      correction_ += norm;
+      knee_.ShiftNorm(norm);
+    }
+    const double wanted = Choose(seen, doubtful, now, scene);
+    climbs_ = wanted > limit_ * 1.08;
+    expected_ = knee_.Expected(wanted, seen.spread);
+    if (std::lround(wanted) != std::lround(limit_)) return Change(wanted, now);
+    Set(wanted);
+    Stay(now);
   }
 
-  // Deep enough that the answers can tell it from chance.
-  void Cut(const Finding& found, Phase phase, TimePoint now) {
-    if (phase_ != Phase::kCut) origin_ = limit_;
-    top_ = limit_;
-    at_top_ = found;
-    before_growth_ = 0;
-    const double from = found.bad > 0 ? std::min(limit_, found.in_flight * 1.1) : limit_;
-    const double surplus = std::max(Surplus(found.mean, found.spread), kDeepestCut);
-    const double trial = std::exp(-std::clamp(5 * found.error, kSlightCut, kTrialCut));
-    const double deep = unproven_ ? kUnprovenCut : 1;
-    Change(from * std::min({trial, phase == Phase::kCut ? surplus : 1, deep}), phase, now);
-  }
-
-  void Steady(const Finding& found, TimePoint now, const LimitScene& scene) {
-    const bool pressed = scene.pressed || found.bad > 0;
-    if (scene.pressure >= 0.9) return Change(limit_ * 0.9, Phase::kHold, now);
-    if (found.high) {
-      if (!started_) checked_ = now - kCheckAfter;
-      started_ = true;
-      const double surplus = Surplus(found.mean, found.spread);
-      if (!pressed) {
-        if (scene.queued < kCrowd || surplus > kHaste) return Stay(now);
-        return Change(limit_ * std::max(surplus * kMargin, kDeepestCut), Phase::kHold, now);
-      }
-      const bool slightly = found.bad == 0 && surplus > std::exp(-kTrialCut);
-      if (before_growth_ == 0 || !slightly) return Cut(found, Phase::kCut, now);
-      Hold(now);
-      return Change(std::min(std::exchange(before_growth_, 0), limit_), Phase::kHold, now);
+  double Choose(const KneeBelief::Seen& seen, bool doubtful, TimePoint now,
+                const LimitScene& scene) {
+    turn_ += kTurn;  // evenly over the unit, in an order without a rhythm
+    turn_ -= std::floor(turn_);
+    tested_ = doubtful && !tested_;
+    const bool probes = !tested_ && now >= probe_at_;
+    double wanted = 0;
+    if (tested_) {
+      wanted = knee_.Quantile(kTest);
+    } else if (probes) {
+      const double size = std::clamp(kProbeErrors * seen.error, kProbe, kLargestStep);
+      const double knee = knee_.Quantile(0.5);
+      wanted = std::max(knee * (1 + size), knee + 1);
+      const double every =
+          std::max(std::chrono::duration<double>(kProbeEvery).count(), kProbeTimes * mean_took_);
+      probe_at_ = now + Span(every * size / kProbe);
+    } else {
+      wanted = knee_.Quantile(kLow + (kHigh - kLow) * turn_);
     }
-    // Much faster than thought: the servers are better than they were.
-    if (pressed && found.mean < -0.05 - 3 * found.error) correction_ += found.mean;
-    if (!pressed) {
-      // Of a crowd that has just come the answers know nothing yet.
-      const double wanted =
-          std::min({peak_ * kAhead, limit_ * (1 + kLargestStep), found.in_flight * 2 * kAhead});
-      if (wanted > limit_ && scene.pressure < 0.7 && found.any_bad <= kBadShare)
-        return Change(wanted, Phase::kHold, now);
-      return Stay(now);
+    if ((probes || climbs_) && knee_.Above(seen.in_flight) > kSureAbove) {
+      wanted = std::max(wanted, limit_ * (1 + step_));
+      step_ = std::min(step_ * kNextStep, kLargestStep);
+    } else {
+      step_ = kProbe;
     }
-    if (bound_ && (unproven_ || (started_ && now - checked_ > check_after_))) {
-      return Cut(found, Phase::kCheck, now);
-    }
-    const bool reached =
-        bound_ && found.in_flight > kReached * limit_ && found.any_bad <= kBadShare;
-    if (!reached || now < hold_until_ || scene.pressure >= 0.7) return Stay(now);
-    before_growth_ = limit_;
-    const double step = started_ ? step_ : kLargestStep;
-    step_ = std::min(step_ * kNextStep, kLargestStep);
-    Change(limit_ + std::max(1.0, limit_ * step), Phase::kGrown, now);
-  }
-
-  void AfterCut(const Finding& found, TimePoint now) {
-    const double fewer = std::log(at_top_.in_flight / found.in_flight);
-    const bool lowest = limit_ <= range_.min;
-    if (at_top_.bad > 0) {
-      if (found.bad == 0) return Good(now);
-      if (found.bad < 0.7 * at_top_.bad && !lowest) return Cut(found, Phase::kCut, now);
-      forgiven_until_ = now + kForgiveErrors;  // errors of another kind
-      return Back(now);
-    }
-    const double faster = at_top_.mean - found.mean;
-    if (fewer < kSlightCut / 2 && !lowest) {  // those at the top were not so many after all
-      return found.high ? Cut(found, Phase::kCut, now) : Good(now);
-    }
-    if (faster < kHelps * fewer) {
-      if (!found.whole) return;
-      // It became worse meanwhile, so the two do not compare; now they will.
-      if (faster < -2 * found.error && !lowest) return Cut(found, Phase::kCut, now);
-      correction_ += (at_top_.mean + found.mean) / 2;
-      return Back(now);
-    }
-    if (found.high && !lowest) return Cut(found, Phase::kCut, now);
-    if (found.mean < -2 * found.error) correction_ += found.mean / 2;
-    Set(std::clamp(top_ * Surplus(faster, at_top_.spread), limit_, top_));
-    Good(now);
-  }
-
-  void AfterCheck(const Finding& found, TimePoint now) {
-    const double fewer = std::log(at_top_.in_flight / found.in_flight);
-    const double faster = at_top_.mean - found.mean;
-    if (faster < kHelps * fewer || faster < 2 * found.error) {
-      unproven_ = false;
-      correction_ += (at_top_.mean + found.mean) / 4;
-      check_after_ = std::min(check_after_ * 2, kCheckAtMost);
-      return Back(now);
-    }
-    correction_ += found.mean;
-    started_ = started_ || !unproven_;
-    check_after_ = kCheckAfter;
-    Set(std::clamp(top_ * Surplus(faster, found.spread), limit_, top_));
-    Good(now);
-    checked_ = now - kCheckAfter;  // and how is it now?
-  }
-
-  void Back(TimePoint now) {
-    checked_ = now;
-    Hold(now);
-    Change(origin_, Phase::kHold, now);
-  }
-  void Good(TimePoint now) {
-    checked_ = now;
-    Hold(now);
-    Change(limit_, Phase::kHold, now);
+    const bool reached = bound_ && seen.in_flight > kReached * limit_ && scene.pressure < 0.7;
+    if (!reached) wanted = std::min(wanted, limit_);
+    return std::clamp(wanted, limit_ * kDeepestCut, limit_ * (1 + kLargestStep));
   }
 
   Cohort open_, closed_;
@@ -384,20 +304,18 @@ class KneeLimit final : public AdaptiveLimit {
   double peak_ = 0;     // in flight since the last step
   bool bound_ = false;  // a slot was wanting since then
 
-  Phase phase_ = Phase::kHold;
-  double before_growth_ = 0;     // the limit that the last step up came from; 0: it was undone
-  double origin_ = 0, top_ = 0;  // of kCut and kCheck: where the first and the last of them began
-  Finding at_top_;
-  double step_ = kFirstStep;
+  KneeBelief knee_;
+  bool believes_ = false;  // knee_ is of the pressure that lasts
+  double expected_ = 0;    // the excess at this limit
   bool judged_ = false;
-  bool unproven_ = false;  // the norm is that of the first who came, and no cut has told more
-  bool started_ = false;   // overload was seen once: from then on growth begins with small steps
-  TimePoint hold_until_{}, checked_{}, forgiven_until_{};
-  Duration check_after_ = kCheckAfter;
+  bool novel_ = false;  // what is usual is what the first who came said
+  double turn_ = 0;
+  bool tested_ = false, climbs_ = false;
+  double step_ = kProbe;  // the next one while it climbs
+  TimePoint probe_at_{};
 
   double excess_ = 0, correction_ = 0;
-  double norm_error_ = 0;  // of a norm of the first who came; 0: it was learnt at rest
-  double spread_ = 0;      // variance of the logarithms within a cohort
+  double spread_ = 0;  // variance of the logarithms within a cohort
   double mean_took_ = 0, answers_ = 0;
 };
 

@@ -100,13 +100,13 @@ void RunMany(const Options& options) {
 int Show(const Options& options) {
   Scenario scenario;
   if (options.show == "T1")
-    scenario = JabbingSurge(options.seed);
+    scenario = JabbingSurge(options.seed, options.way.size);
   else if (options.show == "T2")
-    scenario = PlainSurge(options.seed);
+    scenario = PlainSurge(options.seed, options.way.size);
   else if (options.show == "T3")
-    scenario = ChangingSurge(options.seed);
+    scenario = ChangingSurge(options.seed, options.way.size);
   else if (options.show == "T5")
-    scenario = HangingPath(options.seed);
+    scenario = HangingPath(options.seed, options.way.size);
   else if (options.show == "T8")
     scenario = QuietDay(options.seed, 0.8, 120);
   else if (options.show == "T10")
@@ -147,6 +147,10 @@ int main(int argc, char** argv) {
     const std::string name = argv[i];
     if (name == "--each") {
       options.each = true;
+      continue;
+    }
+    if (name == "--small") {
+      options.way.size = Size::kSmall;
       continue;
     }
     if (i + 1 == argc) return std::fprintf(stderr, "surge_sim: %s: unknown\n", name.c_str()), 2;

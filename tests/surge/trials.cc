@@ -10,6 +10,22 @@ namespace {
 
 constexpr double kHour = 3600;
 
+OriginSpec SmallOrigin(Chance* chance) {
+  OriginSpec origin;
+  double capacity = 0;
+  while (capacity < 100 || capacity > 800) {
+    origin.workers = static_cast<std::uint32_t>(std::lround(chance->Scaled(4, 32)));
+    origin.service = chance->Scaled(0.02, 0.1);
+    capacity = origin.workers / origin.service;
+  }
+  origin.law = static_cast<Law>(chance->Below(3));
+  if (chance->Uniform() < 0.5) {
+    origin.knee = static_cast<std::uint32_t>(origin.workers * chance->Between(1.2, 2));
+    origin.slope = chance->Between(0.5, 2);
+  }
+  return origin;
+}
+
 OriginSpec AnyOrigin(Chance* chance) {
   OriginSpec origin;
   origin.workers = static_cast<std::uint32_t>(chance->Scaled(8, 100));
@@ -35,11 +51,11 @@ double CapacityAt(const Scenario& scenario, double at) {
 }
 
 // The origin that a seed chooses; another one for each trial.
-Scenario Drawn(std::uint64_t seed, std::uint64_t trial) {
+Scenario Drawn(std::uint64_t seed, std::uint64_t trial, Size size = Size::kAny) {
   Chance chance(seed * 7919 + trial);
   Scenario scenario;
   scenario.seed = seed;
-  scenario.origin = AnyOrigin(&chance);
+  scenario.origin = size == Size::kSmall ? SmallOrigin(&chance) : AnyOrigin(&chance);
   return scenario;
 }
 
@@ -75,7 +91,7 @@ Quiet QuietOf(const Scenario& surge, double at) {
 }
 
 Figures T1(std::uint64_t seed, const Way& way) {
-  Scenario scenario = JabbingSurge(seed);
+  Scenario scenario = JabbingSurge(seed, way.size);
   way.Apply(&scenario);
   const Record record = Play(scenario);
   const double begin = scenario.load.back().at, end = scenario.seconds - 4;
@@ -91,7 +107,7 @@ Figures T1(std::uint64_t seed, const Way& way) {
 }
 
 Figures T2(std::uint64_t seed, const Way& way) {
-  Scenario scenario = PlainSurge(seed);
+  Scenario scenario = PlainSurge(seed, way.size);
   way.Apply(&scenario);
   const Record record = Play(scenario);
   const double begin = scenario.load.back().at, end = scenario.seconds - 2;
@@ -109,7 +125,7 @@ Figures T2(std::uint64_t seed, const Way& way) {
 }
 
 Figures T3(std::uint64_t seed, const Way& way) {
-  Scenario scenario = ChangingSurge(seed);
+  Scenario scenario = ChangingSurge(seed, way.size);
   way.Apply(&scenario);
   const Record record = Play(scenario);
   Figures figures;
@@ -130,7 +146,7 @@ Figures T3(std::uint64_t seed, const Way& way) {
 }
 
 Figures T5(std::uint64_t seed, const Way& way) {
-  Scenario scenario = HangingPath(seed);
+  Scenario scenario = HangingPath(seed, way.size);
   way.Apply(&scenario);
   const Quiet quiet = QuietOf(scenario, 0);
   Figures figures;
@@ -213,22 +229,22 @@ void Way::Apply(Scenario* scenario) const {
       static_cast<std::uint32_t>(std::lround(known * scenario->origin.workers));
 }
 
-Scenario JabbingSurge(std::uint64_t seed) {
-  Scenario scenario = Drawn(seed, 1);
+Scenario JabbingSurge(std::uint64_t seed, Size size) {
+  Scenario scenario = Drawn(seed, 1, size);
   scenario.visitors = {{0.1, 0.6, 0, 0.3}, 6, 0.65, 6, 1, 0, 5, 0, 10};
   LoadSurge(&scenario, 4.2, 34);
   return scenario;
 }
 
-Scenario PlainSurge(std::uint64_t seed) {
-  Scenario scenario = Drawn(seed, 2);
+Scenario PlainSurge(std::uint64_t seed, Size size) {
+  Scenario scenario = Drawn(seed, 2, size);
   scenario.visitors.routes = 4;
   LoadSurge(&scenario, 4, 32);
   return scenario;
 }
 
-Scenario ChangingSurge(std::uint64_t seed) {
-  Scenario scenario = Drawn(seed, 3);
+Scenario ChangingSurge(std::uint64_t seed, Size size) {
+  Scenario scenario = Drawn(seed, 3, size);
   scenario.origin.knee = 0;  // it would have to move with the workers
   scenario.origin.workers = std::max(scenario.origin.workers, 15U) / 3 * 3;
   scenario.visitors.routes = 4;
@@ -243,8 +259,8 @@ Scenario ChangingSurge(std::uint64_t seed) {
   return scenario;
 }
 
-Scenario HangingPath(std::uint64_t seed) {
-  Scenario scenario = Drawn(seed, 5);
+Scenario HangingPath(std::uint64_t seed, Size size) {
+  Scenario scenario = Drawn(seed, 5, size);
   scenario.origin.workers = std::max(scenario.origin.workers, 12U);
   scenario.visitors = {{0.1, 0.6, 0.1, 0.2}, 20, 0.3, 2, 1, 0, 8, 0, 10};
   scenario.load = {{0, 0.5 * Capacity(scenario.origin)}};

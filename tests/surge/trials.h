@@ -19,8 +19,13 @@ struct Figure {
 };
 using Figures = std::vector<Figure>;
 
+// What servers a seed chooses from: of 8 to 100 workers; or few and quick ones, 4 to 32, as a machine can
+// play them for real.
+enum class Size : std::uint8_t { kAny, kSmall };
+
 // How the limit is found: by an algorithm, or set to so many times the workers by who knows them.
 struct Way {
+  Size size = Size::kAny;
   AdmissionConfig::Algorithm algorithm = AdmissionConfig::Algorithm::kKnee;
   double known = 0;
   void Apply(Scenario* scenario) const;
@@ -34,10 +39,10 @@ struct Trial {
 const std::vector<Trial>& Trials();
 
 // The scenario of a trial, to look at.
-Scenario JabbingSurge(std::uint64_t seed);                                // T1
-Scenario PlainSurge(std::uint64_t seed);                                  // T2
-Scenario ChangingSurge(std::uint64_t seed);                               // T3
-Scenario HangingPath(std::uint64_t seed);                                 // T5
+Scenario JabbingSurge(std::uint64_t seed, Size size = Size::kAny);        // T1
+Scenario PlainSurge(std::uint64_t seed, Size size = Size::kAny);          // T2
+Scenario ChangingSurge(std::uint64_t seed, Size size = Size::kAny);       // T3
+Scenario HangingPath(std::uint64_t seed, Size size = Size::kAny);         // T5
 Scenario QuietDay(std::uint64_t seed, double load, double seconds);       // T8
 Scenario AnyDay(std::uint64_t seed);                                      // T9
 Scenario FloodedByOne(std::uint64_t seed, double load, TrafficClass of);  // T10

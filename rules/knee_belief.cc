@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "rules/knee_belief.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "rules/adaptive_limit.h"
+
+namespace spillway {
+namespace {
+
+constexpr double kStep = 0.04;       // of a cell, a logarithm
+constexpr double kGuess = 0.7;       // standard deviation of the first guess
+constexpr double kKneeDrift = 0.02;  // in a second, as a random walk; logarithms
+constexpr double kNormDrift = 0.01;
+constexpr double kJumps = 0.15, kMostJumps = 0.1;  // of the knee, in a second; at once
+constexpr double kJumpWidth = 0.7;
+constexpr double kNormJumps = 0.05;   // in a cohort
+constexpr double kNormJump = 1;       // their variance
+constexpr double kCorrelation = 1.5;  // the waits of one cohort are those of one queue
+constexpr double kModelError = 0.03;
+// A short wait lengthens the short answers most, so the mean logarithm grows by more than that of the
+// mean: by up to this part of the spread, as it does for times between constant and exponential.
+constexpr double kShortWaits = 0.3, kSoon = 4;
+// Where nearly all take so long that they are counted as kMuch, they may take any longer.
+constexpr double kNearMuch = 0.25, kCutError = 0.3;
+constexpr double kNever = 1e-12, kOutside = 1e-6;
+
+// By how much the mean logarithm of the times grows where so many times the knee are in flight.
+double Wait(double ratio, double spread) {
+  if (ratio <= 1) return 0;
+  return std::log(ratio) + kShortWaits * spread * (1 - std::exp(-kSoon * (ratio - 1)));
+}
+
+// Two normal distributions as one of the same mean and variance.
+struct Normal {
+  double weight = 0, mean = 0, variance = 0;
+  Normal& operator+=(const Normal& other) {
+    const double all = weight + other.weight;
+    if (all <= 0) return *this;
+    const double middle = (weight * mean + other.weight * other.mean) / all;
+    const auto around = [&](const Normal& one) {
+      return one.weight * (one.variance + (one.mean - middle) * (one.mean - middle));
+    };
+    variance = (around(*this) + around(other)) / all;
+    mean = middle;
+    weight = all;
+    return *this;
+  }
+  // Kalman's step: `off` was seen from the mean, with this noise. The weight becomes how likely that
+  // was.
+  void See(double off, double noise) {
+    const double all = variance + noise, gain = variance / all;
+    weight *= std::exp(-0.5 * off * off / all) / std::sqrt(all);
+    mean += gain * off;
+    variance *= 1 - gain;
+  }
+};
+
+}  // namespace
+
+double KneeBelief::LogOf(int cell) const {
+  return center_ + (cell - kCells / 2) * kStep;
+}
+
+void KneeBelief::Begin(double in_flight, double doubt, TimePoint now) {
+  center_ = std::log(in_flight);
+  learnt_ = now;
+  for (int i = 0; i < kCells; ++i) {
+    const double off = (LogOf(i) - center_) / kGuess;
+    cells_[i] = {std::exp(-0.5 * off * off), 0, doubt};
+  }
+  Settle();
+}
+
+void KneeBelief::Learn(const Seen& seen, TimePoint now) {
+  const double seconds =
+      std::clamp(std::chrono::duration<double>(now - learnt_).count(), 0.01, 5.0);
+  learnt_ = now;
+  Drift(seconds);
+  Jump(seconds);
+  Weigh(seen);
+  Settle();
+  Recenter();
+}
+
+void KneeBelief::Drift(double seconds) {
+  const double part = std::min(kKneeDrift * kKneeDrift * seconds / (kStep * kStep) / 2, 0.3);
+  const Cells old = cells_;
+  for (int i = 0; i < kCells; ++i) {
+    const auto from = [&](int cell, double share) {
+      const Cell& one = old[std::clamp(cell, 0, kCells - 1)];
+      return Normal{share * one.weight, one.norm, one.doubt};
+    };
+    Normal sum = from(i, 1 - 2 * part);
+    sum += from(i - 1, part);
+    sum += from(i + 1, part);
+    cells_[i] = {sum.weight, sum.mean, sum.variance + kNormDrift * kNormDrift * seconds};
+  }
+}
+
+// A knee elsewhere, most likely nearby; what is usual is then as it was.
+void KneeBelief::Jump(double seconds) {
+  const double jumps = std::min(kJumps * seconds, kMostJumps);
+  double middle = 0, all = 0;
+  for (int i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
+  std::array<double, kCells> part{};
+  for (int i = 0; i < kCells; ++i)
+    all += part[i] = std::exp(-std::abs(LogOf(i) - middle) / kJumpWidth);
+  for (int i = 0; i < kCells; ++i) {
+    Normal sum{cells_[i].weight, cells_[i].norm, cells_[i].doubt};
+    sum += {jumps * part[i] / all, norm_, norm_doubt_};
+    cells_[i] = {sum.weight, sum.mean, sum.variance};
+  }
+}
+
+void KneeBelief::Weigh(const Seen& seen) {
+  const bool cut = seen.excess > kMuch - kNearMuch;
+  const double noise = kCorrelation * seen.error * seen.error + kModelError * kModelError +
+                       (cut ? kCutError * kCutError : 0);
+  double ratio = seen.in_flight * std::exp(-LogOf(0));
+  const double less = std::exp(-kStep);
+  for (Cell& cell : cells_) {
+    double off = seen.excess - Wait(ratio, seen.spread) - cell.norm;
+    if (cut) off = std::max(off, 0.0);
+    ratio *= less;
+    Normal as_ever{1 - kNormJumps, cell.norm, cell.doubt};
+    Normal jumped{kNormJumps, cell.norm, cell.doubt + kNormJump};
+    as_ever.See(off, noise);
+    jumped.See(off, noise);
+    as_ever += jumped;
+    cell = {cell.weight * (as_ever.weight + kNever), as_ever.mean, as_ever.variance};
+  }
+}
+
+void KneeBelief::Settle() {
+  double sum = 0;
+  for (const Cell& cell : cells_) sum += cell.weight;
+  Normal all;
+  for (Cell& cell : cells_) {
+    cell.weight /= sum;
+    all += {cell.weight, cell.norm, cell.doubt};
+  }
+  norm_ = all.mean;
+  norm_doubt_ = all.variance;
+}
+
+void KneeBelief::Recenter() {
+  double middle = 0;
+  for (int i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
+  const int shift = static_cast<int>(std::lround((middle - center_) / kStep));
+  if (std::abs(shift) < kCells / 8) return;
+  const Cells old = cells_;
+  for (int i = 0; i < kCells; ++i) {
+    const int from = i + shift;
+    cells_[i] = old[std::clamp(from, 0, kCells - 1)];
+    if (from < 0 || from >= kCells) cells_[i].weight = kOutside;
+  }
+  center_ += shift * kStep;
+  Settle();
+}
+
+double KneeBelief::Expected(double in_flight, double spread) const {
+  double sum = 0;
+  for (int i = 0; i < kCells; ++i) {
+    const double wait = Wait(in_flight * std::exp(-LogOf(i)), spread);
+    sum += cells_[i].weight * std::min(cells_[i].norm + wait, kMuch);
+  }
+  return sum;
+}
+
+double KneeBelief::Quantile(double part) const {
+  double below = 0;
+  for (int i = 0; i < kCells; ++i) {
+    const double weight = cells_[i].weight;
+    if (below + weight >= part && weight > 0)
+      return std::exp(LogOf(i) + ((part - below) / weight - 0.5) * kStep);
+    below += weight;
+  }
+  return std::exp(LogOf(kCells - 1));
+}
+
+double KneeBelief::Above(double in_flight) const {
+  const double log = std::log(in_flight);
+  double sum = 0;
+  for (int i = 0; i < kCells; ++i) sum += LogOf(i) > log ? cells_[i].weight : 0;
+  return sum;
+}
+
+void KneeBelief::ShiftNorm(double by) {
+  for (Cell& cell : cells_) cell.norm -= by;
+  norm_ -= by;
+}
+
+}  // namespace spillway
