@@ -16,9 +16,9 @@ using State = AdmissionTicket::State;
 
 namespace {
 
-constexpr double kSpare = 0.75;      // of the slots in use: below, nobody is refused for who he is
 constexpr std::uint32_t kEarly = 8;  // one in so many slots in use: a route that hangs is held back
-constexpr std::uint32_t kReserve = 16;  // one in so many slots more for the vital ranks
+constexpr std::uint32_t kFirstOfRoutes = 4;  // one in so many slots more for the first of a route
+constexpr std::uint32_t kReserve = 16;       // one in so many slots more for the vital ranks
 constexpr Duration kTick = std::chrono::milliseconds(100);
 
 std::uint8_t RankOf(const AdmissionAsk& ask) {
@@ -73,7 +73,11 @@ void Admission::Impl::Tick(TimePoint now) {
   LookAtQueue(now);
   gauge.Tick(queue.size() > 0, now);
   if (gauge.TakeFade()) clients.Fade();
-  routes.Judge(limit(), gauge.pressed(), now);
+  const bool at_ease = AtEase();
+  routes.Judge(limit(), gauge.pressed(), now, at_ease);
+  if (at_ease && Wanting()) {
+    while (AdmissionTicket* ticket = routes.LongSilent(now)) SetApart(ticket, now);
+  }
   pressure *= 0.98;  // an app that says nothing any more is not pressed for ever
 }
 
@@ -104,10 +108,37 @@ void Admission::Impl::Admit(AdmissionTicket* ticket, TimePoint now) {
   ticket->reason = ShedReason::kNone;
   ticket->admitted = now;
   ticket->in_flight = in_flight;
-  ticket->erred = ticket->apart = ticket->coming = false;
+  ticket->erred = ticket->apart = ticket->coming = ticket->waits = false;
   routes.Admit(ticket);
   ticket->counted = adaptive != nullptr && routes.Comparable(ticket->route_row);
   if (ticket->counted) ticket->cohort = adaptive->Admitted(ticket->in_flight, now);
+  if (AtEase() && routes.WaitsByDesign(ticket->route_row)) SetApart(ticket, now);
+}
+
+// What waits by design (a long poll) holds no worker, or few would be served at all beside some hundreds
+// of such. Whether that is so only the others tell, by their times: when these grow all are counted that come.
+void Admission::Impl::SetApart(AdmissionTicket* ticket, TimePoint now) {
+  if (ticket->counted) {
+    Sample({now, ticket->cohort, Duration{0}, 0, true, ticket->in_flight, LimitSample::End::kGone});
+    ticket->counted = false;
+  }
+  routes.SetApart(ticket);
+  ticket->apart = true;
+  --in_flight;
+}
+
+bool Admission::Impl::AtEase() const {
+  return adaptive != nullptr && (adaptive->opening() || !gauge.pressed()) && routes.AsEver();
+}
+
+// Who waits by design; and the first of a route, as long as there is no sign of overload: how the one
+// route answers tells nothing of another.
+bool Admission::Impl::NeedsNoSlot(const AdmissionTicket& ticket) const {
+  if (AtEase() && routes.WaitsByDesign(ticket.route_row)) return true;
+  if (adaptive == nullptr || !adaptive->opening() || gauge.pressed()) return false;
+  const RouteLedger::Row& row = routes.row(ticket.route_row);
+  return ticket.route_row != 0 && row.silent == 0 && row.in_flight == 0 &&
+         in_flight < limit() + std::max(limit() / kFirstOfRoutes, 1U);
 }
 
 void Admission::Impl::Shed(AdmissionTicket* ticket, ShedReason reason) {
@@ -127,11 +158,14 @@ std::optional<ShedReason> Admission::Impl::Refusal(const AdmissionTicket& ticket
     gauge.Stay(now);
     return ShedReason::kClient;
   }
-  if (!passes && in_flight >= kSpare * limit()) return ShedReason::kCohort;
+  if (!passes && !Spare()) return ShedReason::kCohort;
   // A route that hangs has workers that the limit may not know of: it is held before slots are wanting.
   const bool held_back =
       Wanting() || (routes.Stuck(ticket.route_row) && in_flight * kEarly >= limit());
-  if (held_back && !routes.MayEnter(ticket.route_row, vital)) return ShedReason::kRoute;
+  if (held_back && !routes.MayEnter(ticket.route_row, vital)) {
+    if (AtEase() && routes.OnTrial(ticket.route_row)) return ShedReason::kNone;
+    return ShedReason::kRoute;
+  }
   if (!Wanting()) return std::nullopt;
   if (success.refusal() > 0 && !vital && Chance() < success.refusal()) {
     success.Refused(now);
@@ -148,8 +182,13 @@ void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   Tick(now);
   ticket->route_row = routes.Ask(ticket->ask.route);
   if (config.limit == Limit::kOff) return Admit(ticket, now);
-  if (const auto reason = Refusal(*ticket, now)) return Shed(ticket, *reason);
+  if (const auto reason = Refusal(*ticket, now)) {
+    if (*reason != ShedReason::kNone) return Shed(ticket, *reason);
+    ticket->rank = kBacklog;
+    return Wait(ticket, now);
+  }
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
+  if (NeedsNoSlot(*ticket)) return Admit(ticket, now);
   Wait(ticket, now);
 }
 

@@ -16,8 +16,8 @@ constexpr std::uint32_t kAtRest = 50;                // so many tell what is usu
 void Admission::Impl::Sample(LimitSample sample) {
   if (adaptive == nullptr) return;
   const LimitScene scene{
-      in_flight,       queue.size(), std::exchange(bound, queue.size() > 0 || in_flight >= limit()),
-      gauge.pressed(), pressure,     at_rest < kAtRest};
+      in_flight,       waiting(), std::exchange(bound, waiting() > 0 || in_flight >= limit()),
+      gauge.pressed(), pressure,  at_rest < kAtRest};
   adaptive->Sample(sample, scene);
   if (const double correction = adaptive->TakeCorrection(); correction != 0) {
     routes.Shift(correction);
@@ -27,6 +27,7 @@ void Admission::Impl::Sample(LimitSample sample) {
 void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
   if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
   routes.Speak(ticket);
+  if (ticket->waits && !error) routes.Learn(ticket->route_row, took);
   if (ticket->apart) return;
   LimitSample sample{
       now, ticket->cohort, took, 0, ticket->counted, ticket->in_flight, LimitSample::End::kAnswer};
@@ -52,7 +53,8 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
 
 void Admission::Impl::AwaitRequest(AdmissionTicket* ticket, TimePoint now) {
   Tick(now);
-  if (config.limit == Limit::kOff || coming >= kMostComing * limit()) return;
+  const std::uint32_t least = adaptive != nullptr ? kComingAtLeast : 0;
+  if (config.limit == Limit::kOff || coming >= std::max(kMostComing * limit(), least)) return;
   gauge.Used(in_flight, limit(), now);
   if (ticket->counted) {
     Sample({now, ticket->cohort, Duration{0}, 0, true, ticket->in_flight, LimitSample::End::kGone});

@@ -23,6 +23,7 @@ struct Admission::Impl {
   // Who waited when the overload began: served when nobody else wants the slot, until his time is
   // over.
   static constexpr std::uint8_t kBacklog = AdmissionQueue::kRanks - 1;
+  static constexpr double kSpare = 0.75;          // of the slots in use
   static constexpr std::uint8_t kVitalRanks = 2;  // critical_plus, and who is protected
 
   AdmissionConfig config;
@@ -59,11 +60,20 @@ struct Admission::Impl {
   void Enter(AdmissionTicket* ticket, TimePoint now);
   std::optional<ShedReason> Refusal(const AdmissionTicket& ticket, TimePoint now);
   void Admit(AdmissionTicket* ticket, TimePoint now);
+  void SetApart(AdmissionTicket* ticket, TimePoint now);
+  bool AtEase() const;
+  bool NeedsNoSlot(const AdmissionTicket& ticket) const;
   void Shed(AdmissionTicket* ticket, ShedReason reason);
   std::uint32_t limit() const;
   bool HasSlot(std::uint8_t rank) const;
+  // Nobody is refused for who he is, and who waited when the overload began has his turn.
+  bool Spare() const { return in_flight < kSpare * limit(); }
   // Somebody wants what another has, or soon will.
-  bool Wanting() const { return queue.size() > 0 || in_flight * 3 >= limit(); }
+  bool Wanting() const { return waiting() > 0 || in_flight * 3 >= limit(); }
+  // For a slot; without those for whom their route's trial is too short, which only is before overload.
+  std::uint32_t waiting() const {
+    return queue.size() - (gauge.pressed() ? 0 : queue.size(kBacklog));
+  }
 
   // --- those who wait: admission_wait.cc ---
   void Wait(AdmissionTicket* ticket, TimePoint now);

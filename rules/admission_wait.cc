@@ -11,6 +11,7 @@ namespace {
 // A queue that is long and has not become shorter for so long: more is asked for than is answered. A
 // crowd that came at once is none, it is served in its turn.
 constexpr Duration kLasting = std::chrono::milliseconds(400);
+constexpr Duration kLastingAtEase = std::chrono::seconds(2);
 constexpr double kShorter = 0.9;
 constexpr Duration kQuiet = std::chrono::milliseconds(50);  // nobody else asks: not for so long
 constexpr double kWait = 0.1;                               // of an answer's time, under pressure
@@ -74,17 +75,18 @@ void Admission::Impl::ShedWaiting(AdmissionTicket* ticket, ShedReason reason, Ti
 
 void Admission::Impl::LookAtQueue(TimePoint now) {
   // One that turns people away is long, however few places it has.
-  const bool is_long =
-      std::exchange(turned_away, false) || queue.size() >= OverloadGauge::kLongQueue;
+  // As long as the limit itself grows fast a queue is no sign of much.
+  const bool at_ease = adaptive != nullptr && adaptive->opening() && AtEase();
+  const bool is_long = std::exchange(turned_away, false) || waiting() >= OverloadGauge::kLongQueue;
   if (!is_long || gauge.pressed()) {
     long_since = kNever;
   } else if (long_since == kNever) {
     long_since = now;
-    long_size = queue.size();
-  } else if (now - long_since >= kLasting) {
-    if (queue.size() >= kShorter * long_size) return Press(now);
+    long_size = waiting();
+  } else if (now - long_since >= (at_ease ? kLastingAtEase : kLasting)) {
+    if (waiting() >= kShorter * long_size) return Press(now);
     long_since = now;
-    long_size = queue.size();
+    long_size = waiting();
   }
 }
 
@@ -141,7 +143,12 @@ AdmissionTicket* Admission::Impl::Next(TimePoint now) {
   const bool newest_first = gauge.pressed();
   AdmissionTicket* ticket = queue.Peek(newest_first);
   if (ticket == nullptr || !HasSlot(ticket->rank)) return nullptr;
-  if (ticket->rank == kBacklog && gauge.pressed() && now - asked < kQuiet) return nullptr;
+  if (ticket->rank == kBacklog && gauge.pressed() && !Spare() && now - asked < kQuiet)
+    return nullptr;
+  if (ticket->rank == kBacklog && AtEase() && routes.OnTrial(ticket->route_row) &&
+      !routes.MayEnter(ticket->route_row, false)) {
+    return nullptr;
+  }
   queue.Take(newest_first);
   if (Hopeless(*ticket, 0, now)) {
     Shed(ticket, ShedReason::kDeadline);

@@ -10,6 +10,7 @@
 // Thread rule: none of its own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -20,6 +21,9 @@ namespace spillway {
 
 class RouteLedger {
  public:
+  static constexpr std::uint32_t kSome = 4;  // answers
+  static constexpr double kAsEver = 0.4;     // a logarithm
+  static constexpr std::uint32_t kTrial = 3;
   static constexpr std::size_t kWays = 8;
   static constexpr std::size_t kSets = 16;
   static constexpr std::size_t kRows = kWays * kSets + 1;
@@ -28,13 +32,15 @@ class RouteLedger {
     std::uint64_t route = 0;
     AdmissionTicket* oldest = nullptr;  // in flight, no byte yet
     AdmissionTicket* youngest = nullptr;
-    std::uint32_t silent = 0;     // how many those are
-    std::uint32_t in_flight = 0;  // with those that are being answered
-    std::uint32_t samples = 0;    // answers that `norm` was learnt from
-    double norm = 0;              // ln of the seconds to the first byte, when nothing presses
-    double asks = 0;              // decayed
-    double answers = 0;           // decayed
-    double given_up = 0;          // those who left after a long silence; decayed
+    std::uint32_t silent = 0;  // how many those are
+    std::uint32_t in_flight =
+        0;                      // with those that are being answered, without those that are apart
+    std::uint32_t samples = 0;  // answers that `norm` was learnt from
+    double norm = 0;            // ln of the seconds to the first byte, when nothing presses
+    double variance = 0;        // of that
+    double asks = 0;            // decayed
+    double answers = 0;         // decayed
+    double given_up = 0;        // those who left after a long silence; decayed
     TimePoint last_answer{};
     std::uint32_t cap = 0;  // slots it may hold; 0: no cap
     bool stuck = false;     // why: its requests hang; else it held more than its share
@@ -51,6 +57,8 @@ class RouteLedger {
   void Return(AdmissionTicket* ticket);
   // Its first byte came.
   void Speak(AdmissionTicket* ticket);
+  // It is silent, and counts no more.
+  void SetApart(AdmissionTicket* ticket);
   // It ends; Speak or not.
   void Leave(AdmissionTicket* ticket, TimePoint now);
 
@@ -64,18 +72,30 @@ class RouteLedger {
   void LearnInCrowd(std::uint16_t row, Duration took) { Learn(row, took, level_); }
   bool Knows(std::uint16_t row) const;
   bool KnowsWell(std::uint16_t row) const;
+  // All that is known answers as it ever did: what is silent takes nothing from it.
+  bool AsEver() const { return answered_ >= kSome && level_ <= kAsEver; }
+  // So long is no request silent that is worked at, by what the others take, in seconds.
+  double LongSilence() const;
+  // Its requests are silent for longer than that and answered then: they wait for something.
+  bool WaitsByDesign(std::uint16_t row) const;
+  // The next, in order of age, of a route that does not hang and that has been silent for so long, while
+  // others answer. Null: none.
+  AdmissionTicket* LongSilent(TimePoint now) const;
   // It is known, and not so slow that the others are done for long when it is.
   bool Comparable(std::uint16_t row) const;
   // All routes take so much longer (a logarithm) than was thought usual, and that is no overload.
   void Shift(double by) { lift_ += by, level_ -= by; }
 
+  // A route that never answered holds as many as may be tried, and may soon have more.
+  bool OnTrial(std::uint16_t row) const { return rows_[row].cap != 0 && !Knows(row); }
   // Once in a while: puts caps on and takes them off. `limit`: of the pool, 0 for none; `pressed`:
-  // others wait.
-  void Judge(std::uint32_t limit, bool pressed, TimePoint now);
+  // others wait; `at_ease`: nothing says that a route that nobody knows yet takes something from others.
+  void Judge(std::uint32_t limit, bool pressed, TimePoint now, bool at_ease = false);
   // `vital`: of a rank that is held back by a hang only, not for holding much.
   bool MayEnter(std::uint16_t index, bool vital) const {
     const Row& row = rows_[index];
-    return row.cap == 0 || (vital && !row.stuck) || row.in_flight + row.given_up < row.cap;
+    return row.cap == 0 || (vital && !row.stuck) ||
+           std::max(row.in_flight, row.silent) + row.given_up < row.cap;
   }
   bool Stuck(std::uint16_t row) const { return rows_[row].cap != 0 && rows_[row].stuck; }
   // Slots held by routes that hang.
@@ -91,15 +111,19 @@ class RouteLedger {
   void Learn(std::uint16_t row, Duration took, double excess);
   double Usual(const Row& row) const;
   bool OthersAnswer(std::uint16_t index, double usual, TimePoint now) const;
-  void JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now);
+  void JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now, bool at_ease);
   void JudgeShare(Row* row, std::uint32_t limit, bool pressed, TimePoint now);
 
   std::array<Row, kRows> rows_{};
   double asks_ = 0;
-  double typical_ = 0;  // ln of seconds, over the last few answers
-  double mean_ = 0;     // seconds, over the last few answers
-  double lift_ = 0;     // to be added to each norm
-  double level_ = 0;    // what Compare said lately, in the mean
+  double typical_ = 0;            // ln of seconds, over the last few answers
+  double mean_ = 0;               // seconds, over the last few answers
+  double lift_ = 0;               // to be added to each norm
+  double level_ = 0;              // what Compare said lately, in the mean
+  double lately_ = 0;             // the same, over the last few
+  std::uint32_t trial_ = kTrial;  // so many of a route that never answered may be silent
+  std::uint32_t proofs_ = 0;      // answers since that was made so many
+  TimePoint tried_{};             // when
   // The last answer, and the last one of another route than that.
   std::uint16_t last_row_ = 0;
   TimePoint last_{}, last_of_others_{};

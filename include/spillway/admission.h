@@ -28,22 +28,15 @@ struct AdmissionConfig {
   Algorithm algorithm = Algorithm::kKnee;
   std::uint32_t fixed = 0;  // requests in flight; of kFixed
   std::uint32_t min = 4;    // of kAdaptive, as what follows
-  std::uint32_t max = 1000;
+  std::uint32_t max = 100000;
   std::uint32_t initial = 20;
   struct Queue {
-    std::uint32_t max = 1000;                    // requests that wait, of all classes
+    std::uint32_t max = 5000;                    // requests that wait, of all classes
     Duration timeout = std::chrono::seconds(5);  // none waits longer
     friend bool operator==(const Queue&, const Queue&) = default;
   } queue;
   friend bool operator==(const AdmissionConfig&, const AdmissionConfig&) = default;
 };
-
-// Of a pool that says nothing of it: everybody is admitted.
-inline AdmissionConfig NoAdmission() {
-  AdmissionConfig config;
-  config.limit = AdmissionConfig::Limit::kOff;
-  return config;
-}
 
 // What is known of a request when it asks.
 struct AdmissionAsk {
@@ -93,7 +86,8 @@ struct AdmissionTicket {
   bool erred = false;    // its first byte was that of an error
   bool apart = false;    // in flight, and not counted
   bool coming = false;   // the same, until its request is here
-  bool untold = false;   // its state has changed, and Next has yet to say so
+  bool waits = false;   // the same, since it has been silent for long and takes nothing from others
+  bool untold = false;  // its state has changed, and Next has yet to say so
 };
 
 // How a request that was admitted ended.
@@ -150,10 +144,11 @@ class Admission {
   // upload. Its place is free for another.
   void StandApart(AdmissionTicket* ticket, TimePoint now);
   // It is not all here yet, so the servers have nothing to do: it is not counted until RequestDone, which
-  // counts it whatever the limit. Does nothing where kMostComing times the limit are so already.
+  // counts it whatever the limit. Does nothing where kMostComing times the limit are so already, of a limit
+  // that was found at least kComingAtLeast: some hundred slow uploads are not to take a young one's places.
   void AwaitRequest(AdmissionTicket* ticket, TimePoint now);
   void RequestDone(AdmissionTicket* ticket, TimePoint now);
-  static constexpr std::uint32_t kMostComing = 4;
+  static constexpr std::uint32_t kMostComing = 4, kComingAtLeast = 1000;
   // How pressed the server says it is: 0 not at all, 1 wholly.
   void Pressure(double pressure, TimePoint now);
   // A ticket that is queued or admitted ends, or one that was shed while it waited and that Next has
