@@ -105,9 +105,9 @@ void WarnOfAdmission(const PoolConfig& pool, const yaml::Node& written, Diagnost
   using Limit = AdmissionConfig::Limit;
   const yaml::Node queue = written.Get("queue"), concurrency = written.Get("concurrency");
   if (pool.admission.limit == Limit::kOff && !queue.missing()) {
-    warnings->push_back(
-        queue.About("warning: this does nothing, since the pool has no concurrency; nobody waits "
-                    "where all are let in"));
+    warnings->push_back(queue.About(
+        "warning: this does nothing beside concurrency: off; nobody waits where all are "
+        "let in"));
   }
   if (pool.admission.limit == Limit::kAdaptive || !concurrency.is_map()) return;
   for (const std::string_view key : {"min", "max", "initial"}) {
@@ -140,9 +140,9 @@ void WarnOfClasses(const Draft& draft, Diagnostics* warnings) {
       return TellsApart(pool, traffic_class.text());
     });
     if (told_apart) continue;
-    warnings->push_back(
-        traffic_class.About("warning: this class does nothing, since no pool has concurrency; "
-                            "expected concurrency: adaptive, or a number, at a pool"));
+    warnings->push_back(traffic_class.About(
+        "warning: this class does nothing, since every pool has concurrency: off; "
+        "expected adaptive, or a number, at one of them"));
     return;
   }
 }

@@ -33,14 +33,14 @@ constexpr KeyRow<AdmissionConfig> kConcurrencyRows[] = {
     {"limit", kLimitTypes, "adaptive",
      "requests at the pool's servers at once; adaptive: found by how they answer", &ReadLimit},
     {"min", "integer 1..1000000", "4", "adaptive: never below", &Set<&AdmissionConfig::min>},
-    {"max", "integer 1..1000000", "1000", "adaptive: never above", &Set<&AdmissionConfig::max>},
+    {"max", "integer 1..1000000", "100000", "adaptive: never above", &Set<&AdmissionConfig::max>},
     {"initial", "integer 1..1000000", "20", "adaptive: where it begins",
      &Set<&AdmissionConfig::initial>},
 };
 
 using Queue = AdmissionConfig::Queue;
 constexpr KeyRow<Queue> kQueueRows[] = {
-    {"max", "integer 0..100000", "1000", "requests that wait for their turn; 0: none waits",
+    {"max", "integer 0..100000", "5000", "requests that wait for their turn; 0: none waits",
      &Set<&Queue::max>},
     {"timeout", "duration 1ms..5m", "5s", "the longest that one waits", &Set<&Queue::timeout>},
 };
@@ -84,7 +84,7 @@ void ReadConcurrency(const Slot& slot, AdmissionConfig* out) {
 }
 
 void ReadQueue(const Slot& slot, AdmissionConfig* out) {
-  ReadKeys(slot.node, kQueueRows, slot.loader, &out->queue, "{ max: 1000, timeout: 5s }");
+  ReadKeys(slot.node, kQueueRows, slot.loader, &out->queue, "{ max: 5000, timeout: 5s }");
 }
 
 void ListConcurrencyKeys(const std::string& name, std::vector<Kind>* kinds) {

@@ -273,7 +273,7 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
      &Section<&PoolConfig::retries, kRetryRows>, &ListSection<kRetryRows>},
     {"keep_alive", "map", "", "connections to servers kept open between requests",
      &Section<&PoolConfig::keep_alive, kKeepAliveRows>, &ListSection<kKeepAliveRows>},
-    {"concurrency", "map | adaptive | off | integer 1..1000000", "off",
+    {"concurrency", "map | adaptive | off | integer 1..1000000", "adaptive",
      "how many requests are at its servers at once", &ReadPoolConcurrency, &ListConcurrencyKeys},
     {"queue", "map", "", "where requests wait for their turn", &ReadPoolQueue, &ListQueueKeys},
     {"hold", "map | off", "", "requests that are kept while no server answers", &ReadPoolHold,

@@ -185,7 +185,7 @@ struct PoolConfig {
     std::vector<int> hide;  // upstream statuses whose body never reaches a client
     std::string page;       // the page's HTML (read when loaded); empty: the built-in one
   } errors;
-  AdmissionConfig admission = NoAdmission();
+  AdmissionConfig admission;
   HoldConfig hold;
   Duration apdex =
       std::chrono::milliseconds(500);  // to the first byte: satisfied; four times: tolerating
