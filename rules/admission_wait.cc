@@ -135,6 +135,7 @@ void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
 
 AdmissionTicket* Admission::Impl::Next(TimePoint now) {
   Tick(now);
+  if (queue.size() == 0 && untold_first == nullptr) return nullptr;  // as nearly always
   Expire(now);
   if (AdmissionTicket* ticket = untold_first; ticket != nullptr) {
     Told(ticket);
