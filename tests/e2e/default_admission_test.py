@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""A pool that says nothing of admission has an adaptive limit. What it must not do to apps that it knows nothing of: long polls, slow
+readers and uploads, crowds, WebSockets and event streams lose nothing beside quick pages."""
+
+import threading
+import time
+
+from harness import Case, ask, config, eventually, main
+
+POLLS = 120
+
+
+class App:
+    """Pages at once; /poll when something has happened; /slow after 50 ms; /big is large; /events is a stream."""
+
+    def __init__(self):
+        self.happened, self.polling, self.lock = threading.Event(), 0, threading.Lock()
+
+    def __call__(self, request):
+        if request.path.startswith("/poll"):
+            with self.lock:
+                self.polling += 1
+            self.happened.wait(120)
+        if request.path.startswith("/slow"):
+            time.sleep(0.05)
+        headers = {"Content-Type": "text/event-stream" if request.path == "/events" else "text/plain"}
+        return 200, headers, "x" * (8 << 20) if request.path == "/big" else request.path
+
+    def close(self):
+        self.happened.set()
+
+
+class DefaultAdmission(Case):
+    def start(self, **pool):
+        self.app = self.keep(App())
+        self.proxy = self.spillway(config(self.origin(self.app), app=pool))
+        return self.proxy
+
+    def view(self):
+        return self.proxy.api("/api/v1/pools")["pools"][0]["admission"]
+
+    def send(self, target, method="GET", extra=""):
+        client = self.connect(self.proxy.port)
+        client.send(f"{method} {target} HTTP/1.1\r\nHost: a\r\n{extra}\r\n".encode())
+        return client
+
+    def statuses(self, targets):
+        """All at once."""
+        return [client.read_response().status for client in [self.send(target) for target in targets]]
+
+    def test_a_pool_that_says_nothing_has_an_adaptive_limit(self):
+        self.start()
+        self.assertEqual(ask(self.proxy.port).status, 200)
+        self.assertEqual(self.view()["limit"], 20)
+
+    def test_off_counts_nobody(self):
+        self.start(concurrency="off")
+        self.assertEqual(ask(self.proxy.port).status, 200)
+        self.assertFalse(self.proxy.api("/api/v1/pools")["pools"][0].get("admission"))
+
+    def test_long_polls_wait_and_pages_pass_them(self):
+        self.start()
+        polls, refused = [self.send(f"/poll?{i}") for i in range(POLLS)], []
+
+        def pages():
+            answer = ask(self.proxy.port, target="/page")
+            refused.extend([answer.status] if answer.status != 200 else [])
+            return self.app.polling == POLLS
+        eventually(pages, "all polls at the app while pages are answered")
+        self.assertEqual(refused, [])
+        began = time.monotonic()
+        self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+        self.assertLess(time.monotonic() - began, 1)
+        self.app.happened.set()
+        self.assertEqual({client.read_response().status for client in polls}, {200})
+        eventually(lambda: self.view()["in_flight"] == 0, "all places to be free")
+
+    def test_a_crowd_out_of_nothing_is_served(self):
+        self.start()
+        self.assertEqual(set(self.statuses(f"/slow/{i}" for i in range(100))), {200})
+
+    def test_who_reads_slowly_holds_no_place(self):
+        self.start()
+        readers = [self.send("/big") for _ in range(40)]
+        for reader in readers:
+            self.assertTrue(reader.socket.recv(1))
+        eventually(lambda: self.view()["in_flight"] == 0, "the places of slow readers to be free")
+        self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+
+    def test_who_sends_slowly_holds_no_place(self):
+        self.start()
+        for _ in range(100):
+            self.send("/upload", "POST", "Content-Length: 10\r\n")
+        eventually(lambda: self.view()["in_flight"] == 0, "no place to be taken")
+        self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+
+    def test_on_a_quiet_day_nobody_is_refused_or_kept_waiting(self):
+        self.start()
+        for i in range(200):
+            self.assertEqual(ask(self.proxy.port, target=f"/page/{i}").status, 200)
+        self.assertEqual(self.proxy.metric("spillway_queue_wait_seconds_count", pool="app"), 0)
+
+
+if __name__ == "__main__":
+    main()
