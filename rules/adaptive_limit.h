@@ -61,6 +61,8 @@ class AdaptiveLimit {
   // By how much the norms of the routes are wrong, as found out meanwhile: a logarithm to be added
   // to them. Zero until asked for the next time.
   virtual double TakeCorrection() { return 0; }
+  // No overload was seen yet, and it grows as fast as it may.
+  virtual bool opening() const { return false; }
   // How far the last times lay above the usual ones, a logarithm.
   virtual double excess() const = 0;
 

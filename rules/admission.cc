@@ -73,11 +73,7 @@ void Admission::Impl::Tick(TimePoint now) {
   LookAtQueue(now);
   gauge.Tick(queue.size() > 0, now);
   if (gauge.TakeFade()) clients.Fade();
-  const bool at_ease = AtEase();
-  routes.Judge(limit(), gauge.pressed(), now, at_ease);
-  if (at_ease && Wanting()) {
-    while (AdmissionTicket* ticket = routes.LongSilent(now)) SetApart(ticket, now);
-  }
+  routes.Judge(limit(), gauge.pressed(), now);
   pressure *= 0.98;  // an app that says nothing any more is not pressed for ever
 }
 
@@ -162,10 +158,7 @@ std::optional<ShedReason> Admission::Impl::Refusal(const AdmissionTicket& ticket
   // A route that hangs has workers that the limit may not know of: it is held before slots are wanting.
   const bool held_back =
       Wanting() || (routes.Stuck(ticket.route_row) && in_flight * kEarly >= limit());
-  if (held_back && !routes.MayEnter(ticket.route_row, vital)) {
-    if (AtEase() && routes.OnTrial(ticket.route_row)) return ShedReason::kNone;
-    return ShedReason::kRoute;
-  }
+  if (held_back && !routes.MayEnter(ticket.route_row, vital)) return ShedReason::kRoute;
   if (!Wanting()) return std::nullopt;
   if (success.refusal() > 0 && !vital && Chance() < success.refusal()) {
     success.Refused(now);
@@ -182,11 +175,7 @@ void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   Tick(now);
   ticket->route_row = routes.Ask(ticket->ask.route);
   if (config.limit == Limit::kOff) return Admit(ticket, now);
-  if (const auto reason = Refusal(*ticket, now)) {
-    if (*reason != ShedReason::kNone) return Shed(ticket, *reason);
-    ticket->rank = kBacklog;
-    return Wait(ticket, now);
-  }
+  if (const auto reason = Refusal(*ticket, now)) return Shed(ticket, *reason);
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
   if (NeedsNoSlot(*ticket)) return Admit(ticket, now);
   Wait(ticket, now);

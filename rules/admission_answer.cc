@@ -16,8 +16,8 @@ constexpr std::uint32_t kAtRest = 50;                // so many tell what is usu
 void Admission::Impl::Sample(LimitSample sample) {
   if (adaptive == nullptr) return;
   const LimitScene scene{
-      in_flight,       waiting(), std::exchange(bound, waiting() > 0 || in_flight >= limit()),
-      gauge.pressed(), pressure,  at_rest < kAtRest};
+      in_flight,       queue.size(), std::exchange(bound, queue.size() > 0 || in_flight >= limit()),
+      gauge.pressed(), pressure,     at_rest < kAtRest};
   adaptive->Sample(sample, scene);
   if (const double correction = adaptive->TakeCorrection(); correction != 0) {
     routes.Shift(correction);

@@ -69,11 +69,7 @@ struct Admission::Impl {
   // Nobody is refused for who he is, and who waited when the overload began has his turn.
   bool Spare() const { return in_flight < kSpare * limit(); }
   // Somebody wants what another has, or soon will.
-  bool Wanting() const { return waiting() > 0 || in_flight * 3 >= limit(); }
-  // For a slot; without those for whom their route's trial is too short, which only is before overload.
-  std::uint32_t waiting() const {
-    return queue.size() - (gauge.pressed() ? 0 : queue.size(kBacklog));
-  }
+  bool Wanting() const { return queue.size() > 0 || in_flight * 3 >= limit(); }
 
   // --- those who wait: admission_wait.cc ---
   void Wait(AdmissionTicket* ticket, TimePoint now);

@@ -77,16 +77,17 @@ void Admission::Impl::LookAtQueue(TimePoint now) {
   // One that turns people away is long, however few places it has.
   // As long as the limit itself grows fast a queue is no sign of much.
   const bool at_ease = adaptive != nullptr && adaptive->opening() && AtEase();
-  const bool is_long = std::exchange(turned_away, false) || waiting() >= OverloadGauge::kLongQueue;
+  const bool is_long =
+      std::exchange(turned_away, false) || queue.size() >= OverloadGauge::kLongQueue;
   if (!is_long || gauge.pressed()) {
     long_since = kNever;
   } else if (long_since == kNever) {
     long_since = now;
-    long_size = waiting();
+    long_size = queue.size();
   } else if (now - long_since >= (at_ease ? kLastingAtEase : kLasting)) {
-    if (waiting() >= kShorter * long_size) return Press(now);
+    if (queue.size() >= kShorter * long_size) return Press(now);
     long_since = now;
-    long_size = waiting();
+    long_size = queue.size();
   }
 }
 
@@ -146,10 +147,6 @@ AdmissionTicket* Admission::Impl::Next(TimePoint now) {
   if (ticket == nullptr || !HasSlot(ticket->rank)) return nullptr;
   if (ticket->rank == kBacklog && gauge.pressed() && !Spare() && now - asked < kQuiet)
     return nullptr;
-  if (ticket->rank == kBacklog && AtEase() && routes.OnTrial(ticket->route_row) &&
-      !routes.MayEnter(ticket->route_row, false)) {
-    return nullptr;
-  }
   queue.Take(newest_first);
   if (Hopeless(*ticket, 0, now)) {
     Shed(ticket, ShedReason::kDeadline);

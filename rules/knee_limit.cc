@@ -52,6 +52,11 @@ constexpr double kUnknownNorm = 1;
 // Without it.
 constexpr double kAhead = 1.5;  // times what was in flight at most
 constexpr double kTolerance = 0.15, kToleranceOfSpread = 0.06;
+// Of the first growth: so many answers are looked at, which may be so much longer than usual; and they
+// tell something of a limit that is so many times as high as what was in flight.
+constexpr double kLately = 16, kAsUsual = 0.3, kTells = 2.5;
+constexpr double kOpens = 0.5;   // slots for each answer
+constexpr double kBeyond = 1.2;  // what was in flight when it ended, without the wait; so much more
 constexpr double kWaitOfSpread = 0.25;
 constexpr std::uint32_t kCrowd = 40;  // so many wait, which luck seldom does
 constexpr double kHaste = 0.6;        // the limit is cut where it is more than so much too high,
@@ -113,6 +118,7 @@ class KneeLimit final : public AdaptiveLimit {
         break;
       case LimitSample::End::kAnswer:
         cohort->Count(std::min(sample.excess, kMuch), 1);
+        if (scene.bound) Open(sample, scene);
     }
     const Duration time = std::min(Span(kTheirTime * mean_took_), kTheirTimeAtMost);
     if (waits_ && (closed_.count >= closed_.admitted || now >= closed_until_ + time)) {
@@ -127,6 +133,7 @@ class KneeLimit final : public AdaptiveLimit {
     }
   }
 
+  bool opening() const override { return opening_; }
   double excess() const override { return excess_; }
   double TakeCorrection() override {
     excess_ -= correction_;
@@ -158,6 +165,23 @@ class KneeLimit final : public AdaptiveLimit {
     open_.from = now;
     peak_ = 0;
     bound_ = false;
+  }
+  // Until these servers were seen to be pressed the limit holds nobody back for long: each answer that
+  // came as fast as usual, from about as many in flight, opens half a slot. So in two answers' time there
+  // are twice as many, and a limit that nobody asked for costs next to nothing where none is needed. It
+  // ends as the last few took longer, and what these say of the knee is the limit. Where nobody has seen
+  // the servers at rest and many wait, there are surer ways.
+  void Open(const LimitSample& sample, const LimitScene& scene) {
+    if (!opening_ || (scene.pressed && novel_)) return;
+    const double part = 1 / std::min(++opened_by_, kLately);
+    lately_ += (std::min(sample.excess, kMuch) - lately_) * part;
+    lately_in_flight_ += (sample.in_flight - lately_in_flight_) * part;
+    if (sample.in_flight * kTells < limit_) return;
+    if (lately_ <= kAsUsual) return Set(limit_ + kOpens);
+    if (opened_by_ < kLately) return;
+    opening_ = false;
+    const double knee = lately_in_flight_ * std::exp(-lately_) * kBeyond;
+    if (knee < limit_) Change(knee, sample.now);
   }
   // The cohort that is open has enough, or has been open for long enough.
   void Close(TimePoint now) {
@@ -215,18 +239,20 @@ class KneeLimit final : public AdaptiveLimit {
     judged_ = true;
     novel_ = novel_ && scene.novel;
     excess_ = seen.excess;
+    const double threshold = kTolerance + kToleranceOfSpread * spread;
+    const bool slow = seen.excess - threshold > 0.5 * seen.error;
+    if (slow || failing) opening_ = false;
     if (scene.pressure >= 0.9) return Change(limit_ * 0.9, now);
-    if (scene.pressed || failing) {
+    if ((scene.pressed && !opening_) || failing) {
       UnderPressure(seen, failing, now, scene);
     } else {
       believes_ = false;
-      AtEase(seen, now, scene);
+      AtEase(seen, slow, now, scene);
     }
   }
 
-  void AtEase(const KneeBelief::Seen& seen, TimePoint now, const LimitScene& scene) {
-    const double threshold = kTolerance + kToleranceOfSpread * seen.spread;
-    if (seen.excess - threshold > 0.5 * seen.error) {
+  void AtEase(const KneeBelief::Seen& seen, bool slow, TimePoint now, const LimitScene& scene) {
+    if (slow) {
       const double surplus = std::exp(-std::max(seen.excess - kWaitOfSpread * seen.spread, 0.04));
       if (scene.queued < kCrowd || surplus > kHaste) return Stay(now);
       return Change(limit_ * std::max(surplus * kMargin, kDeepestCut), now);
@@ -303,6 +329,9 @@ class KneeLimit final : public AdaptiveLimit {
   double enough_ = kFirst;
   double peak_ = 0;     // in flight since the last step
   bool bound_ = false;  // a slot was wanting since then
+
+  bool opening_ = true;  // these servers were not yet seen to be pressed
+  double opened_by_ = 0, lately_ = 0, lately_in_flight_ = 0;  // answers; over the last few
 
   KneeBelief knee_;
   bool believes_ = false;  // knee_ is of the pressure that lasts

@@ -42,11 +42,6 @@ constexpr Duration kCalmFor = std::chrono::seconds(4);
 // Who is silent for so long while others are answered as ever waits for something that is no work.
 constexpr double kLongTimes = 20;  // what an answer takes
 constexpr double kLongAtLeast = 0.25;
-constexpr std::uint32_t kProofs = 12;    // answers of others that say that all is as ever
-constexpr double kUnfelt = 0.25;         // and their times, a logarithm
-constexpr std::uint32_t kTrialStep = 2;  // then one in so many more
-constexpr std::uint32_t kMostTried = 100000;
-constexpr double kLately = 0.5;  // seconds: others answered
 // The spread of a route's logarithms that says nothing: that of an exponential law is 1.28.
 constexpr double kSpread = 1.3;
 
@@ -128,20 +123,6 @@ bool RouteLedger::WaitsByDesign(std::uint16_t index) const {
   return index != 0 && Knows(index) && rows_[index].norm + lift_ > std::log(LongSilence());
 }
 
-AdmissionTicket* RouteLedger::LongSilent(TimePoint now) const {
-  const double silence = LongSilence();
-  for (std::size_t i = 1; i < kRows; ++i) {
-    const Row& row = rows_[i];
-    if (row.silent == 0 || (row.cap != 0 && row.samples >= kFewest)) continue;
-    if (!OthersAnswer(static_cast<std::uint16_t>(i), kLately, now)) continue;
-    for (AdmissionTicket* ticket = row.oldest; ticket != nullptr; ticket = ticket->next) {
-      if (Seconds(now - ticket->admitted) < silence) break;
-      if (!ticket->waits) return ticket;
-    }
-  }
-  return nullptr;
-}
-
 void RouteLedger::Leave(AdmissionTicket* ticket, TimePoint now) {
   Row& row = rows_[ticket->route_row];
   if (!ticket->measured && !ticket->waits &&
@@ -181,8 +162,6 @@ bool RouteLedger::Compare(std::uint16_t index, Duration took, double* excess) {
   if (!Knows(index)) return false;
   *excess = std::clamp(Logarithm(took) - rows_[index].norm - lift_, -4.0, 4.0);
   level_ += (std::min(*excess, kMuch) - level_) / kLevelMemory;
-  lately_ += (std::min(*excess, kMuch) - lately_) / kProofs;
-  ++proofs_;
   return true;
 }
 
@@ -199,13 +178,12 @@ Duration RouteLedger::Typical() const {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::exp(typical_)));
 }
 
-void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now, bool at_ease) {
+void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
   const double decay = std::pow(kDecayPerSecond, std::min(Seconds(now - judged_), 60.0));
   const double forget = std::exp(-Seconds(now - judged_) / kHangsFor);
   judged_ = now;
   asks_ *= decay;
   stuck_slots_ = 0;
-  if (!at_ease) trial_ = kTrial, proofs_ = 0;
   for (std::size_t i = 0; i < kRows; ++i) {
     Row& row = rows_[i];
     row.asks *= decay;
@@ -213,7 +191,7 @@ void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now, bool a
     row.given_up *= forget;
     if (i == 0 || limit == 0) continue;  // the shared row is of many, none of them known to be it
     if (row.in_flight != 0 || row.cap != 0 || row.given_up > 0.5) {
-      JudgeStuck(static_cast<std::uint16_t>(i), limit, now, at_ease);
+      JudgeStuck(static_cast<std::uint16_t>(i), limit, now);
       JudgeShare(&row, limit, pressed, now);
     }
     if (row.cap != 0 && row.stuck) stuck_slots_ += row.in_flight;
@@ -233,17 +211,15 @@ bool RouteLedger::OthersAnswer(std::uint16_t index, double usual, TimePoint now)
 }
 
 // Silent for long, while others speak: in an outage, when nobody does, no route is to blame.
-void RouteLedger::JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now,
-                             bool at_ease) {
+void RouteLedger::JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now) {
   Row* row = &rows_[index];
   const double usual = Usual(*row);
   const bool others = OthersAnswer(index, usual, now);
   bool hangs = false;
   for (const Hang& hang : kHangs) {
-    const bool known = row->samples >= kFewest, tried = !known && at_ease;
+    const bool known = row->samples >= kFewest;
     const std::uint32_t many =
-        tried ? trial_
-              : Slots(known ? hang.share : kUnknownShare, limit, known ? kFewestSilent : 2);
+        Slots(known ? hang.share : kUnknownShare, limit, known ? kFewestSilent : 2);
     const auto gone = static_cast<std::uint32_t>(row->given_up + 0.5);
     if (!others || row->silent + gone < many) continue;
     const AdmissionTicket* ticket = row->oldest;
@@ -255,18 +231,9 @@ void RouteLedger::JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint
     if (Seconds(now - row->last_answer) < hang.times * usual && row->answers > row->silent)
       continue;
     hangs = true;
-    row->cap = tried ? trial_ : Slots(hang.allowed, limit, 2);
+    row->cap = Slots(hang.allowed, limit, 2);
     row->stuck = true;
   }
-  // It may wait by design: twice as many, as long as the others don't feel it.
-  if (row->samples < kFewest && at_ease && hangs && proofs_ >= kProofs && lately_ <= kUnfelt &&
-      Seconds(now - tried_) >= LongSilence()) {
-    const std::uint32_t unfelt = std::max(trial_, row->silent);
-    trial_ = std::min(unfelt + std::max(unfelt / kTrialStep, 1U), kMostTried);
-    proofs_ = 0;
-    tried_ = now;
-  }
-  if (row->samples < kFewest && at_ease && row->stuck) row->cap = trial_;
   if (row->cap == 0 || !row->stuck) return;
   std::uint32_t late = 0;
   for (const AdmissionTicket* t = row->oldest; t != nullptr && late <= row->cap; t = t->next) {

@@ -23,7 +23,6 @@ class RouteLedger {
  public:
   static constexpr std::uint32_t kSome = 4;  // answers
   static constexpr double kAsEver = 0.4;     // a logarithm
-  static constexpr std::uint32_t kTrial = 3;
   static constexpr std::size_t kWays = 8;
   static constexpr std::size_t kSets = 16;
   static constexpr std::size_t kRows = kWays * kSets + 1;
@@ -78,19 +77,14 @@ class RouteLedger {
   double LongSilence() const;
   // Its requests are silent for longer than that and answered then: they wait for something.
   bool WaitsByDesign(std::uint16_t row) const;
-  // The next, in order of age, of a route that does not hang and that has been silent for so long, while
-  // others answer. Null: none.
-  AdmissionTicket* LongSilent(TimePoint now) const;
   // It is known, and not so slow that the others are done for long when it is.
   bool Comparable(std::uint16_t row) const;
   // All routes take so much longer (a logarithm) than was thought usual, and that is no overload.
   void Shift(double by) { lift_ += by, level_ -= by; }
 
-  // A route that never answered holds as many as may be tried, and may soon have more.
-  bool OnTrial(std::uint16_t row) const { return rows_[row].cap != 0 && !Knows(row); }
   // Once in a while: puts caps on and takes them off. `limit`: of the pool, 0 for none; `pressed`:
-  // others wait; `at_ease`: nothing says that a route that nobody knows yet takes something from others.
-  void Judge(std::uint32_t limit, bool pressed, TimePoint now, bool at_ease = false);
+  // others wait.
+  void Judge(std::uint32_t limit, bool pressed, TimePoint now);
   // `vital`: of a rank that is held back by a hang only, not for holding much.
   bool MayEnter(std::uint16_t index, bool vital) const {
     const Row& row = rows_[index];
@@ -111,19 +105,15 @@ class RouteLedger {
   void Learn(std::uint16_t row, Duration took, double excess);
   double Usual(const Row& row) const;
   bool OthersAnswer(std::uint16_t index, double usual, TimePoint now) const;
-  void JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now, bool at_ease);
+  void JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now);
   void JudgeShare(Row* row, std::uint32_t limit, bool pressed, TimePoint now);
 
   std::array<Row, kRows> rows_{};
   double asks_ = 0;
-  double typical_ = 0;            // ln of seconds, over the last few answers
-  double mean_ = 0;               // seconds, over the last few answers
-  double lift_ = 0;               // to be added to each norm
-  double level_ = 0;              // what Compare said lately, in the mean
-  double lately_ = 0;             // the same, over the last few
-  std::uint32_t trial_ = kTrial;  // so many of a route that never answered may be silent
-  std::uint32_t proofs_ = 0;      // answers since that was made so many
-  TimePoint tried_{};             // when
+  double typical_ = 0;  // ln of seconds, over the last few answers
+  double mean_ = 0;     // seconds, over the last few answers
+  double lift_ = 0;     // to be added to each norm
+  double level_ = 0;    // what Compare said lately, in the mean
   // The last answer, and the last one of another route than that.
   std::uint16_t last_row_ = 0;
   TimePoint last_{}, last_of_others_{};

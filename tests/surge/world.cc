@@ -166,8 +166,8 @@ class World {
     visitor.jabs = scenario_.visitors.most_jabs;
     visitor.route = 1 + people_.Below(scenario_.visitors.routes);
     if (people_.Uniform() < scenario_.visitors.slow_share) visitor.route = kSlowRoute;
-    const bool there = now_ >= scenario_.hanging.from || scenario_.hanging.answered_before;
-    if (there && scenario_.hanging.share > 0 && people_.Uniform() < scenario_.hanging.share) {
+    if (now_ >= scenario_.hanging.from && scenario_.hanging.share > 0 &&
+        people_.Uniform() < scenario_.hanging.share) {
       visitor.route = kHangingRoute;
     }
     return visitor;
@@ -198,7 +198,7 @@ class World {
     ask.visitor = visitor;
     ask.open = true;
     ask.first = first;
-    ask.hanging = visitor.route == kHangingRoute && now_ >= scenario_.hanging.from;
+    ask.hanging = visitor.route == kHangingRoute;
     ask.asked = now_;
     ask.work = Draw(scenario_.origin.law, &works_) * scenario_.origin.service *
                (visitor.route == kSlowRoute ? scenario_.visitors.slow_times : 1);

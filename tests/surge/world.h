@@ -30,8 +30,7 @@ struct Hanging {
   double share = 0;  // of the asks, to a path that hangs
   double from = 0;
   double seconds = 30;
-  std::uint32_t workers = 0;    // or: so many workers hang at `from`, on whatever they do
-  bool answered_before = true;  // else nobody asked for the path before it hung
+  std::uint32_t workers = 0;  // or: so many workers hang at `from`, on whatever they do
 };
 
 // One client that asks and asks, whatever it is told.
