@@ -78,6 +78,7 @@ std::uint64_t Exchange::BalanceKey() const {
 // Clients may send several Cookie fields (HTTP/2 does): the first that has the name counts.
 std::optional<std::string_view> Exchange::Cookie(std::string_view name) const {
   const RequestHead& head = client_.head();
+  if (!head.fields.Has(Field::kCookie)) return std::nullopt;
   for (std::size_t i = 0; i < head.headers.size(); ++i) {
     if (head.fields[i] != Field::kCookie) continue;
     if (const auto value = FindCookie(head.headers[i].value, name)) return value;

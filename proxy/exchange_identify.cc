@@ -32,7 +32,7 @@ bool Exchange::Identify() {
   IdentifyAsker(head);
   if (!IdentifyTarget(head)) return false;
   const ClientConfig::Sizes& sizes = state_.generation->shared->config.clients.sizes;
-  for (std::size_t i = 0; i < head.fields.size(); ++i) {
+  for (std::size_t i = 0; head.fields.Has(Field::kUserAgent) && i < head.fields.size(); ++i) {
     if (head.fields[i] != Field::kUserAgent) continue;
     if (head.headers[i].value.size() > sizes.user_agent.count)
       return RefuseRequest(431, "the User-Agent is too long");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Header field grammar and the table that tells fields apart. The table is sorted by the names'
-// lengths, so that telling a name costs a look at the few known names of its length.
+// Header field grammar and the table that tells fields apart. A name's length and both its ends say
+// which of the known names alone it may be, so that telling it costs one comparison.
 #include "proxy/fields.h"
 
 #include <algorithm>
@@ -59,24 +59,64 @@ constexpr Known kKnown[] = {
     {"proxy-authorization", Field::kProxyAuthorization},
 };
 
-constexpr std::size_t kLongest = 19;
+// Of a name's length, first and last character, with letters in either case: no two known names
+// agree in all three. REQUIRES: not empty.
+constexpr std::uint32_t EndsOf(std::string_view name) {
+  const auto small = [](char c) { return static_cast<std::uint32_t>((c | 0x20) & 0xff); };
+  return static_cast<std::uint32_t>(name.size()) | small(name.front()) << 8 |
+         small(name.back()) << 16;
+}
 
-// kStart[n]: the first name of n characters or more.
-constexpr auto kStart = [] {
-  std::array<std::uint8_t, kLongest + 2> start{};
-  for (std::size_t length = 0; length < start.size(); ++length) {
-    std::uint8_t at = 0;
-    while (at < std::size(kKnown) && kKnown[at].name.size() < length) ++at;
-    start[length] = at;
+constexpr unsigned kSlotBits = 8;
+constexpr std::size_t SlotOf(std::uint32_t ends, std::uint32_t factor) {
+  return ends * factor >> (32 - kSlotBits);
+}
+
+// slots[SlotOf(...)]: the one known name whose slot it is, or the first one.
+struct Slots {
+  std::uint32_t factor = 0x9e3779b1;
+  std::array<std::uint8_t, std::size_t{1} << kSlotBits> known{};
+};
+
+// The first factor of a row that gives each known name a slot of its own; a few dozen are tried.
+constexpr Slots kSlots = [] {
+  Slots slots;
+  for (;; slots.factor += 2) {
+    std::array<bool, std::size_t{1} << kSlotBits> taken{};
+    slots.known = {};
+    bool fits = true;
+    for (std::size_t i = 0; i < std::size(kKnown) && fits; ++i) {
+      const std::size_t slot = SlotOf(EndsOf(kKnown[i].name), slots.factor);
+      fits = !taken[slot];
+      taken[slot] = true;
+      slots.known[slot] = static_cast<std::uint8_t>(i);
+    }
+    if (fits) return slots;
   }
-  return start;
 }();
 
-static_assert(std::is_sorted(std::begin(kKnown), std::end(kKnown),
-                             [](const Known& a, const Known& b) {
-                               return a.name.size() < b.name.size();
-                             }));
-static_assert(kKnown[std::size(kKnown) - 1].name.size() == kLongest);
+// As EqualsIgnoreCase, of texts of one length, where one is in lower case already.
+bool EqualsLower(const char* text, std::string_view lower) {
+  const std::size_t size = lower.size();
+  if (size >= 8) {
+    for (std::size_t i = 0; i + 8 < size; i += 8) {
+      if (LowerAll(LoadBytes<8>(text + i)) != LoadBytes<8>(lower.data() + i)) return false;
+    }
+    return LowerAll(LoadBytes<8>(text + size - 8)) == LoadBytes<8>(lower.data() + size - 8);
+  }
+  if (size >= 4) {
+    const auto both_ends = [size](const char* at) {
+      return LoadBytes<4>(at) | LoadBytes<4>(at + size - 4) << 32;
+    };
+    return LowerAll(both_ends(text)) == both_ends(lower.data());
+  }
+  return EqualsIgnoreCase({text, size}, lower);
+}
+
+constexpr std::size_t kLongest =
+    std::max_element(std::begin(kKnown), std::end(kKnown), [](const Known& a, const Known& b) {
+      return a.name.size() < b.name.size();
+    })->name.size();
 
 // Whether any of eight bytes is a control character (but for tab, which the caller looks at) or
 // DEL. May say yes where there is none, never no where there is one.
@@ -128,7 +168,7 @@ std::optional<std::uint64_t> ParseDecimal(std::string_view text) {
   return value;
 }
 
-bool ConnectionLists(std::span<const HeaderField> headers, std::span<const Field> fields,
+bool ConnectionLists(std::span<const HeaderField> headers, const FieldKinds& fields,
                      std::string_view name) {
   for (std::size_t i = 0; i < headers.size(); ++i) {
     if (fields[i] != Field::kConnection) continue;
@@ -141,11 +181,10 @@ bool ConnectionLists(std::span<const HeaderField> headers, std::span<const Field
 }
 
 Field ClassifyField(std::string_view name) {
-  if (name.size() > kLongest) return Field::kOther;
-  for (std::size_t i = kStart[name.size()]; i < kStart[name.size() + 1]; ++i) {
-    if (EqualsIgnoreCase(name, kKnown[i].name)) return kKnown[i].field;
-  }
-  return Field::kOther;
+  if (name.empty()) return Field::kOther;
+  const Known& known = kKnown[kSlots.known[SlotOf(EndsOf(name), kSlots.factor)]];
+  const bool same = name.size() == known.name.size() && EqualsLower(name.data(), known.name);
+  return same ? known.field : Field::kOther;
 }
 
 Field ClassifyLoosely(std::string_view name) {

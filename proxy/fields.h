@@ -37,7 +37,7 @@ std::optional<std::string_view> NextItem(std::string_view* list);
 std::optional<std::uint64_t> ParseDecimal(std::string_view text);
 
 // Does a Connection field among these list `name`?
-bool ConnectionLists(std::span<const HeaderField> headers, std::span<const Field> fields,
+bool ConnectionLists(std::span<const HeaderField> headers, const FieldKinds& fields,
                      std::string_view name);
 
 // What the field would be if "_" were "-". Some application servers read both as one (CGI's

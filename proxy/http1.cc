@@ -27,8 +27,8 @@ std::string_view View(const char* base, Piece piece) {
 // The first value of a field, for both kinds of head.
 template <typename Head>
 const HeaderField* FindField(const Head& head, Field field) {
+  if (!head.fields.Has(field)) return nullptr;
   const auto it = std::find(head.fields.begin(), head.fields.end(), field);
-  if (it == head.fields.end()) return nullptr;
   return &head.headers[static_cast<std::size_t>(it - head.fields.begin())];
 }
 
@@ -193,7 +193,7 @@ ParseStep HeadReader::Feed(const char* base, std::size_t from, std::size_t to, s
 }
 
 bool HeadReader::FillFields(const char* base, std::size_t at, std::vector<HeaderField>* headers,
-                            std::vector<Field>* fields) const {
+                            FieldKinds* fields) const {
   headers->clear();
   fields->clear();
   for (const Line& line : impl_->lines) {
@@ -236,7 +236,7 @@ std::string_view RequestHead::Get(Field field) const {
   return found ? found->value : std::string_view{};
 }
 bool RequestHead::Has(Field field) const {
-  return FindField(*this, field) != nullptr;
+  return fields.Has(field);
 }
 
 std::string_view ResponseHead::Get(Field field) const {
@@ -244,7 +244,7 @@ std::string_view ResponseHead::Get(Field field) const {
   return found ? found->value : std::string_view{};
 }
 bool ResponseHead::Has(Field field) const {
-  return FindField(*this, field) != nullptr;
+  return fields.Has(field);
 }
 
 bool IsKnownMethod(std::string_view method) {

@@ -16,57 +16,11 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/field_kinds.h"
 #include "spillway/request.h"
 #include "spillway/verdict.h"
 
 namespace spillway {
-
-// Header fields that the proxy itself treats, told apart once by the parser. kOther: all the rest.
-enum class Field : std::uint8_t {
-  kOther,
-  kHost,
-  kContentLength,
-  kTransferEncoding,
-  kConnection,
-  kKeepAlive,
-  kProxyConnection,
-  kTe,
-  kTrailer,
-  kUpgrade,
-  kExpect,
-  kDate,
-  kServer,
-  kVia,
-  kForwarded,
-  kXForwardedFor,
-  kXForwardedProto,
-  kXForwardedHost,
-  kXRealIp,
-  kXRequestId,
-  kUserAgent,
-  kReferer,
-  kCookie,
-  kAccept,
-  kAcceptLanguage,
-  kAuthorization,
-  kRange,
-  kIfRange,
-  kSecFetchDest,
-  kSecFetchMode,
-  kHttp2Settings,
-  kProxyAuthorization,
-  kProxyAuthenticate,
-  kOrigin,
-  kRetryAfter,
-  kCacheControl,
-  kContentType,
-  kMaxForwards,
-  kGrpcTimeout,
-  kXRequestTimeout,
-  kSpillwayPressure,
-  kSpillwayProtect,
-};
-Field ClassifyField(std::string_view name);
 
 enum class BodyKind : std::uint8_t { kNone, kLength, kChunked, kUntilClose };
 
@@ -83,7 +37,7 @@ struct RequestHead {
   int major = 1;                     // 1, or 2: then minor is 1, so that 1.1's rules hold
   int minor = 1;                     // HTTP/1.minor, 0 or 1
   std::vector<HeaderField> headers;  // in order, as received
-  std::vector<Field> fields;         // of the same size: what each is
+  FieldKinds fields;                 // of the same size: what each is
   BodyKind body = BodyKind::kNone;   // never kUntilClose
   std::uint64_t content_length = 0;  // kLength
   bool keep_alive = true;
@@ -102,7 +56,7 @@ struct ResponseHead {
   int major = 1;  // 1, or 2: then minor is 1, so that 1.1's rules hold
   int minor = 1;
   std::vector<HeaderField> headers;
-  std::vector<Field> fields;
+  FieldKinds fields;
   BodyKind body = BodyKind::kNone;
   std::uint64_t content_length = 0;
   bool keep_alive = true;

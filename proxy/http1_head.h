@@ -47,7 +47,7 @@ class HeadReader {
   // Checks the lines from offset `at` on and makes views of them. False: some line is not as it
   // should be.
   bool FillFields(const char* base, std::size_t at, std::vector<HeaderField>* headers,
-                  std::vector<Field>* fields) const;
+                  FieldKinds* fields) const;
 
  private:
   struct Impl;

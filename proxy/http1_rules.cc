@@ -28,9 +28,15 @@ void ReadConnection(std::string_view value, Findings* found) {
   }
 }
 
-Findings Survey(const std::vector<HeaderField>& headers, const std::vector<Field>& fields) {
+constexpr FieldSet kSurveyed = {Field::kHost,    Field::kContentLength, Field::kTransferEncoding,
+                                Field::kUpgrade, Field::kMaxForwards,   Field::kConnection,
+                                Field::kExpect};
+
+Findings Survey(const std::vector<HeaderField>& headers, const FieldKinds& fields) {
   Findings found;
+  if (!fields.HasAny(kSurveyed)) return found;
   for (std::size_t i = 0; i < headers.size(); ++i) {
+    if (!kSurveyed.Has(fields[i])) continue;
     const std::string_view value = headers[i].value;
     switch (fields[i]) {
       case Field::kHost:

@@ -25,7 +25,8 @@ bool Settable(const HeaderToSet& field) {
   }
 }
 
-bool ListsNames(std::span<const HeaderField> headers, std::span<const Field> fields) {
+bool ListsNames(std::span<const HeaderField> headers, const FieldKinds& fields) {
+  if (!fields.Has(Field::kConnection)) return false;
   for (std::size_t i = 0; i < headers.size(); ++i) {
     if (fields[i] != Field::kConnection) continue;
     std::string_view rest = headers[i].value;

@@ -56,7 +56,7 @@ void EachSet(std::span<const HeaderToSet> set, Emit emit) {
 
 // Whether a Connection field lists names beside the usual ones, so that ConnectionLists is worth its
 // search.
-bool ListsNames(std::span<const HeaderField> headers, std::span<const Field> fields);
+bool ListsNames(std::span<const HeaderField> headers, const FieldKinds& fields);
 
 // Hop-by-hop fields (RFC 9110 7.6.1), which belong to the connection they came on, and those of the
 // framing, which are always written anew.

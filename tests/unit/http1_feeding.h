@@ -79,7 +79,7 @@ inline void Note(const RequestParser& parser, Reading* r) {
   r->start = std::string(head.method) + " " + std::string(head.target);
   r->minor = head.minor;
   r->headers = Copy(head.headers);
-  r->fields = head.fields;
+  r->fields.assign(head.fields.begin(), head.fields.end());
   r->kind = head.body;
   r->length = head.content_length;
   r->keep_alive = head.keep_alive;
@@ -91,7 +91,7 @@ inline void Note(const ResponseParser& parser, Reading* r) {
   r->start = std::to_string(head.status) + " " + std::string(head.reason);
   r->minor = head.minor;
   r->headers = Copy(head.headers);
-  r->fields = head.fields;
+  r->fields.assign(head.fields.begin(), head.fields.end());
   r->kind = head.body;
   r->length = head.content_length;
   r->keep_alive = head.keep_alive;
