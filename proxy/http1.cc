@@ -2,7 +2,7 @@
 // The door of llhttp. It reads heads, and pauses at their end; then every line is held against the
 // wire's grammar once more, since llhttp, strict as it is built here, still lets through obs-fold,
 // HTTP/0.9, other protocols' versions, extra spaces and empty names. What a head means:
-// http1_rules.cc. Bodies: http1_body.cc.
+// http1_rules.cc. Bodies: http1_body.cc. Most heads never come here: http1_plain.cc.
 #include "proxy/http1.h"
 
 #include <llhttp.h>
@@ -138,6 +138,10 @@ ParseStep HeadReader::Impl::FailAsParserSays(const char* start, std::size_t skip
 
 void HeadReader::SetLimits(const MessageLimits& limits) {
   impl_->limits = limits;
+}
+
+const MessageLimits& HeadReader::limits() const {
+  return impl_->limits;
 }
 
 HeadReader::HeadReader(Side side, const MessageLimits& limits)

@@ -30,6 +30,7 @@ class HeadReader {
   enum class Side : std::uint8_t { kRequest, kResponse };
   HeadReader(Side side, const MessageLimits& limits);
   void SetLimits(const MessageLimits& limits);
+  const MessageLimits& limits() const;
   ~HeadReader();
 
   void Reset();

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The parser of requests: the request line as it must be written, then the fields, the rules, the
 // body.
+#include <algorithm>
+
 #include "proxy/fields.h"
 #include "proxy/http1.h"
 #include "proxy/http1_body.h"
 #include "proxy/http1_head.h"
+#include "proxy/http1_plain.h"
 #include "proxy/http1_rules.h"
 #include "proxy/reuse.h"
 
@@ -16,6 +19,7 @@ struct RequestParser::Impl : MessageProgress {
 
   ParseStep FeedHead(const char* base, std::size_t from, std::size_t to);
   ParseStep FinishHead(const char* base, std::size_t skip);
+  ParseStep JudgeHead();
   ParseStep Fail(Refusal why) {
     stage = MessageStage::kFailed;
     refusal = why;
@@ -29,6 +33,14 @@ struct RequestParser::Impl : MessageProgress {
 };
 
 ParseStep RequestParser::Impl::FeedHead(const char* base, std::size_t from, std::size_t to) {
+  if (from == 0) {
+    const std::size_t most = std::min(to, reader.limits().head);
+    if (const std::size_t size = ReadPlainHead({base, most}, reader.limits(), &head); size != 0) {
+      started = true;
+      taken = size;
+      return JudgeHead();
+    }
+  }
   taken = to;
   // One empty line before a request is passed over (RFC 9112 2.2); it does not start one.
   std::size_t skip = 0;
@@ -68,6 +80,10 @@ ParseStep RequestParser::Impl::FinishHead(const char* base, std::size_t skip) {
   if (!reader.FillFields(base, target.end + 11, &head.headers, &head.fields)) {
     return Fail({400, "folded or malformed header field"});
   }
+  return JudgeHead();
+}
+
+ParseStep RequestParser::Impl::JudgeHead() {
   if (const Refusal why = JudgeRequest(&head)) return Fail(why);
   body.Begin(head.body, head.content_length);
   stage = MessageStage::kBody;

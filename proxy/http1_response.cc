@@ -6,6 +6,7 @@
 #include "proxy/http1.h"
 #include "proxy/http1_body.h"
 #include "proxy/http1_head.h"
+#include "proxy/http1_plain.h"
 #include "proxy/http1_rules.h"
 #include "proxy/reuse.h"
 
@@ -21,6 +22,7 @@ struct ResponseParser::Impl : MessageProgress {
 
   ParseStep FeedHead(const char* base, std::size_t from, std::size_t to);
   ParseStep FinishHead(const char* base);
+  ParseStep JudgeHead();
   void BeginHead() {
     reader.Reset();
     body.Begin(BodyKind::kNone, 0);
@@ -45,6 +47,11 @@ struct ResponseParser::Impl : MessageProgress {
 };
 
 ParseStep ResponseParser::Impl::FeedHead(const char* base, std::size_t from, std::size_t to) {
+  if (from == 0) {
+    const std::size_t most = std::min(to, reader.limits().head);
+    taken = ReadPlainHead({base, most}, reader.limits(), &head);
+    if (taken != 0) return JudgeHead();
+  }
   taken = to;
   if (to > 0 && base[0] != 'H') return Fail("not an HTTP response");
   const ParseStep step = reader.Feed(base, from, to, 0);
@@ -76,6 +83,10 @@ ParseStep ResponseParser::Impl::FinishHead(const char* base) {
   if (!reader.FillFields(base, line.size() + 2, &head.headers, &head.fields)) {
     return Fail("folded or malformed header field");
   }
+  return JudgeHead();
+}
+
+ParseStep ResponseParser::Impl::JudgeHead() {
   if (const Refusal why = JudgeResponse(&head, to_head)) return Fail(why.reason);
   if (head.interim() && ++interim > kMaxInterim) return Fail("too many interim responses");
   body.Begin(head.body, head.content_length);
