@@ -69,6 +69,10 @@ class FieldSet {
   constexpr void Add(Field field) { bits_ |= std::uint64_t{1} << static_cast<unsigned>(field); }
   constexpr bool Has(Field field) const { return (bits_ >> static_cast<unsigned>(field) & 1) != 0; }
   constexpr bool Meets(FieldSet other) const { return (bits_ & other.bits_) != 0; }
+  constexpr friend FieldSet operator|(FieldSet left, FieldSet right) {
+    left.bits_ |= right.bits_;
+    return left;
+  }
 
  private:
   std::uint64_t bits_ = 0;

@@ -136,6 +136,7 @@ struct Framing {
   std::uint64_t content_length = 0;
 };
 
+// REQUIRES: the addresses and the scheme may stand in a field as they are.
 struct ForwardRequest {
   std::string_view target{};  // as received (origin form; an absolute form's path and query)
   std::string_view host{};    // Host field to send
@@ -162,6 +163,7 @@ void WriteRequestHead(const RequestHead& head, const ForwardRequest& forward, st
 void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
                        std::vector<HeaderField>* fields, std::string* text);
 
+// REQUIRES: the date may stand in a field as it is.
 struct ForwardResponse {
   Framing framing{};
   bool close = false;             // say Connection: close

@@ -17,7 +17,7 @@ namespace spillway {
 
 // A field whose value a parser has checked.
 inline void PutParsed(const HeaderField& field, Pen* pen) {
-  pen->Put(field.name).Put(": ").Put(field.value).Put("\r\n");
+  pen->Line(field.name, field.value);
 }
 
 // A value as AppendValue writes it.
@@ -30,9 +30,13 @@ inline void PutValue(std::string_view value, Pen* pen) {
 }
 
 inline void PutField(std::string_view name, std::string_view value, Pen* pen) {
-  pen->Put(name).Put(": ");
-  PutValue(value, pen);
-  pen->Put("\r\n");
+  if (IsPlainValue(value)) [[likely]] {
+    pen->Line(name, value);
+  } else {
+    pen->Put(name).Put(": ");
+    PutValue(value, pen);
+    pen->Put("\r\n");
+  }
 }
 
 // What a rule may not set: the connection and the framing are the proxy's to say.
@@ -60,23 +64,12 @@ bool ListsNames(std::span<const HeaderField> headers, const FieldKinds& fields);
 
 // Hop-by-hop fields (RFC 9110 7.6.1), which belong to the connection they came on, and those of the
 // framing, which are always written anew.
-inline bool IsHopByHop(Field field) {
-  switch (field) {
-    case Field::kContentLength:
-    case Field::kTransferEncoding:
-    case Field::kConnection:
-    case Field::kKeepAlive:
-    case Field::kProxyConnection:
-    case Field::kTe:
-    case Field::kUpgrade:
-    case Field::kHttp2Settings:
-    case Field::kProxyAuthorization:
-    case Field::kProxyAuthenticate:
-      return true;
-    default:
-      return false;
-  }
-}
+inline constexpr FieldSet kHopByHop = {
+    Field::kContentLength,     Field::kTransferEncoding, Field::kConnection,
+    Field::kKeepAlive,         Field::kProxyConnection,  Field::kTe,
+    Field::kUpgrade,           Field::kHttp2Settings,    Field::kProxyAuthorization,
+    Field::kProxyAuthenticate,
+};
 
 void PutFraming(const Framing& framing, Pen* pen);
 

@@ -39,12 +39,15 @@ bool IsProxy(std::string_view name) {
   return EqualsIgnoreCase(name, "proxy");
 }
 
-// Where a request's fields go. A value that is not passed on as it came is put together between
-// Open and Close: Raw takes text that may stand there, Value any.
+// Where a request's fields go. Pass takes one as it came, Plain a value that may stand there, Any any.
+// A value of several parts is put together between Open and Close: Raw takes text that may stand
+// there, Value any.
 class Lines {
  public:
   explicit Lines(Pen* pen) : pen_(*pen) {}
   void Pass(const HeaderField& field) { PutParsed(field, &pen_); }
+  void Plain(std::string_view name, std::string_view value) { pen_.Line(name, value); }
+  void Any(std::string_view name, std::string_view value) { PutField(name, value, &pen_); }
   void Open(std::string_view name) { pen_.Put(name).Put(": "); }
   void Raw(std::string_view text) { pen_.Put(text); }
   void Value(std::string_view text) { PutValue(text, &pen_); }
@@ -67,6 +70,16 @@ class FieldList {
   FieldList(const FieldList&) = delete;
   FieldList& operator=(const FieldList&) = delete;
   void Pass(const HeaderField& field) { fields_.push_back(field); }
+  void Plain(std::string_view name, std::string_view value) {
+    Open(name);
+    Raw(value);
+    Close();
+  }
+  void Any(std::string_view name, std::string_view value) {
+    Open(name);
+    Value(value);
+    Close();
+  }
   void Open(std::string_view name) {
     own_.push_back({fields_.size(), text_.size(), 0});
     fields_.push_back({name, {}});
@@ -84,6 +97,10 @@ class FieldList {
   std::string& text_;
   std::vector<Own> own_;
 };
+
+// Between two hops alone, or written anew.
+constexpr FieldSet kNeverPass =
+    kHopByHop | FieldSet{Field::kHost, Field::kExpect, Field::kForwarded, Field::kXForwardedFor};
 
 template <class Out>
 class RequestFields {
@@ -103,19 +120,13 @@ class RequestFields {
 
   void WriteSet() {
     EachSet(forward_.set_headers,
-            [this](std::string_view name, std::string_view value) { Add(name, value); });
+            [this](std::string_view name, std::string_view value) { out_.Any(name, value); });
   }
 
  private:
   bool Passes(const HeaderField& header, Field field) const {
-    if (IsHopByHop(field) || HasUnderscore(header.name) || IsProxy(header.name)) return false;
-    if (IsSet(forward_.set_headers, header.name)) return false;
+    if (kNeverPass.Has(field) || IsSet(forward_.set_headers, header.name)) return false;
     switch (field) {
-      case Field::kHost:
-      case Field::kExpect:
-      case Field::kForwarded:
-      case Field::kXForwardedFor:
-        return false;  // written anew
       case Field::kMaxForwards:
         return !head_.max_forwards;
       case Field::kXRequestId:
@@ -129,6 +140,8 @@ class RequestFields {
       default:
         return true;
     }
+    // Of the names that are known none has an underscore, and none is "proxy".
+    if (HasUnderscore(header.name) || IsProxy(header.name)) return false;
     if (!forward_.peer_trusted && IsOnlyFromProxies(header.name, forward_.address_header)) {
       return false;
     }
@@ -139,12 +152,16 @@ class RequestFields {
   void WriteIdentity() {
     WriteForwardedFor();
     const bool keeps = forward_.peer_trusted;
-    if (!(keeps && head_.Has(Field::kXForwardedProto)))
-      AddOwn("X-Forwarded-Proto", forward_.scheme);
-    if (!(keeps && head_.Has(Field::kXForwardedHost)))
-      AddOwn("X-Forwarded-Host", forward_.client_host);
+    if (!(keeps && head_.Has(Field::kXForwardedProto)) &&
+        IsOwn("X-Forwarded-Proto", forward_.scheme)) {
+      out_.Plain("X-Forwarded-Proto", forward_.scheme);
+    }
+    if (!(keeps && head_.Has(Field::kXForwardedHost)) &&
+        IsOwn("X-Forwarded-Host", forward_.client_host)) {
+      out_.Any("X-Forwarded-Host", forward_.client_host);
+    }
     if (keeps && head_.Has(Field::kForwarded)) WriteForwarded();
-    AddOwn("X-Request-Id", forward_.request_id);
+    if (IsOwn("X-Request-Id", forward_.request_id)) out_.Plain("X-Request-Id", forward_.request_id);
     if (!IsSet(forward_.set_headers, "via")) {
       out_.Pass({"Via", head_.major == 2   ? "2.0 spillway"
                         : head_.minor == 0 ? "1.0 spillway"
@@ -152,21 +169,16 @@ class RequestFields {
     }
   }
 
-  void Add(std::string_view name, std::string_view value) {
-    out_.Open(name);
-    out_.Value(value);
-    out_.Close();
-  }
-
-  void AddOwn(std::string_view name, std::string_view value) {
-    if (!value.empty() && !IsSet(forward_.set_headers, name)) Add(name, value);
+  bool IsOwn(std::string_view name, std::string_view value) const {
+    return !value.empty() && !IsSet(forward_.set_headers, name);
   }
 
   void WriteForwardedFor() {
     if (IsSet(forward_.set_headers, "x-forwarded-for")) return;
+    if (!forward_.peer_trusted) return out_.Plain("X-Forwarded-For", forward_.client_address);
     out_.Open("X-Forwarded-For");
-    if (forward_.peer_trusted) WriteAll(Field::kXForwardedFor);
-    out_.Value(forward_.peer_trusted ? forward_.peer_address : forward_.client_address);
+    WriteAll(Field::kXForwardedFor);
+    out_.Value(forward_.peer_address);
     out_.Close();
   }
 
@@ -224,6 +236,7 @@ class RequestFields {
 // The client reads trailers (RFC 9110 10.1.4), which HTTP/2 can pass on; the only word of TE that
 // it knows.
 bool TakesTrailers(const RequestHead& head) {
+  if (!head.fields.Has(Field::kTe)) return false;
   for (std::size_t i = 0; i < head.headers.size(); ++i) {
     if (head.fields[i] != Field::kTe) continue;
     std::string_view rest = head.headers[i].value;

@@ -15,31 +15,37 @@ bool Imitates(std::string_view name) {
   return name.find('_') != std::string_view::npos && ClassifyLoosely(name) != Field::kOther;
 }
 
+// Between two hops alone, or between the app and us.
+constexpr FieldSet kNeverPass =
+    kHopByHop | FieldSet{Field::kSpillwayPressure, Field::kSpillwayProtect};
+
 bool PassesToClient(const ResponseHead& head, const ForwardResponse& forward, std::size_t i,
                     bool lists) {
   const HeaderField& header = head.headers[i];
   const Field field = head.fields[i];
-  if (IsHopByHop(field) || Imitates(header.name)) return false;
+  if (kNeverPass.Has(field)) return false;
   if (field == Field::kXRequestId && !forward.request_id.empty()) return false;
-  // Between the app and us.
-  if (field == Field::kSpillwayPressure || field == Field::kSpillwayProtect) return false;
   if (IsSet(forward.set_headers, header.name)) return false;
-  if (field != Field::kOther || !lists) return true;
-  return !ConnectionLists(head.headers, head.fields, header.name);
+  if (field != Field::kOther) return true;
+  if (Imitates(header.name)) return false;
+  return !lists || !ConnectionLists(head.headers, head.fields, header.name);
 }
 
 // What passes of the upstream's fields, then ours, but for the framing and what is set.
-// `parsed` gets what a parser has checked, `own` what it has not.
-template <class Parsed, class Own>
+// `parsed` gets what a parser has checked, `plain` what is plain by what it is, `own` what nobody has
+// checked.
+template <class Parsed, class Plain, class Own>
 void EachResponseField(const ResponseHead& head, const ForwardResponse& forward, Parsed parsed,
-                       Own own) {
+                       Plain plain, Own own) {
   const bool lists = ListsNames(head.headers, head.fields);
   for (std::size_t i = 0; i < head.headers.size(); ++i) {
     if (PassesToClient(head, forward, i, lists)) parsed(head.headers[i]);
   }
   if (head.interim()) return;
-  if (!head.Has(Field::kDate) && !forward.date.empty()) own("Date", forward.date);
-  own("Via", head.major == 2 ? "2.0 spillway" : head.minor == 0 ? "1.0 spillway" : "1.1 spillway");
+  if (!head.Has(Field::kDate) && !forward.date.empty()) plain("Date", forward.date);
+  plain("Via", head.major == 2   ? "2.0 spillway"
+               : head.minor == 0 ? "1.0 spillway"
+                                 : "1.1 spillway");
   const bool numbered = !forward.request_id.empty() && !IsSet(forward.set_headers, "x-request-id");
   if (numbered) own("X-Request-Id", forward.request_id);
   if (!forward.set_cookie.empty()) own("Set-Cookie", forward.set_cookie);
@@ -78,8 +84,11 @@ void WriteResponseHead(const ResponseHead& head, const ForwardResponse& forward,
   const auto own = [&pen](std::string_view name, std::string_view value) {
     PutField(name, value, &pen);
   };
+  const auto plain = [&pen](std::string_view name, std::string_view value) {
+    pen.Line(name, value);
+  };
   EachResponseField(
-      head, forward, [&pen](const HeaderField& field) { PutParsed(field, &pen); }, own);
+      head, forward, [&pen](const HeaderField& field) { PutParsed(field, &pen); }, plain, own);
   if (!head.interim()) {
     PutEnding(head, forward, &pen);
     EachSet(forward.set_headers, own);
@@ -101,7 +110,7 @@ void ListResponseFields(const ResponseHead& head, const ForwardResponse& forward
     fields->push_back({name, std::string_view(*text).substr(begin)});
   };
   EachResponseField(
-      head, forward, [fields](const HeaderField& field) { fields->push_back(field); }, own);
+      head, forward, [fields](const HeaderField& field) { fields->push_back(field); }, own, own);
   if (head.interim()) return;
   if (forward.framing.body == BodyKind::kLength) {
     own("content-length", std::to_string(forward.framing.content_length));

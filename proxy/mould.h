@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/copy_short.h"
+
 namespace spillway {
 
 enum class Blank : std::uint8_t { kRequestId, kRetry, kWait, kDate, kLength, kConnection };
@@ -38,7 +40,10 @@ class Mould {
   void Cast(const BlankValues& values, std::string* out) const {
     out->resize(Size(values));
     char* to = out->data();
-    const auto copy = [&to](std::string_view piece) { to += piece.copy(to, piece.size()); };
+    const auto copy = [&to](std::string_view piece) {
+      CopyShort(piece, to);
+      to += piece.size();
+    };
     std::size_t from = 0;
     for (const Place& place : places_) {
       copy(std::string_view(text_).substr(from, place.at - from));

@@ -7,26 +7,28 @@
 // string that it writes into.
 #pragma once
 
-#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
 
+#include "proxy/copy_short.h"
 #include "proxy/mould.h"
 
 namespace spillway {
 
-// "00" .. "ff", one behind the other.
-inline constexpr auto kHexPairs = [] {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::array<char, 512> pairs{};
-  for (std::size_t i = 0; i < 256; ++i) {
-    pairs[2 * i] = kDigits[i / 16];
-    pairs[2 * i + 1] = kDigits[i % 16];
-  }
-  return pairs;
-}();
+// The eight digits of 32 bits, the first one in the highest byte. Each four bits move into a byte of
+// their own, and all become characters at once.
+constexpr std::uint64_t HexDigits(std::uint64_t value) {
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  value = (value << 16 | value) & 0x0000ffff0000ffff;
+  value = (value << 8 | value) & 0x00ff00ff00ff00ff;
+  value = (value << 4 | value) & 0x0f * kEach;
+  const std::uint64_t letters = (value + 6 * kEach) >> 4 & kEach;
+  return value + '0' * kEach + letters * ('a' - '0' - 10);
+}
+static_assert(HexDigits(0x09afb03e) == 0x3039616662303365);
 
 class Pen {
  public:
@@ -48,8 +50,21 @@ class Pen {
       Flush();
       out_->append(text);
     } else {
-      Copy(text.data(), text.size(), Take(text.size()));
+      CopyShort(text, Take(text.size()));
     }
+    return *this;
+  }
+  // A line of a head.
+  Pen& Line(std::string_view name, std::string_view value) {
+    const std::size_t size = name.size() + value.size() + 4;
+    if (size > kRoom) [[unlikely]]
+      return Put(name).Put(": ").Put(value).Put("\r\n");
+    char* to = Take(size);
+    CopyShort(name, to);
+    to += name.size();
+    std::memcpy(to, ": ", 2);
+    CopyShort(value, to + 2);
+    std::memcpy(to + 2 + value.size(), "\r\n", 2);
     return *this;
   }
   Pen& Put(char c) {
@@ -86,35 +101,17 @@ class Pen {
   // All sixteen digits, in lower case.
   Pen& Hex(std::uint64_t value) {
     char* to = Take(16);
-    for (int shift = 56; shift >= 0; shift -= 8, to += 2) {
-      std::memcpy(to, &kHexPairs[2 * (value >> shift & 0xff)], 2);
+    for (const std::uint64_t half : {value >> 32, value & 0xffffffff}) {
+      std::uint64_t digits = HexDigits(half);
+      if constexpr (std::endian::native == std::endian::little) digits = __builtin_bswap64(digits);
+      std::memcpy(to, &digits, sizeof digits);
+      to += sizeof digits;
     }
     return *this;
   }
 
  private:
   static constexpr std::size_t kRoom = 512;
-
-  // Most texts are names and short values: two moves, which may overlap, in the place of a call.
-  static void Copy(const char* from, std::size_t size, char* to) {
-    if (size > 16) {
-      std::memcpy(to, from, size);
-    } else if (size >= 8) {
-      CopyEnds<8>(from, size, to);
-    } else if (size >= 4) {
-      CopyEnds<4>(from, size, to);
-    } else {
-      for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
-    }
-  }
-  template <std::size_t kBytes>
-  static void CopyEnds(const char* from, std::size_t size, char* to) {
-    char first[kBytes], last[kBytes];
-    std::memcpy(first, from, kBytes);
-    std::memcpy(last, from + size - kBytes, kBytes);
-    std::memcpy(to, first, kBytes);
-    std::memcpy(to + size - kBytes, last, kBytes);
-  }
 
   char* Take(std::size_t size) {
     if (static_cast<std::size_t>(room_ + kRoom - at_) < size) [[unlikely]]

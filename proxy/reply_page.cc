@@ -116,7 +116,8 @@ void PutJsonText(std::string_view text, Pen* pen) {
     const auto byte = static_cast<unsigned char>(text[plain]);
     text.remove_prefix(plain + 1);
     if (byte < 0x20) {
-      pen->Put("\\u00").Put({&kHexPairs[std::size_t{2} * byte], 2});
+      constexpr char kDigits[] = "0123456789abcdef";
+      pen->Put("\\u00").Put(kDigits[byte >> 4]).Put(kDigits[byte & 15]);
     } else {
       pen->Put('\\').Put(static_cast<char>(byte));
     }
