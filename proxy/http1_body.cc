@@ -21,15 +21,17 @@ bool ForbiddenAsTrailer(Field field) {
 }  // namespace
 
 void BodyReader::Begin(BodyKind kind, std::uint64_t length) {
+  if (kind_ == BodyKind::kChunked) {  // no other body has trailers
+    ClearForReuse(&text_);
+    ClearForReuse(&lines_);
+    ClearForReuse(&trailers_);
+  }
   kind_ = kind;
   left_ = kind == BodyKind::kLength ? length : 0;
   state_ = kind == BodyKind::kChunked ? State::kSize : State::kDone;
   digits_ = 0;
   extensions_ = trailer_bytes_ = taken_ = 0;
   body_ = {};
-  ClearForReuse(&text_);
-  ClearForReuse(&lines_);
-  ClearForReuse(&trailers_);
   status_ = 0;
   error_ = {};
 }

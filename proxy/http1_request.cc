@@ -2,6 +2,7 @@
 // The parser of requests: the request line as it must be written, then the fields, the rules, the
 // body.
 #include <algorithm>
+#include <utility>
 
 #include "proxy/fields.h"
 #include "proxy/http1.h"
@@ -27,6 +28,7 @@ struct RequestParser::Impl : MessageProgress {
   }
 
   HeadReader reader;
+  bool reader_used = false;  // by this head
   RequestHead head;
   bool started = false;
   Refusal refusal;
@@ -52,6 +54,7 @@ ParseStep RequestParser::Impl::FeedHead(const char* base, std::size_t from, std:
   if (to <= skip) return ParseStep::kNeedMore;
   started = true;
   if (!IsTokenChar(base[skip])) return Fail({400, "malformed method"});
+  reader_used = true;
   const ParseStep step = reader.Feed(base, from, to, skip);
   if (step == ParseStep::kFailed) return Fail(reader.refusal());
   if (step != ParseStep::kHead) return step;
@@ -144,7 +147,7 @@ void RequestParser::Reset() {
   Impl& impl = *impl_;
   const bool fresh = impl.stage == MessageStage::kHead && !impl.started && impl.taken == 0;
   if (fresh) return;
-  impl.reader.Reset();
+  if (std::exchange(impl.reader_used, false)) impl.reader.Reset();
   impl.body.Begin(BodyKind::kNone, 0);
   impl.head.method = impl.head.target = impl.head.upgrade = {};
   ClearForReuse(&impl.head.headers);

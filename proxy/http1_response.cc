@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The parser of responses: interim heads one after the other, then the final one and its body.
 #include <algorithm>
+#include <utility>
 
 #include "proxy/fields.h"
 #include "proxy/http1.h"
@@ -24,7 +25,8 @@ struct ResponseParser::Impl : MessageProgress {
   ParseStep FinishHead(const char* base);
   ParseStep JudgeHead();
   void BeginHead() {
-    reader.Reset();
+    if (stage == MessageStage::kHead && taken == 0) return;  // as it is already
+    if (std::exchange(reader_used, false)) reader.Reset();
     body.Begin(BodyKind::kNone, 0);
     head.reason = {};
     ClearForReuse(&head.headers);
@@ -40,6 +42,7 @@ struct ResponseParser::Impl : MessageProgress {
   }
 
   HeadReader reader;
+  bool reader_used = false;  // by this head
   ResponseHead head;
   bool to_head = false;
   int interim = 0;
@@ -54,6 +57,7 @@ ParseStep ResponseParser::Impl::FeedHead(const char* base, std::size_t from, std
   }
   taken = to;
   if (to > 0 && base[0] != 'H') return Fail("not an HTTP response");
+  reader_used = true;
   const ParseStep step = reader.Feed(base, from, to, 0);
   if (step == ParseStep::kFailed) return Fail(reader.refusal().reason);
   if (step != ParseStep::kHead) return step;
