@@ -20,6 +20,11 @@ struct Findings {
 };
 
 void ReadConnection(std::string_view value, Findings* found) {
+  if (EqualsIgnoreCase(value, "keep-alive")) {  // all that most say
+    ++found->options;
+    found->kept = true;
+    return;
+  }
   while (const auto option = NextItem(&value)) {
     ++found->options;
     if (EqualsIgnoreCase(*option, "close")) found->close = true;
