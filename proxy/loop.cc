@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -30,16 +31,6 @@ Duration ReadClock(clockid_t clock) {
   return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
 }
 
-// Rounded up, so that a timer is seldom a turn too early; the grain of epoll_wait is 1 ms.
-timeval ToTimeval(Duration after) {
-  auto micros = std::chrono::ceil<std::chrono::microseconds>(std::max(after, Duration::zero()));
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(micros);
-  timeval value;
-  value.tv_sec = seconds.count();
-  value.tv_usec = (micros - seconds).count();
-  return value;
-}
-
 void LogFromLibevent(int severity, const char* text) {
   if (severity == EVENT_LOG_DEBUG) return;
   // One a second: out of descriptors, libevent complains of every connection that it cannot accept.
@@ -59,6 +50,8 @@ event_base* NewBase() {
   // method.
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
   event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+  // Nobody asks libevent for the time: it need not read the clock in each turn.
+  event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
   event_base* base = event_base_new_with_config(config);
   event_config_free(config);
   return base;
@@ -103,12 +96,23 @@ struct Loop::Inbox {
   std::vector<std::function<void()>> running;  // the loop's
 };
 
-// All deadlines of the loop, the earliest on top, behind one timer of libevent's: a connection has
-// a deadline for as long as it lives, and an event for each would be most of what an idle one costs.
+// All deadlines of the loop, the earliest on top, behind one timer: a connection has a deadline for
+// as long as it lives, and an event for each would be most of what an idle one costs.
+//
+// The timer is a descriptor of the kernel's and no timeout of libevent's. For a wait with a timeout
+// the kernel sets a timer and takes it away again, and libevent reads the clock, in each turn; this
+// one is set anew when it has come, or something earlier is wanted: a few times in a second.
 struct Loop::Timers {
-  explicit Timers(Loop& owner)
-      : loop(owner), timer(event_new(owner.base_, -1, 0, &OnTimer, this)) {}
-  ~Timers() { event_free(timer); }
+  Timers(Loop& owner, int timer)
+      : loop(owner),
+        fd(timer),
+        event_of_fd(event_new(owner.base_, fd, EV_READ | EV_PERSIST, &OnTimer, this)) {
+    event_add(event_of_fd, nullptr);
+  }
+  ~Timers() {
+    event_free(event_of_fd);
+    close(fd);
+  }
 
   struct Entry {
     TimePoint at;  // not later than its deadline, which may have moved on
@@ -171,11 +175,20 @@ struct Loop::Timers {
     if (heap.empty() || (pending && timer_at <= heap.front().at)) return;
     timer_at = heap.front().at;
     pending = true;
-    const timeval after = ToTimeval(timer_at - loop.now());
-    event_add(timer, &after);  // moves it, if pending
+    // Of the clock that Tick reads; zero would mean never.
+    const Duration at = std::max(timer_at.time_since_epoch(), Duration(1));
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
+    itimerspec when{};
+    when.it_value.tv_sec = seconds.count();
+    when.it_value.tv_nsec = (at - seconds).count();
+    timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, nullptr);  // moves it, if pending
   }
 
-  static void OnTimer(int, short, void* self) { static_cast<Timers*>(self)->Round(); }
+  static void OnTimer(int fd, short, void* self) {
+    std::uint64_t times;
+    [[maybe_unused]] const ssize_t got = read(fd, &times, sizeof(times));
+    static_cast<Timers*>(self)->Round();
+  }
 
   void Round() {
     pending = false;
@@ -198,24 +211,27 @@ struct Loop::Timers {
   }
 
   Loop& loop;
-  event* timer;
+  const int fd;
+  event* const event_of_fd;
   std::vector<Entry> heap;
   TimePoint round_end;  // what is due until then is met in the round that is, or was last
-  TimePoint timer_at;   // when libevent's timer comes, if pending
+  TimePoint timer_at;   // when the timer comes, if pending
   bool pending = false, in_round = false;
 };
 
 Loop::Loop() : base_(NewBase()), inbox_(std::make_unique<Inbox>(*this)) {
   if (base_ == nullptr) throw std::runtime_error("cannot create an event loop");
   inbox_->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (inbox_->fd < 0) {
+  const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (inbox_->fd < 0 || timer < 0) {
+    if (timer >= 0) close(timer);
     inbox_.reset();
     event_base_free(base_);
     throw std::runtime_error("cannot create an event descriptor");
   }
   inbox_->wake = event_new(base_, inbox_->fd, EV_READ | EV_PERSIST, &Inbox::OnWake, inbox_.get());
   event_add(inbox_->wake, nullptr);
-  timers_ = std::make_unique<Timers>(*this);
+  timers_ = std::make_unique<Timers>(*this, timer);
   Tick();
 }
 
