@@ -92,7 +92,8 @@ void Exchange::Start() {
 
 // Nothing of a request outlives it: an idle connection must not keep a generation alive.
 void Exchange::ForgetAll() {
-  state_ = {};
+  std::destroy_at(&state_);  // made in its place: it is large, and most of it is nothing
+  std::construct_at(&state_);
   verdict_.Clear();  // its views borrow from the policy
   for (std::string* text :
        {&target_.path, &target_.host, &target_.target, &request_id_, &client_text_, &internal_body_,

@@ -131,7 +131,12 @@ bool MayHaveControl(std::uint64_t bytes) {
 }  // namespace
 
 bool IsPlainValue(std::string_view text) {
-  if (text.size() < 8) return std::all_of(text.begin(), text.end(), IsValueChar);
+  if (text.size() < 8) {
+    for (const char c : text) {
+      if (!IsValueChar(c)) return false;
+    }
+    return true;
+  }
   for (std::size_t i = 0; i + 8 < text.size(); i += 8) {
     if (MayHaveControl(LoadBytes<8>(text.data() + i))) return false;
   }

@@ -20,20 +20,13 @@ bool ForbiddenAsTrailer(Field field) {
 
 }  // namespace
 
-void BodyReader::Begin(BodyKind kind, std::uint64_t length) {
-  if (kind_ == BodyKind::kChunked) {  // no other body has trailers
-    ClearForReuse(&text_);
-    ClearForReuse(&lines_);
-    ClearForReuse(&trailers_);
-  }
-  kind_ = kind;
-  left_ = kind == BodyKind::kLength ? length : 0;
-  state_ = kind == BodyKind::kChunked ? State::kSize : State::kDone;
+// And what is counted in chunks alone.
+void BodyReader::ForgetTrailers() {
   digits_ = 0;
-  extensions_ = trailer_bytes_ = taken_ = 0;
-  body_ = {};
-  status_ = 0;
-  error_ = {};
+  extensions_ = trailer_bytes_ = 0;
+  ClearForReuse(&text_);
+  ClearForReuse(&lines_);
+  ClearForReuse(&trailers_);
 }
 
 ParseStep BodyReader::Feed(const char* base, std::size_t from, std::size_t to) {

@@ -26,7 +26,16 @@ class BodyReader {
   explicit BodyReader(const MessageLimits& limits) : limits_(limits) {}
   void SetLimits(const MessageLimits& limits) { limits_ = limits; }
 
-  void Begin(BodyKind kind, std::uint64_t length);
+  void Begin(BodyKind kind, std::uint64_t length) {
+    if (kind_ == BodyKind::kChunked) ForgetTrailers();  // no other body has any
+    kind_ = kind;
+    left_ = kind == BodyKind::kLength ? length : 0;
+    state_ = kind == BodyKind::kChunked ? State::kSize : State::kDone;
+    taken_ = 0;
+    body_ = {};
+    status_ = 0;
+    error_ = {};
+  }
   // As RequestParser::Feed, but for kHead.
   ParseStep Feed(const char* base, std::size_t from, std::size_t to);
   // No byte will follow. kEnd or kFailed.
@@ -64,6 +73,7 @@ class BodyReader {
     std::size_t name, value, end;  // offsets into text_
   };
 
+  void ForgetTrailers();
   ParseStep FeedChunked(const char* base, std::size_t to);  // from taken_ on
   void Take(char c);  // one byte of a chunk's line or of the trailers; sets error_ when refused
   void TakeSize(char c);
