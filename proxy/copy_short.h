@@ -1,36 +1,39 @@
 // SPDX-License-Identifier: MIT
-// memcpy for texts whose size only the run knows, most of which are short. The call of memcpy costs more
-// than what it does for them.
+// memcpy for texts whose size only the run knows, most of which are short. Calling it costs more than
+// what it does for them: names and short values are two moves, which may overlap.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
-#include <string_view>
 
 namespace spillway {
 
-template <std::size_t kBytes>
-inline void CopyEnds(std::string_view text, char* to) {
-  char first[kBytes], last[kBytes];
-  std::memcpy(first, text.data(), kBytes);
-  std::memcpy(last, text.data() + text.size() - kBytes, kBytes);
-  std::memcpy(to, first, kBytes);
-  std::memcpy(to + text.size() - kBytes, last, kBytes);
+// Two pieces of `Piece`'s size that may overlap. REQUIRES: size is one to two times that.
+template <class Piece>
+inline void CopyTwo(char* to, const char* from, std::size_t size) {
+  Piece first, last;
+  std::memcpy(&first, from, sizeof(Piece));
+  std::memcpy(&last, from + size - sizeof(Piece), sizeof(Piece));
+  std::memcpy(to, &first, sizeof(Piece));
+  std::memcpy(to + size - sizeof(Piece), &last, sizeof(Piece));
 }
 
-// Names and short values are two moves, which may overlap.
-inline void CopyShort(std::string_view text, char* to) {
-  const std::size_t size = text.size();
+inline void CopyShort(char* to, const char* from, std::size_t size) {
+  using Two = std::array<std::uint64_t, 2>;
   if (size > 32) {
-    std::memcpy(to, text.data(), size);
+    std::memcpy(to, from, size);
   } else if (size >= 16) {
-    CopyEnds<16>(text, to);
+    CopyTwo<Two>(to, from, size);
   } else if (size >= 8) {
-    CopyEnds<8>(text, to);
+    CopyTwo<std::uint64_t>(to, from, size);
   } else if (size >= 4) {
-    CopyEnds<4>(text, to);
-  } else {
-    for (std::size_t i = 0; i < size; ++i) to[i] = text[i];
+    CopyTwo<std::uint32_t>(to, from, size);
+  } else if (size >= 2) {
+    CopyTwo<std::uint16_t>(to, from, size);
+  } else if (size == 1) {
+    *to = *from;
   }
 }
 

@@ -129,11 +129,8 @@ bool Http1Connection::SendBody(std::vector<iovec>* pieces, bool last,
 
 bool Http1Connection::SendAnswer(const Answer& answer, bool head_only, bool keep) {
   if (answer.mould != nullptr) {
-    WriteMessage(answer, !keep, worker_.date(), &response_head_);
-    iovec message = ToVector(response_head_);
-    const bool sent = carrier_->Send({&message, 1});
-    ClearForReuse(&response_head_);
-    return sent;
+    iovec message = ToVector(MessageOf(answer, !keep, worker_.date()));
+    return carrier_->Send({&message, 1});
   }
   WriteAnswerHead(answer, !keep, parser_.head().minor == 0, worker_.date(), &response_head_);
   std::string_view body = head_only ? std::string_view{} : BodyToSend(answer);

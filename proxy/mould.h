@@ -36,12 +36,32 @@ class Mould {
     for (const Place& place : places_) size += values[static_cast<std::size_t>(place.blank)].size();
     return size;
   }
+  // What Cast writes, in a text of the mould's own, which lasts until the next Fill. Where all values
+  // are as long as the last time, nothing but the values is written.
+  std::string_view Fill(const BlankValues& values) {
+    bool same = !filled_.empty();
+    for (std::size_t i = 0; i < kBlanks; ++i) {
+      same = same && sizes_[i] == values[i].size();
+      sizes_[i] = values[i].size();
+    }
+    if (!same) {
+      Cast(values, &filled_);
+      return filled_;
+    }
+    std::size_t longer = 0;  // than the text, up to here
+    for (const Place& place : places_) {
+      const std::string_view value = values[static_cast<std::size_t>(place.blank)];
+      CopyShort(filled_.data() + place.at + longer, value.data(), value.size());
+      longer += value.size();
+    }
+    return filled_;
+  }
   // Replaces *out.
   void Cast(const BlankValues& values, std::string* out) const {
     out->resize(Size(values));
     char* to = out->data();
     const auto copy = [&to](std::string_view piece) {
-      CopyShort(piece, to);
+      CopyShort(to, piece.data(), piece.size());
       to += piece.size();
     };
     std::size_t from = 0;
@@ -61,6 +81,8 @@ class Mould {
 
   std::string text_;
   std::vector<Place> places_;
+  std::string filled_;                        // by the last Fill,
+  std::array<std::size_t, kBlanks> sizes_{};  // with values so long
 };
 
 }  // namespace spillway

@@ -50,7 +50,7 @@ class Pen {
       Flush();
       out_->append(text);
     } else {
-      CopyShort(text, Take(text.size()));
+      CopyShort(Take(text.size()), text.data(), text.size());
     }
     return *this;
   }
@@ -60,10 +60,10 @@ class Pen {
     if (size > kRoom) [[unlikely]]
       return Put(name).Put(": ").Put(value).Put("\r\n");
     char* to = Take(size);
-    CopyShort(name, to);
+    CopyShort(to, name.data(), name.size());
     to += name.size();
     std::memcpy(to, ": ", 2);
-    CopyShort(value, to + 2);
+    CopyShort(to + 2, value.data(), value.size());
     std::memcpy(to + 2 + value.size(), "\r\n", 2);
     return *this;
   }

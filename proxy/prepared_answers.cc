@@ -14,9 +14,9 @@ PreparedAnswers::PreparedAnswers(std::size_t rules, std::vector<LimitWords> word
     : words_(std::move(words)), by_rule_(rules) {}
 
 // Made when it is first asked for.
-const PreparedAnswers::Prepared& PreparedAnswers::Of(std::uint32_t rule, const OverLimit& action,
-                                                     const LimitOutcome& outcome,
-                                                     const AnswerContext& context) {
+PreparedAnswers::Prepared& PreparedAnswers::Of(std::uint32_t rule, const OverLimit& action,
+                                               const LimitOutcome& outcome,
+                                               const AnswerContext& context) {
   for (const auto& prepared : by_rule_[rule]) {
     if (prepared->limit == outcome.limit && prepared->status == action.status) return *prepared;
   }
@@ -41,7 +41,7 @@ void PreparedAnswers::SayOverLimit(std::uint32_t rule, const OverLimit& action,
                      limits[0].limit < words_.size() && !context.request_id.empty();
   if (!usual) return spillway::SayOverLimit(action, limits, words_, context, answer);
   const LimitOutcome& outcome = limits[0];
-  const Prepared& prepared = Of(rule, action, outcome, context);
+  Prepared& prepared = Of(rule, action, outcome, context);
   const Duration wait = outcome.state.retry_after;
   answer->status = prepared.status;
   answer->content_type = prepared.content_type;

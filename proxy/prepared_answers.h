@@ -41,8 +41,8 @@ class PreparedAnswers {
     std::array<char, 20> text;
   };
 
-  const Prepared& Of(std::uint32_t rule, const OverLimit& action, const LimitOutcome& outcome,
-                     const AnswerContext& context);
+  Prepared& Of(std::uint32_t rule, const OverLimit& action, const LimitOutcome& outcome,
+               const AnswerContext& context);
 
   std::vector<LimitWords> words_;
   std::vector<std::vector<std::unique_ptr<Prepared>>> by_rule_;  // most have one limit

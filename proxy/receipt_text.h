@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
+#include "proxy/copy_short.h"
 #include "proxy/receipts.h"
 
 namespace spillway {
@@ -30,33 +30,6 @@ inline constexpr std::array<std::uint16_t, Receipt::kTexts> kMostOfText = {
     36,   // ja4
     120,  // query
 };
-
-// Two pieces of `Piece`'s size that may overlap. REQUIRES: size is one to two times that.
-template <class Piece>
-inline void CopyTwo(char* to, const char* from, std::size_t size) {
-  Piece first, last;
-  std::memcpy(&first, from, sizeof(Piece));
-  std::memcpy(&last, from + size - sizeof(Piece), sizeof(Piece));
-  std::memcpy(to, &first, sizeof(Piece));
-  std::memcpy(to + size - sizeof(Piece), &last, sizeof(Piece));
-}
-
-inline void CopyShort(char* to, const char* from, std::size_t size) {
-  using Two = std::array<std::uint64_t, 2>;
-  if (size > 32) {
-    std::memcpy(to, from, size);
-  } else if (size >= 16) {
-    CopyTwo<Two>(to, from, size);
-  } else if (size >= 8) {
-    CopyTwo<std::uint64_t>(to, from, size);
-  } else if (size >= 4) {
-    CopyTwo<std::uint32_t>(to, from, size);
-  } else if (size >= 2) {
-    CopyTwo<std::uint16_t>(to, from, size);
-  } else if (size == 1) {
-    *to = *from;
-  }
-}
 
 // Writes texts into a receipt, behind those that are there; what it has written is in it once the pen
 // is gone. It counts in registers: a byte written to a receipt could be any of the receipt's own

@@ -434,14 +434,14 @@ void MakeMessage(const Answer& answer, AnswerMould* mould) {
   mould->message.SetText(std::move(text));
 }
 
-void WriteMessage(const Answer& answer, bool close, std::string_view date, std::string* out) {
+std::string_view MessageOf(const Answer& answer, bool close, std::string_view date) {
   char digits[20];
   const char* end = std::to_chars(digits, digits + sizeof digits, BodySize(answer)).ptr;
   BlankValues values = answer.values;
   values[static_cast<std::size_t>(Blank::kDate)] = date;
   values[static_cast<std::size_t>(Blank::kLength)] = {digits, end};
   values[static_cast<std::size_t>(Blank::kConnection)] = close ? kClose : std::string_view{};
-  answer.mould->message.Cast(values, out);
+  return answer.mould->message.Fill(values);
 }
 
 }  // namespace spillway

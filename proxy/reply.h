@@ -34,7 +34,7 @@ struct Answer {
   std::string fields{};             // "Name: value\r\n" each, beside Content-Type and -Length
   std::string body{};
   // Made ready: `fields` and `body` are those of the mould, with these values. See Complete.
-  const AnswerMould* mould = nullptr;
+  AnswerMould* mould = nullptr;
   BlankValues values{};
 
   // A field of any text: what cannot stand in a value becomes a space; what has no name of a field,
@@ -113,7 +113,8 @@ std::size_t BodySize(const Answer& answer);
 // Fills in the mould's `message`. REQUIRES: its other parts are there; `answer` is the one that they
 // were made of.
 void MakeMessage(const Answer& answer, AnswerMould* mould);
-// Replaces *out with the whole answer for a client of HTTP/1.1. REQUIRES: it has a mould.
-void WriteMessage(const Answer& answer, bool close, std::string_view date, std::string* out);
+// The whole answer for a client of HTTP/1.1; it lasts until the next one of the same mould. REQUIRES:
+// it has one.
+std::string_view MessageOf(const Answer& answer, bool close, std::string_view date);
 
 }  // namespace spillway

@@ -26,6 +26,23 @@ TEST(Mould, LeavesBlanksWhereAPenNotesThem) {
   EXPECT_EQ(out, "id waits 12" + std::string(600, '-') + "12");
 }
 
+TEST(Mould, IsFilledWithWhatItIsCastWith) {
+  Mould mould;
+  mould.Leave(0, Blank::kRequestId);
+  mould.Leave(2, Blank::kRetry);
+  mould.Leave(2, Blank::kRequestId);
+  mould.Leave(4, Blank::kDate);
+  mould.SetText("--==");
+  const std::pair<const char*, const char*> kRows[] = {
+      {"one", "10"}, {"two", "20"}, {"three", "3"}, {"seven", "9"}, {"", ""}, {"x", ""}, {"y", ""}};
+  for (const auto& [id, retry] : kRows) {
+    const BlankValues values = {id, retry, {}, "date", {}, {}};
+    std::string cast;
+    mould.Cast(values, &cast);
+    EXPECT_EQ(mould.Fill(values), cast) << id;
+  }
+}
+
 LimitInfo Named(std::string name, std::uint64_t burst) {
   LimitInfo info;
   info.name = std::move(name);
@@ -67,7 +84,7 @@ TEST(PreparedAnswers, SayWhatIsSaidWithoutThem) {
                 if (answer.mould != nullptr) {
                   for (const bool close : {false, true}) {
                     std::string message, head;
-                    WriteMessage(answer, close, kDate, &message);
+                    message = MessageOf(answer, close, kDate);
                     WriteAnswerHead(expected, close, /*client_is_1_0=*/false, kDate, &head);
                     ASSERT_EQ(message, head + expected.body);
                     ++moulded;
