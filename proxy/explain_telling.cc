@@ -3,8 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace spillway {
 namespace {
+
+// What a request does not say, and who is asked here may not know.
+bool IsOfSurroundings(const std::string& field) {
+  return field.starts_with("pool.") || field == "client.country" || field == "client.asn";
+}
 
 std::string Told(const ConditionTrace& why, const Ignorance& ignorance) {
   if (ignorance) {
@@ -19,7 +26,9 @@ std::string Told(const ConditionTrace& why, const Ignorance& ignorance) {
     if (!found.empty()) found += ", ";
     found += fmt::format("{} is '{}'", name, value);
   }
-  return text + ": " + (found.empty() ? "there is none" : found);
+  if (!found.empty()) return text + ": " + found;
+  const bool unknown = std::any_of(why.asked.begin(), why.asked.end(), IsOfSurroundings);
+  return text + ": " + (unknown ? "not known here" : "there is none");
 }
 
 std::string TellLimit(const Policy& policy, const Verdict& verdict, std::uint32_t limit) {

@@ -210,5 +210,27 @@ TEST_F(ExplainTest, LinesDoNotUseUpLimits) {
   for (const Json& line : Lines(input)) ASSERT_EQ(TextAt(line, "action"), "forward");
 }
 
+TEST_F(ExplainTest, WhatOnlyARunningServerKnowsIsNotKnownHere) {
+  const auto told = [](const std::string& match, const std::string& more = "") {
+    const std::string site = "version: 1\npools: { app: { servers: ['127.0.0.1:3000'] } }\n" +
+                             more + "rules: [{ name: r, match: { " + match +
+                             " }, action: deny }]\n";
+    const auto config = LoadConfig("site.yaml", MemoryFiles({{"site.yaml", site}}), {});
+    if (!config) return Format(config.error());
+    std::istringstream in;
+    std::ostringstream out;
+    const Result<void> done = Explain({.target = "/"}, *config, 1, WallTime(), in, out);
+    return done ? out.str() : done.error().message;
+  };
+  for (const char* fact : {"in_flight: { above: 1 }", "queue: { above: 1 }",
+                           "utilisation: { above: 50% }", "servers_up: { below: 50% }"}) {
+    EXPECT_THAT(told("pool.app." + std::string(fact)), HasSubstr("does not hold: not known here\n"))
+        << fact;
+  }
+  EXPECT_THAT(told("client.country: DE", "geo: { country_file: c.mmdb }\n"),
+              HasSubstr("does not hold: not known here\n"));
+  EXPECT_THAT(told("header.x: y"), HasSubstr("does not hold: there is none\n"));
+}
+
 }  // namespace
 }  // namespace spillway
