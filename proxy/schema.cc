@@ -288,7 +288,8 @@ class Maker {
     if (part == "map of conditions") return Match();
     if (part == "action") return BareAction();
     if (part == "map of actions") return Actions();
-    if (part == "map of request parts") return Request();
+    if (part == "map of request parts") return Parts("request");
+    if (part == "map of answer parts") return Parts("answer");
     if (part == "on/off") return Boolean();
     if (part == "map of header names to values") {
       return {{"type", "object"},
@@ -337,8 +338,8 @@ class Maker {
     return {{"enum", std::move(words)}};
   }
 
-  Json Request() {
-    return Map(Select("request", [](const Kind&) { return true; }));
+  Json Parts(std::string_view group) {
+    return Map(Select(group, [](const Kind&) { return true; }));
   }
 
   Json Actions() {

@@ -89,6 +89,11 @@ void ReadTests(const std::vector<std::string>& rules, const std::vector<std::str
 void ListTestKeys(const std::string& name, std::vector<Kind>* kinds);
 void ReadTestRequest(const yaml::Node& node, RequestTexts* texts);
 void AppendRequestKinds(std::vector<Kind>* kinds);
+void ReadTestAnswers(const yaml::Node& node, std::vector<AnswerTexts>* answers);
+void AppendAnswerKinds(std::vector<Kind>* kinds);
+// A line for each value of a header field of a test.
+using FieldTexts = std::vector<std::pair<std::string, std::string>>;
+void ReadFieldLines(std::string_view name, const yaml::Node& value, FieldTexts* out);
 // True when nothing else of this kind has the name, in any file; otherwise reported.
 bool TakeName(const std::string& kind, const yaml::Node& name, Draft* draft);
 

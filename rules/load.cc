@@ -314,6 +314,7 @@ std::vector<Kind> ListKinds() {
   ListEnvironment(&kinds);
   AppendRuleKinds(&kinds);
   AppendRequestKinds(&kinds);
+  AppendAnswerKinds(&kinds);
   return kinds;
 }
 

@@ -101,14 +101,6 @@ void ReadQuery(RequestReader& reader, const PartSlot& slot) {
   }
 }
 
-void ReadField(RequestReader& reader, std::string_view name, const yaml::Node& value) {
-  for (const yaml::Node& item : value.Items()) {
-    if (auto text = ReadLine(item)) {
-      reader.texts.headers.emplace_back(std::string(name), *std::move(text));
-    }
-  }
-}
-
 void ReadHeader(RequestReader& reader, const PartSlot& slot) {
   if (!IsToken(slot.name)) {
     slot.key.Fail("expected the name of a header field after 'header.', found " +
@@ -116,7 +108,7 @@ void ReadHeader(RequestReader& reader, const PartSlot& slot) {
   } else if (EqualsIgnoreCase(slot.name, "host")) {
     slot.key.Fail("the Host of a request is what `host` says");
   } else {
-    ReadField(reader, slot.name, slot.value);
+    ReadFieldLines(slot.name, slot.value, &reader.texts.headers);
   }
 }
 
@@ -136,11 +128,11 @@ void ReadCookie(RequestReader& reader, const PartSlot& slot) {
 }
 
 void ReadUserAgent(RequestReader& reader, const PartSlot& slot) {
-  ReadField(reader, "User-Agent", slot.value);
+  ReadFieldLines("User-Agent", slot.value, &reader.texts.headers);
 }
 
 void ReadReferer(RequestReader& reader, const PartSlot& slot) {
-  ReadField(reader, "Referer", slot.value);
+  ReadFieldLines("Referer", slot.value, &reader.texts.headers);
 }
 
 void ReadAddress(RequestReader& reader, const PartSlot& slot) {
@@ -247,6 +239,12 @@ void CheckPosed(const yaml::Node& request, const RequestTexts& texts) {
 }
 
 }  // namespace
+
+void ReadFieldLines(std::string_view name, const yaml::Node& value, FieldTexts* out) {
+  for (const yaml::Node& item : value.Items()) {
+    if (auto text = ReadLine(item)) out->emplace_back(std::string(name), *std::move(text));
+  }
+}
 
 void ReadTestRequest(const yaml::Node& node, RequestTexts* texts) {
   if (!ExpectMap(node, "{ method: POST, path: /login }")) return;

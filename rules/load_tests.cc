@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // `tests`: requests that nobody sent, and what is to become of them. Read last, since they name rules,
-// limits and toggles. What a request is made of: load_test_requests.cc.
+// limits and toggles. What a request is made of: load_test_requests.cc; an answer: load_test_answers.cc.
 #include <algorithm>
 
 #include "rules/draft.h"
@@ -24,6 +24,10 @@ struct TestDraft {
 
 void ReadRequest(const Slot& slot, TestDraft* out) {
   ReadTestRequest(slot.node, &out->test.request);
+}
+
+void ReadAnswer(const Slot& slot, TestDraft* out) {
+  ReadTestAnswers(slot.node, &out->test.answers);
 }
 
 void ReadRepeat(const Slot& slot, TestDraft* out) {
@@ -149,6 +153,9 @@ constexpr KeyRow<TestDraft> kTestRows[] = {
     {"name", "text", "", "what it shows, in at most 200 bytes; unique", &Keep<&TestDraft::name>,
      nullptr, "a name such as: the office is never limited"},
     {"request", "map of request parts", "", "who asks for what; without it GET /", &ReadRequest},
+    {"answer", "integer 200..599, map of answer parts, or list of these", "200",
+     "what the server answers when it is forwarded; a list: in turn, the last one from then on",
+     &ReadAnswer},
     {"repeat", "integer 1..100000", "1", "how many times it is asked, of 200000 in all tests",
      &ReadRepeat},
     {"every", "duration 0s..1h", "0s", "the time from one to the next", &ReadEvery},

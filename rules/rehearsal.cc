@@ -6,6 +6,9 @@
 
 #include <algorithm>
 
+#include "rules/compiled_rules.h"
+#include "rules/gcra.h"
+
 namespace spillway {
 namespace {
 
@@ -66,6 +69,20 @@ const Verdict& Rehearsal::Judge(const Request& request, Duration after) {
     full_ = std::max(full_, now + limit.state.reset);
   }
   return verdict_;
+}
+
+// A bucket that an answer is charged to is taken for empty: then it is full again at the latest.
+void Rehearsal::Answer(const Request& request, const Response& response) {
+  const Policy& policy = *config_.policy;
+  if (!policy.has_response_rules()) return;
+  const TimePoint now = begin_ + after_;
+  for (const RuleMatch& match :
+       policy.JudgeResponse(request, response, facts(after_), now, &verdict_)) {
+    if (match.shadow) continue;
+    for (const std::uint32_t limit : policy.compiled().rules[match.rule].action.limits) {
+      full_ = std::max(full_, now + Duration(Gcra::For(policy.limits()[limit].spec, 1).full));
+    }
+  }
 }
 
 std::vector<RuleTrace> Rehearsal::Explain(const Request& request) {

@@ -93,6 +93,35 @@ Duration TimeOf(const Rate& spacing, std::uint32_t before) {
   return Duration(static_cast<std::int64_t>(time));
 }
 
+// The answers of a test, as they are given to one request after another.
+class Answers {
+ public:
+  explicit Answers(const RuleTest& test) : test_(test) { Take(); }
+
+  const Response& Next() {
+    if (given_++ > 0 && at_ + 1 < test_.answers.size()) {
+      ++at_;
+      Take();
+    }
+    return response_;
+  }
+
+ private:
+  void Take() {
+    response_.status = 200;
+    if (test_.answers.empty()) return;
+    const AnswerTexts& texts = test_.answers[at_];
+    headers_.clear();
+    for (const auto& [name, value] : texts.headers) headers_.push_back({name, value});
+    response_ = {texts.status, headers_};
+  }
+
+  const RuleTest& test_;
+  std::size_t at_ = 0, given_ = 0;
+  std::vector<HeaderField> headers_;
+  Response response_;
+};
+
 std::optional<Diagnostic> Run(const Config& config, const RuleTest& test, Rehearsal* rehearsal) {
   rehearsal->ResetToggles();
   for (const auto& [toggle, on] : test.toggles) rehearsal->SetToggle(toggle, on);
@@ -108,12 +137,14 @@ std::optional<Diagnostic> Run(const Config& config, const RuleTest& test, Rehear
     return Failure(test, 1, "an answer with 400 before any rule, since " + refused.error().message);
   }
   Expectation forward;
+  Answers answers(test);
   for (std::uint32_t i = 0; i < test.repeat; ++i) {
     const Verdict& verdict = rehearsal->Judge(posed.request(), TimeOf(test.spacing, i));
     const Outcome outcome = OutcomeOf(*config.policy, verdict);
     if (!Meets(i < test.expect.after ? forward : test.expect, outcome)) {
       return Failure(test, i + 1, InWords(outcome));
     }
+    if (outcome.action == "forward") rehearsal->Answer(posed.request(), answers.Next());
   }
   return std::nullopt;
 }

@@ -37,6 +37,9 @@ class Rehearsal {
   // Judges a request that comes `after` the beginning. Of several since Fresh, none comes before
   // another. The verdict holds until the next call.
   const Verdict& Judge(const Request& request, Duration after = Duration(0));
+  // The answer to the request that was judged last, by the rules on responses. REQUIRES: that one was
+  // forwarded, and nothing came in between.
+  void Answer(const Request& request, const Response& response);
   // Why it was judged so: of the request that was judged last.
   std::vector<RuleTrace> Explain(const Request& request);
   // A new beginning: all buckets are full.

@@ -21,6 +21,14 @@ namespace spillway {
 inline constexpr std::size_t kMostTests = 1000;
 inline constexpr std::uint64_t kMostJudged = 200'000;
 
+inline constexpr std::size_t kMostAnswers = 1000;  // of one test, one by one
+
+// What the server says to a request that comes to it.
+struct AnswerTexts {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers = {};
+};
+
 struct RuleTest {
   // What a request is to come to. Empty texts: whichever it is.
   struct Expectation {
@@ -42,6 +50,8 @@ struct RuleTest {
 
   std::string name;
   RequestTexts request;
+  // To the requests that are forwarded, in turn; the last one to all that follow. None: 200.
+  std::vector<AnswerTexts> answers;
   std::uint32_t repeat = 1;
   Rate spacing{1, Duration(0)};  // request i comes i * period / events after the first
   std::vector<std::pair<std::uint32_t, bool>> toggles;  // that stand otherwise than by default

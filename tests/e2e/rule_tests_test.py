@@ -97,6 +97,25 @@ class Gate(Files):
         self.assertEqual(proxy.reload()[0], 200)
         eventually(lambda: ask(proxy.port, target="/gate").status == 410, "the new rule")
 
+    def test_a_reload_is_refused_whose_answers_no_longer_charge(self):
+        server = self.origin(lambda request: (401, {}, "no"))
+        limits = {"failures": {"key": "client.address", "rate": "1/h", "burst": 5}}
+        closed = {"name": "closed", "match": {"path": "/login"}, "action": {"limit": {"name": "failures", "charge": False}}}
+        failed = {"name": "failed", "when": "response", "match": {"path": "/login", "response.status": [401, 403]}, "action": {"limit": "failures"}}
+        five = {"name": "five failed logins", "request": {"method": "POST", "path": "/login"}, "answer": 401, "repeat": 8,
+                "expect": {"action": "limit", "rule": "closed", "status": 429, "after": 5}}
+        proxy = self.spillway(config(server, limits=limits, rules=[closed, failed], tests=[five]))
+        # What the test says is what comes.
+        self.assertEqual([ask(proxy.port, "POST", "/login").status for _ in range(7)], [401] * 5 + [429] * 2)
+        failed = dict(failed, match={"path": "/login", "response.status": 403})
+        proxy.configure(config(server, limits=limits, rules=[closed, failed], tests=[five]))
+        status, text = proxy.reload()
+        self.assertEqual(status, 422)
+        self.assertIn("the test 'five failed logins' fails: expected limit with status 429 by rule 'closed' after 5; found forward by no rule, "
+                      "for request 6 of 8", text)
+        proxy.log.wait(r"refused, nothing is changed")
+        self.assertEqual(ask(proxy.port, "POST", "/login").status, 429)
+
     def test_a_reload_by_signal_is_refused(self):
         self.refused(lambda proxy: proxy.signal(signal.SIGHUP))
 

@@ -61,6 +61,9 @@ class Dump {
       Put("test", test.name, test.repeat, test.spacing.events, test.spacing.period, test.into_week,
           test.pass, static_cast<int>(test.expect.action), test.expect.rule, test.expect.limit,
           test.expect.status.value_or(0), test.expect.after);
+      for (const AnswerTexts& answer : test.answers) {
+        if (answer.status != 200) Put("answer", answer.status);  // 200 is as none
+      }
     }
   }
   std::string text() const { return out_.str(); }

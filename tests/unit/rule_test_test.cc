@@ -220,5 +220,84 @@ TEST(RuleTests, SayWhereTheClientIs) {
   }
 }
 
+constexpr char kLogins[] = R"(
+limits: { failures: { key: client.address, rate: 1/h, burst: 5 } }
+rules:
+  - { name: tired, match: { path: /login }, action: { limit: { name: failures, charge: false } } }
+  - { name: gate, match: { path: /gate }, action: deny }
+  - { name: failed, when: response, match: { path: /login, response.status: [401, 403] },
+      action: { limit: failures } }
+  - { name: told, when: response, match: { response.header.x-failed: "1" }, action: { limit: failures } }
+  - { name: idea, when: response, mode: shadow, match: { response.status: 5xx }, action: { limit: failures } }
+tests:
+)";
+
+TEST(RuleTests, SayWhatTheServerAnswers) {
+  for (const std::string test : {
+           "answer: 401, repeat: 9, expect: { action: limit, rule: tired, after: 5, status: 429 }",
+           "repeat: 9, expect: { action: forward }",
+           "answer: 200, repeat: 9, expect: { action: forward }",
+           "answer: 503, repeat: 9, expect: { action: forward }",
+           "answer: { status: 403 }, repeat: 9, expect: { action: limit, after: 5 }",
+           "answer: { header.X-Failed: [0, 1] }, repeat: 9, expect: { action: limit, after: 5 }",
+           "answer: { status: 401, header.x-failed: '1' }, repeat: 9, "
+           "expect: { action: limit, after: 5 }",
+           "answer: [200, 401], repeat: 9, expect: { action: limit, after: 6 }",
+           "answer: [401, 401, 401, 401, 200], repeat: 9, expect: { action: forward }",
+           "answer: [401, { header.x-failed: '1' }, 200], repeat: 9, expect: { action: forward }",
+           "answer: 401, repeat: 9, every: 1h, expect: { action: forward }",
+       }) {
+    const auto config = LoadText(std::string(kTwoLines) + kLogins +
+                                 "  - { name: it, request: { path: /login }, " + test + " }\n");
+    ASSERT_TRUE(config) << test << Format(config.error());
+    EXPECT_EQ(Format(RunRuleTests(*config)), "") << test;
+  }
+}
+
+TEST(RuleTests, WhatIsNotForwardedIsNotAnswered) {
+  const auto config =
+      LoadText(std::string(kTwoLines) + kLogins +
+               "  - { name: it, request: { path: /gate }, answer: [{ header.x-failed: 1 }, 200], "
+               "repeat: 9, expect: { action: deny } }\n"
+               "  - { name: after it, request: { path: /login }, answer: 401, repeat: 6, "
+               "expect: { action: limit, after: 5 } }\n");
+  ASSERT_TRUE(config) << Format(config.error());
+  EXPECT_EQ(Format(RunRuleTests(*config)), "");
+}
+
+TEST(RuleTests, EachBeginsWithFullBucketsAfterAnswersThatWereCharged) {
+  std::string tests;
+  for (const char* name : {"one", "two", "three"}) {
+    tests += std::string("  - { name: ") + name +
+             ", request: { path: /login }, answer: 401, repeat: 6, "
+             "expect: { action: limit, after: 5 } }\n";
+  }
+  const auto config = LoadText(std::string(kTwoLines) + kLogins + tests);
+  ASSERT_TRUE(config) << Format(config.error());
+  EXPECT_EQ(Format(RunRuleTests(*config)), "");
+}
+
+TEST(RuleTests, OfAnswersThatChargeNothingSayThatTheLimitIsNotUsedUp) {
+  const auto config = LoadText(std::string(kTwoLines) + kLogins +
+                               "  - { name: it, request: { path: /login }, answer: 404, repeat: 6, "
+                               "expect: { action: limit, after: 5 } }\n");
+  ASSERT_TRUE(config) << Format(config.error());
+  const Diagnostics failures = RunRuleTests(*config);
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_THAT(failures[0].message,
+              HasSubstr("expected limit after 5; found forward by no rule, for request 6 of 6"));
+}
+
+TEST(RuleTests, HaveABoundInTheirAnswers) {
+  std::string answers = "200";
+  for (int i = 1; i < 1000; ++i) answers += ", 401";
+  const auto of = [](const std::string& list) {
+    return Errors(LoadText(std::string(kTwoLines) + "tests: [{ name: n, answer: [" + list +
+                           "], expect: { action: forward } }]\n"));
+  };
+  EXPECT_EQ(of(answers), "");
+  EXPECT_THAT(of(answers + ", 401"), HasSubstr("expected 1 to 1000 answers"));
+}
+
 }  // namespace
 }  // namespace spillway
