@@ -24,14 +24,14 @@ std::optional<WallTime> ReadNcsaTime(std::string_view text) {
     return std::nullopt;
   }
   const std::size_t month = kMonths.find(text.substr(3, 3));
-  const int zone_hour = DigitsAt(text, 22, 2), zone_minute = DigitsAt(text, 24, 2);
+  const int zone_hour = TwoDigitsAt(text, 22), zone_minute = TwoDigitsAt(text, 24);
   if (month == kMonths.npos || month % 3 != 0 || zone_hour < 0 || zone_hour > 24 ||
       zone_minute < 0 || zone_minute > 59) {
     return std::nullopt;
   }
   const auto local =
-      TimeOf({DigitsAt(text, 7, 4), static_cast<int>(month / 3 + 1), DigitsAt(text, 0, 2),
-              DigitsAt(text, 12, 2), DigitsAt(text, 15, 2), DigitsAt(text, 18, 2)});
+      TimeOf({FourDigitsAt(text, 7), static_cast<int>(month / 3 + 1), TwoDigitsAt(text, 0),
+              TwoDigitsAt(text, 12), TwoDigitsAt(text, 15), TwoDigitsAt(text, 18)});
   if (!local) return std::nullopt;
   const auto zone = std::chrono::hours(zone_hour) + std::chrono::minutes(zone_minute);
   return text[21] == '+' ? *local - zone : *local + zone;

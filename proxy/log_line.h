@@ -30,6 +30,7 @@ struct LoggedRequest {
   std::string_view user_agent, referer;
   std::string_view decision, pool;  // kJson
   int status = 0;                   // not kJson
+  int upstream_status = 0;          // kJson: what a server said; 0: none did
 };
 
 struct LogLine {

@@ -3,6 +3,7 @@
 // texts, numbers, true, false, null, or lists of texts. It is read in one pass, without a tree, at
 // about a tenth of what the library needs. Any other JSON is left to the library, and what is read
 // here is read as the library reads it: a fuzzer compares them.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -24,7 +25,7 @@ constexpr std::ptrdiff_t kLongestNumber = 32;  // longer ones may be too large: 
 
 // What is kept of a line, before it is known to be whole.
 struct Members {
-  std::string_view ts;
+  std::string_view ts, upstream_status;
   LoggedRequest* request;
 
   // Where the member of this name goes; null: it is not looked at.
@@ -51,6 +52,8 @@ struct Members {
         return Is(name, "referer") ? &r.referer : nullptr;
       case 8:
         return Is(name, "protocol") ? &r.protocol : Is(name, "decision") ? &r.decision : nullptr;
+      case 15:
+        return Is(name, "upstream_status") ? &upstream_status : nullptr;
       default:
         return nullptr;
     }
@@ -64,9 +67,9 @@ struct Members {
   }
 };
 
-constexpr std::string_view kNames[] = {"ts",      "ua",       "ja4",     "path",   "host",
-                                       "pool",    "query",    "client",  "method", "scheme",
-                                       "referer", "protocol", "decision"};
+constexpr std::string_view kTextNames[] = {"ts",      "ua",       "ja4",     "path",   "host",
+                                           "pool",    "query",    "client",  "method", "scheme",
+                                           "referer", "protocol", "decision"};
 
 constexpr auto kPlain = [] {
   std::array<bool, 256> plain{};
@@ -100,12 +103,23 @@ class Reader {
     if (!Take('{')) return false;
     if (Take('}')) return End();
     do {
-      std::string_view name, value;
+      std::string_view name;
       if (!Text(&name) || !Take(':')) return false;
       std::string_view* place = members->Find(name);
       Space();
-      if (!(Next() == '"' ? Text(&value) : Other())) return false;
-      if (place != nullptr) *place = value;
+      if (Next() == '"') {
+        std::string_view value;
+        if (!Text(&value)) return false;
+        if (place != nullptr) *place = value;
+      } else if (place == nullptr) {
+        if (!Other()) return false;
+      } else {
+        const char* const first = at_;
+        if (!Other()) return false;
+        // The only one that is looked at and is a number.
+        *place = {};
+        if (place == &members->upstream_status) *place = {first, at_};
+      }
     } while (Take(','));
     return Take('}') && End();
   }
@@ -285,8 +299,8 @@ bool ReadTime(std::string_view text, LoggedRequest* out) {
       text[13] != ':' || text[16] != ':' || text.back() != 'Z') {
     return false;
   }
-  const auto time = TimeOf({DigitsAt(text, 0, 4), DigitsAt(text, 5, 2), DigitsAt(text, 8, 2),
-                            DigitsAt(text, 11, 2), DigitsAt(text, 14, 2), DigitsAt(text, 17, 2)});
+  const auto time = TimeOf({FourDigitsAt(text, 0), TwoDigitsAt(text, 5), TwoDigitsAt(text, 8),
+                            TwoDigitsAt(text, 11), TwoDigitsAt(text, 14), TwoDigitsAt(text, 17)});
   if (!time) return false;
   Duration fraction{0};
   out->whole_seconds = text.size() == 20;
@@ -311,6 +325,8 @@ void Finish(const Members& members, LogLine* out) {
   } else if (!ReadTime(members.ts, &request)) {
     out->fault = "\"ts\" is not a time such as 2026-07-01T12:00:00.123Z";
   }
+  const std::string_view status = members.upstream_status;
+  if (status.size() == 3) request.upstream_status = std::max(DigitsAt(status, 0, 3), 0);
 }
 
 }  // namespace
@@ -320,7 +336,7 @@ bool ReadJsonQuickly(std::string_view line, std::string* scratch, LogLine* out) 
   out->request.form = LogForm::kJson;
   scratch->clear();
   scratch->reserve(line.size());  // what is unescaped is never longer
-  Members members{{}, &out->request};
+  Members members{{}, {}, &out->request};
   if (!Reader(line, scratch).Object(&members)) return false;
   Finish(members, out);
   return true;
@@ -335,14 +351,19 @@ void ReadJsonByLibrary(std::string_view line, std::string* scratch, LogLine* out
     out->fault = "not JSON";
     return;
   }
-  Members members{{}, &out->request};
+  Members members{{}, {}, &out->request};
   scratch->reserve(line.size());
-  for (const std::string_view name : kNames) {
+  for (const std::string_view name : kTextNames) {
     const std::string text = TextAt(*json, std::string(name).c_str());
     const std::size_t start = scratch->size();
     scratch->append(text);
     *members.Find(name) = std::string_view(*scratch).substr(start);
   }
+  const auto status = json->find("upstream_status");
+  std::string number;
+  if (status != json->end() && status->is_string()) number = status->get<std::string>();
+  if (status != json->end() && status->is_number()) number = DumpJson(*status);
+  members.upstream_status = number;
   Finish(members, out);
 }
 

@@ -76,14 +76,13 @@ PartialJudge& ReplaySide::JudgeFor(LogForm form, bool query) {
   return *judge;
 }
 
-Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
-                          std::string_view raw_path, TimePoint now, WallTime wall) {
-  if (!raw_path.empty() && config_.clients.ambiguous_paths == AmbiguousPaths::kRefuse &&
-      !RequireOneReading(raw_path)) {
+Outcome ReplaySide::Judge(const Entry& entry, TimePoint now, WallTime wall) {
+  if (!entry.raw_path.empty() && config_.clients.ambiguous_paths == AmbiguousPaths::kRefuse &&
+      !RequireOneReading(entry.raw_path)) {
     ++outcomes_[kRefusedUnjudged];
     return {kRefusedUnjudged};
   }
-  PartialJudge& judge = JudgeFor(form, query);
+  PartialJudge& judge = JudgeFor(entry.form, entry.query);
   Facts facts;
   facts.passes = passes_known_ ? &passes_ : nullptr;
   facts.limits = tables_.limits;
@@ -91,7 +90,7 @@ Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
   facts.seed = kSeed;
   facts.memo = memo_.get();
   facts.wall = wall;
-  judge.Judge(request, facts, now, &verdict_, &undecided_);
+  judge.Judge(entry.request, facts, now, &verdict_, &undecided_);
   for (const RuleMatch& match : verdict_.matches) {
     RuleTally& tally = rules_[match.rule];
     ++tally.matched;
@@ -100,21 +99,52 @@ Outcome ReplaySide::Judge(const Request& request, LogForm form, bool query,
   Outcome outcome{verdict_.action.index(), verdict_.rule};
   ++outcomes_[outcome.action];
   if (verdict_.rule != kNoRule) ++rules_[verdict_.rule].ended;
+  outcome.perhaps = CountUndecided(judge);
+  if (outcome.perhaps != kNoRule) ++unsure_;
+  if (entry.answer && policy().has_response_rules() &&
+      std::holds_alternative<Forward>(verdict_.action)) {
+    JudgeAnswer(entry, facts, now, &judge);
+  }
+  return outcome;
+}
+
+// The first that weighs, or none.
+std::uint32_t ReplaySide::CountUndecided(const PartialJudge& judge) {
+  std::uint32_t first = kNoRule;
   for (const UndecidedRule& one : undecided_) {
     RuleTally& tally = rules_[one.rule];
     ++tally.undecided;
     ++tally.reasons[judge.reasons()[one.reason]];
-    if (one.weighs && outcome.perhaps == kNoRule) outcome.perhaps = one.rule;
+    if (one.weighs && first == kNoRule) first = one.rule;
   }
-  if (outcome.perhaps != kNoRule) ++unsure_;
-  return outcome;
+  return first;
+}
+
+// What the server said then, by the rules on responses, at the time of the request: a log holds no
+// other.
+void ReplaySide::JudgeAnswer(const Entry& entry, const Facts& facts, TimePoint now,
+                             PartialJudge* judge) {
+  for (const RuleMatch& match :
+       judge->JudgeResponse(entry.request, *entry.answer, facts, now, &verdict_, &undecided_)) {
+    ++rules_[match.rule].matched;
+    if (match.over_limit) ++rules_[match.rule].over_limit;
+  }
+  CountUndecided(*judge);
+  const bool unsure = std::any_of(
+      undecided_.begin(), undecided_.end(),
+      [&](const UndecidedRule& one) { return !one.shadow && policy().rules()[one.rule].limits; });
+  if (unsure) ++unsure_answers_;
 }
 
 // ---- the log
 
 Replay::Replay(std::unique_ptr<ReplaySide> after, std::unique_ptr<ReplaySide> before,
                std::string host)
-    : after_(std::move(after)), before_(std::move(before)), host_(std::move(host)) {
+    : after_(std::move(after)),
+      before_(std::move(before)),
+      host_(std::move(host)),
+      judges_answers_(after_->policy().has_response_rules() ||
+                      (before_ != nullptr && before_->policy().has_response_rules())) {
   if (before_ == nullptr) return;
   std::map<std::string_view, std::uint32_t> numbers;
   const auto number = [&](const ReplaySide& side, std::vector<std::uint32_t>* names) {
@@ -126,6 +156,31 @@ Replay::Replay(std::unique_ptr<ReplaySide> after, std::unique_ptr<ReplaySide> be
   number(*after_, &after_names_);
   number(*before_, &before_names_);
 }
+
+namespace {
+
+// With which proxies refuse, or say that no server answered; 444 and 499 are nginx's.
+bool MayBeAProxys(int status) {
+  constexpr int kStatuses[] = {0, 400, 403, 408, 413, 414, 429, 431, 444, 499, 502, 503, 504};
+  return std::find(std::begin(kStatuses), std::end(kStatuses), status) != std::end(kStatuses);
+}
+
+// What a server said to it then, as far as the log tells; nothing: it went to one, and either none
+// answered, or by 101, which no rule judges.
+std::optional<KnownAnswer> AnswerOf(const LoggedRequest& logged) {
+  using Is = KnownAnswer::Is;
+  const bool json = logged.form == LogForm::kJson;
+  const int status = json ? logged.upstream_status : logged.status;
+  if (status == 101) return std::nullopt;
+  if (json && status == 0) {
+    if (logged.decision == "forward") return std::nullopt;
+    return KnownAnswer{logged.decision.empty() ? Is::kPerhapsRefused : Is::kRefused, 0};
+  }
+  if (!json && MayBeAProxys(status)) return KnownAnswer{Is::kPerhapsRefused, 0};
+  return KnownAnswer{Is::kGiven, status};
+}
+
+}  // namespace
 
 // False when it is nothing that rules judge.
 bool Replay::MakeRequest(const LoggedRequest& logged, std::string_view* raw_path) {
@@ -176,7 +231,9 @@ bool Replay::Judge(const LoggedRequest& logged, bool query) {
   if (!MakeRequest(logged, &raw_path)) return false;
   ++requests_;
   const TimePoint now = kStart + (clock_ - first_);
-  is_ = after_->Judge(request_, logged.form, query, raw_path, now, clock_);
+  const std::optional<KnownAnswer> answer = judges_answers_ ? AnswerOf(logged) : std::nullopt;
+  const ReplaySide::Entry entry{request_, logged.form, query, raw_path, answer};
+  is_ = after_->Judge(entry, now, clock_);
   Family& family = families_[family_memo_.Of(logged.user_agent)];
   ++family.requests;
   const bool affected = is_.action != 0, perhaps = is_.perhaps != kNoRule;
@@ -186,7 +243,7 @@ bool Replay::Judge(const LoggedRequest& logged, bool query) {
     clients_.Add(request_.client.AsClient(after_->config().clients.ipv6_prefix));
   }
   if (before_ == nullptr) return false;
-  was_ = before_->Judge(request_, logged.form, query, raw_path, now, clock_);
+  was_ = before_->Judge(entry, now, clock_);
   const bool same = KeyOf(is_, after_names_) == KeyOf(was_, before_names_);
   if (same) ++same_;
   return !same;

@@ -63,19 +63,29 @@ class ReplaySide {
   static Result<std::unique_ptr<ReplaySide>> Create(Config config,
                                                     const ReplayAssumptions& assumptions);
 
-  // `query`: the log tells queries. `raw_path`: as it was sent; empty: not known.
-  Outcome Judge(const Request& request, LogForm form, bool query, std::string_view raw_path,
-                TimePoint now, WallTime wall);
+  // A request of the log, with what it tells.
+  struct Entry {
+    const Request& request;
+    LogForm form;
+    bool query;                         // the log tells queries
+    std::string_view raw_path;          // as it was sent; empty: not known
+    std::optional<KnownAnswer> answer;  // nothing: it went to a server, and none answered
+  };
+  Outcome Judge(const Entry& entry, TimePoint now, WallTime wall);
 
   const Config& config() const { return config_; }
   const Policy& policy() const { return *config_.policy; }
   const std::vector<RuleTally>& rules() const { return rules_; }
   const std::array<std::uint64_t, kOutcomes>& outcomes() const { return outcomes_; }
   std::uint64_t unsure() const { return unsure_; }  // requests that came behind an undecided rule
+  // Requests of which it is undecided whether their answers would have charged a limit.
+  std::uint64_t unsure_answers() const { return unsure_answers_; }
 
  private:
   explicit ReplaySide(Config config) : config_(std::move(config)) {}
   PartialJudge& JudgeFor(LogForm form, bool query);
+  void JudgeAnswer(const Entry& entry, const Facts& facts, TimePoint now, PartialJudge* judge);
+  std::uint32_t CountUndecided(const PartialJudge& judge);
 
   Config config_;
   TrialTables tables_;
@@ -89,7 +99,7 @@ class ReplaySide {
   std::vector<UndecidedRule> undecided_;
   std::vector<RuleTally> rules_;
   std::array<std::uint64_t, kOutcomes> outcomes_{};
-  std::uint64_t unsure_ = 0;
+  std::uint64_t unsure_ = 0, unsure_answers_ = 0;
 };
 
 // What two rule sets do differently with requests.
@@ -157,6 +167,7 @@ class Replay {
 
   std::unique_ptr<ReplaySide> after_, before_;
   const std::string host_;                                 // as ReplayAssumptions has it
+  const bool judges_answers_;                              // some rule set does
   std::vector<std::uint32_t> after_names_, before_names_;  // rule -> its name's number, over both
   Request request_;
   TargetTexts texts_;

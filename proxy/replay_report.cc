@@ -122,27 +122,6 @@ bool TellsQueries(const Reading& reading) {
                      [](const LogReading& log) { return log.query; });
 }
 
-// Which rules are about answers, "failed, storm and 3 more": they are not judged, since a request that
-// fares otherwise than it did would have had another answer.
-std::string OnResponses(const Replay& replay) {
-  constexpr std::size_t kShown = 5;
-  std::vector<std::string> names;
-  for (const ReplaySide* side : {&replay.after(), replay.before()}) {
-    if (side == nullptr) continue;
-    for (const RuleInfo& rule : side->policy().rules()) {
-      const bool judged_live = rule.on_response && rule.mode != RuleInfo::Mode::kOff;
-      if (judged_live && std::find(names.begin(), names.end(), rule.name) == names.end())
-        names.push_back(rule.name);
-    }
-  }
-  std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
-    out += (i == 0 ? "" : ", ") + names[i];
-  }
-  if (names.size() > kShown) out += " and " + std::to_string(names.size() - kShown) + " more";
-  return out;
-}
-
 // What makes the figures less than exact.
 std::vector<std::string> Notes(const Replay& replay, const Reading& reading) {
   std::vector<std::string> notes;
@@ -150,8 +129,9 @@ std::vector<std::string> Notes(const Replay& replay, const Reading& reading) {
     notes.push_back(Times(replay.after().unsure(), "request", "requests") +
                     " came behind an undecided rule, taken not to match");
   }
-  if (const std::string rules = OnResponses(replay); !rules.empty()) {
-    notes.push_back("rules on responses are not judged, and charge nothing here: " + rules);
+  if (const std::uint64_t unsure = replay.after().unsure_answers(); unsure > 0) {
+    notes.push_back("what servers said to " + Times(unsure, "request", "requests") +
+                    " is not known: rules on responses charge nothing for it");
   }
   if (replay.late() > 0) {
     notes.push_back(Times(replay.late(), "line was", "lines were") +
@@ -303,6 +283,7 @@ Json SideJson(const ReplaySide& side) {
     for (const auto& [reason, count] : tally.reasons) reasons[reason] = count;
     rules.push_back({{"name", rule.name},
                      {"action", rule.action},
+                     {"when", rule.on_response ? "response" : "request"},
                      {"mode", ModeName(rule.mode)},
                      {"matched", tally.matched},
                      {"ended", tally.ended},
@@ -313,6 +294,7 @@ Json SideJson(const ReplaySide& side) {
   return {{"file", side.config().file},
           {"outcomes", outcomes},
           {"behind_undecided", side.unsure()},
+          {"unknown_answers", side.unsure_answers()},
           {"rules", rules}};
 }
 

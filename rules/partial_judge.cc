@@ -50,15 +50,19 @@ struct PartialJudge::Impl {
   const CompiledRules& rules;
   std::vector<std::string> reasons;
   std::vector<std::uint32_t> unknown;    // test -> the reason, or kNoReason: it is known
+  std::vector<bool> of_status;           // test -> it asks for an answer's status
   std::vector<bool> challenges, weighs;  // by rule
   std::vector<Doubt> doubts;
+  // Of the rules on responses those that can be undecided where the answer's status is known, and all.
+  std::vector<Doubt> response_doubts, on_response;
   std::unique_ptr<bool[]> toggles;
-  std::uint32_t no_pass = 0;  // the reason
+  std::uint32_t no_pass = 0, refused = 0, perhaps_refused = 0;  // reasons
   // Who is asked for a pass would have one. Whether one was asked for is told by the verdict.
   TrialPasses supposed{/*everybody=*/true};
   // Of one request
   MatchScratch match;
   Bits ran, holds, left_out;
+  bool status_known = false;
 
   explicit Impl(std::shared_ptr<const Policy> of)
       : policy(std::move(of)), rules(policy->compiled()) {}
@@ -85,7 +89,7 @@ struct PartialJudge::Impl {
   Truth Condition(std::uint32_t step, const Scene& scene, MatchMemo* memo, std::uint32_t* why) {
     const ConditionStep& node = rules.steps[step];
     if (node.kind == Expression::Kind::kTest) {
-      if (unknown[node.test] != kNoReason) {
+      if (unknown[node.test] != kNoReason && !(status_known && of_status[node.test])) {
         if (*why == kNoReason) *why = unknown[node.test];
         return Truth::kUnknown;
       }
@@ -105,6 +109,27 @@ struct PartialJudge::Impl {
     }
     return whole;
   }
+
+  // Of another scene nothing is found out yet.
+  void Begin() {
+    ran.assign((rules.fields.stages() + 63) / 64, 0);
+    holds.assign((rules.fields.tests() + 63) / 64, 0);
+    match.Reset();
+  }
+
+  // Leaves out those of these rules that are undecided.
+  void FindUndecided(std::span<const Doubt> among, const Scene& scene, MatchMemo* memo,
+                     std::vector<UndecidedRule>* undecided) {
+    Begin();
+    std::fill(left_out.begin(), left_out.end(), 0);
+    for (const Doubt& doubt : among) {
+      std::uint32_t why = doubt.reason;
+      const Truth truth = Condition(rules.rules[doubt.rule].condition, scene, memo, &why);
+      if (truth == Truth::kFalse || (truth == Truth::kTrue && doubt.reason == kNoReason)) continue;
+      SetBit(&left_out, doubt.rule);
+      undecided->push_back({doubt.rule, why, doubt.shadow, doubt.weighs});
+    }
+  }
 };
 
 void PartialJudge::Impl::FindDoubts(const KnownFields& known,
@@ -113,16 +138,20 @@ void PartialJudge::Impl::FindDoubts(const KnownFields& known,
   for (std::uint32_t test = 0; test < rules.fields.tests(); ++test) {
     const FieldId& field = rules.fields.field_of(test);
     if (!IsKnown(field, known)) unknown[test] = Reason(NameOf(field));
+    of_status.push_back(field.source->name == "response.status");
   }
   no_pass = Reason("a pass");
+  refused = Reason("an answer (refused then)");
+  perhaps_refused = Reason("an answer (perhaps refused then)");
   for (std::uint32_t i = 0; i < rules.rules.size(); ++i) {
     const CompiledRule& rule = rules.rules[i];
     const FinalText* final_text = rule.action.final_action.get();
     challenges.push_back(final_text != nullptr &&
                          std::holds_alternative<Challenge>(final_text->action));
     weighs.push_back(!rule.shadow && (final_text != nullptr || !rule.action.limits.empty()));
-    if (rules.infos[i].mode == RuleInfo::Mode::kOff || rules.infos[i].on_response) continue;
-    Doubt doubt{i, kNoReason, rule.shadow, weighs.back()};
+    if (rules.infos[i].mode == RuleInfo::Mode::kOff) continue;
+    const bool responds = rules.infos[i].on_response;
+    Doubt doubt{i, kNoReason, rule.shadow, weighs.back() && !responds};
     if (rule.toggle != kNoRule) {
       if (!states[rule.toggle]) doubt.reason = Reason("toggle " + rules.toggles[rule.toggle]);
       if (states[rule.toggle] == false) continue;
@@ -137,9 +166,11 @@ void PartialJudge::Impl::FindDoubts(const KnownFields& known,
     bool in_doubt = doubt.reason != kNoReason;
     for (std::uint32_t step = rule.condition; step < rules.steps[rule.condition].end; ++step) {
       const ConditionStep& node = rules.steps[step];
-      if (node.kind == Expression::Kind::kTest && unknown[node.test] != kNoReason) in_doubt = true;
+      if (node.kind != Expression::Kind::kTest || of_status[node.test]) continue;
+      if (unknown[node.test] != kNoReason) in_doubt = true;
     }
-    if (in_doubt) doubts.push_back(doubt);
+    if (responds) on_response.push_back(doubt);
+    if (in_doubt) (responds ? response_doubts : doubts).push_back(doubt);
   }
 }
 
@@ -168,19 +199,9 @@ void PartialJudge::Judge(const Request& request, const Facts& facts, TimePoint n
   own.toggles = {self.toggles.get(), self.rules.toggles.size()};
   if (facts.passes == nullptr) own.passes = &self.supposed;
   if (!self.doubts.empty()) {
-    self.ran.assign((self.rules.fields.stages() + 63) / 64, 0);
-    self.holds.assign((self.rules.fields.tests() + 63) / 64, 0);
-    std::fill(self.left_out.begin(), self.left_out.end(), 0);
-    self.match.Reset();
-    const Scene scene{request, facts.wall, facts.surroundings};
-    for (const Doubt& doubt : self.doubts) {
-      std::uint32_t why = doubt.reason;
-      const Truth truth =
-          self.Condition(self.rules.rules[doubt.rule].condition, scene, facts.memo, &why);
-      if (truth == Truth::kFalse || (truth == Truth::kTrue && doubt.reason == kNoReason)) continue;
-      SetBit(&self.left_out, doubt.rule);
-      undecided->push_back({doubt.rule, why, doubt.shadow, doubt.weighs});
-    }
+    self.status_known = false;
+    self.FindUndecided(self.doubts, {request, facts.wall, facts.surroundings}, facts.memo,
+                       undecided);
     own.left_out = &self.left_out;
   }
   self.policy->Decide(request, own, now, verdict);
@@ -198,6 +219,39 @@ void PartialJudge::Judge(const Request& request, const Facts& facts, TimePoint n
     std::sort(undecided->begin(), undecided->end(),
               [](const UndecidedRule& a, const UndecidedRule& b) { return a.rule < b.rule; });
   }
+}
+
+std::span<const RuleMatch> PartialJudge::JudgeResponse(const Request& request,
+                                                       const KnownAnswer& answer,
+                                                       const Facts& facts, TimePoint now,
+                                                       Verdict* verdict,
+                                                       std::vector<UndecidedRule>* undecided) {
+  Impl& self = *impl_;
+  undecided->clear();
+  self.status_known = answer.is == KnownAnswer::Is::kGiven;
+  const Response response{answer.status, {}};
+  const Scene scene{request, facts.wall, facts.surroundings,
+                    self.status_known ? &response : nullptr};
+  if (!self.status_known) {
+    // Also where a condition holds whatever is answered: there may have been no answer.
+    const bool refused = answer.is == KnownAnswer::Is::kRefused;
+    const std::uint32_t reason = refused ? self.refused : self.perhaps_refused;
+    self.Begin();
+    for (const Doubt& doubt : self.on_response) {
+      std::uint32_t why = kNoReason;
+      const std::uint32_t condition = self.rules.rules[doubt.rule].condition;
+      if (self.Condition(condition, scene, facts.memo, &why) == Truth::kFalse) continue;
+      undecided->push_back({doubt.rule, reason, doubt.shadow, doubt.weighs});
+    }
+    return {};
+  }
+  Facts own = facts;
+  own.toggles = {self.toggles.get(), self.rules.toggles.size()};
+  if (!self.response_doubts.empty()) {
+    self.FindUndecided(self.response_doubts, scene, facts.memo, undecided);
+    own.left_out = &self.left_out;
+  }
+  return self.policy->JudgeResponse(request, response, own, now, verdict);
 }
 
 }  // namespace spillway

@@ -119,6 +119,7 @@ class Judgement {
       const CompiledRule& rule = rules_.rules[i];
       if (rule.toggle != kNoRule && !facts_.toggles[rule.toggle]) continue;
       if (!findings.Condition(rule.condition)) continue;
+      if (facts_.left_out != nullptr && Bit(*facts_.left_out, i)) continue;
       verdict_->matches.push_back({i, rule.shadow, false});
       verdict_->matches.back().over_limit = ChargeForResponse(i);
       if (rule.shadow) continue;

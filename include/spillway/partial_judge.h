@@ -30,6 +30,16 @@ struct KnownFields {
   std::vector<std::string> headers = {};  // lower case
 };
 
+// What is known of a server's answer. Its header fields never are.
+struct KnownAnswer {
+  enum class Is : std::uint8_t {
+    kGiven,          // with `status`
+    kRefused,        // the request did not get to a server: what that would have said is not known
+    kPerhapsRefused  // nor is it known whether it did
+  } is = Is::kGiven;
+  int status = 0;
+};
+
 // A rule that would have been reached, and could not be decided.
 struct UndecidedRule {
   std::uint32_t rule = 0;    // index into Policy::rules()
@@ -54,6 +64,13 @@ class PartialJudge {
   // *undecided, cleared first: rules in their order, of those that were reached.
   void Judge(const Request& request, const Facts& facts, TimePoint now, Verdict* verdict,
              std::vector<UndecidedRule>* undecided);
+
+  // As Policy::JudgeResponse, of the request that was judged last, which went on. An answer that is not
+  // known leaves all those rules undecided whose conditions on the request do not rule them out.
+  // *undecided as above; none of them weighs, as what comes of the request is settled.
+  std::span<const RuleMatch> JudgeResponse(const Request& request, const KnownAnswer& answer,
+                                           const Facts& facts, TimePoint now, Verdict* verdict,
+                                           std::vector<UndecidedRule>* undecided);
 
   // Why rules can be undecided: "header.accept-language", "toggle surge", "a pass".
   std::span<const std::string> reasons() const;

@@ -32,6 +32,20 @@ RULES = [
     {"name": "rest", "match": {"scheme": "http", "protocol": "HTTP/1.1"}, "action": {"respond": {"status": 204}}},
 ]
 
+# What the servers say, beside them: some is charged, and met by later requests.
+ANSWERED = [
+    {"name": "lost", "match": {"method": "GET"}, "action": {"limit": {"name": "misses", "charge": False}}},
+    {"name": "miss", "when": "response", "match": {"response.status": 404}, "action": {"limit": "misses"}},
+    {"name": "fault", "when": "response", "mode": "shadow", "match": {"response.status": "5xx", "method": "POST"}, "action": {"limit": "misses"}},
+    {"name": "fine", "when": "response", "match": {"response.status": 200}, "action": {"tag": "fine"}},
+]
+LIMITS["misses"] = {"key": ["client.address", "path"], "rate": "1/h", "burst": 1}
+
+
+def answer(request):
+    """A 404 for what was never there, and now and then a fault."""
+    return ({"/static/app.js": 404, "/a%20b": 503, "/caf%C3%A9": 404}.get(request.path, 200), {}, "as the server says")
+
 
 def replay(*args, check=0, **more):
     done = run("replay", *args, **more)
@@ -50,7 +64,8 @@ class Equal(Case):
         """A proxy that has answered many requests of many clients; its log."""
         directory = self.directory()
         path = os.path.join(directory, "access.log")
-        proxy = self.spillway(config(self.origin(), workers=2, clients={"trusted_proxies": ["127.0.0.0/8"]}, limits=LIMITS, rules=RULES,
+        proxy = self.spillway(config(self.origin(answer), workers=2, clients={"trusted_proxies": ["127.0.0.0/8"]}, limits=LIMITS,
+                                     rules=RULES[:8] + ANSWERED + RULES[8:], app={"errors": {"hide": [503]}},
                                      access_log={"path": path, "query": True, **log}))
         chance = random.Random(5)
         client, sent = None, 0
@@ -65,8 +80,8 @@ class Equal(Case):
             host = "other.example" if chance.random() < 0.03 else "test.example"
             sent += 1
             try:
-                answer = client.ask(chance.choice(["GET", "GET", "POST"]), chance.choice(TARGETS), headers=headers, host=host)
-                if (answer.get("connection") or "").lower() != "close":
+                answered = client.ask(chance.choice(["GET", "GET", "POST"]), chance.choice(TARGETS), headers=headers, host=host)
+                if (answered.get("connection") or "").lower() != "close":
                     continue
             except (ConnectionError, EOFError, AssertionError):
                 pass  # dropped by rule
@@ -100,7 +115,7 @@ class Equal(Case):
             decisions = [json.loads(line)["decision"] for line in file]
         for action, count in told["result"]["outcomes"].items():
             self.assertEqual(decisions.count(action), count, action)
-        for rule in ("clients", "login", "try"):
+        for rule in ("clients", "login", "try", "lost", "fault"):
             self.assertGreater(next(r for r in told["result"]["rules"] if r["name"] == rule)["over_limit"], 0, rule)
 
         # And a rule set does nothing else than itself.

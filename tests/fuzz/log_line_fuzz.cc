@@ -44,6 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto text : kTexts) {
     if (quick.request.*text != library.request.*text) std::abort();
   }
+  if (quick.request.upstream_status != library.request.upstream_status) std::abort();
   if (quick.fault == nullptr && quick.request.time != library.request.time) std::abort();
   return 0;
 }

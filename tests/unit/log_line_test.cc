@@ -195,5 +195,27 @@ TEST(ReadJsonQuickly, LeavesOtherJsonToTheLibraryWhichReadsIt) {
   }
 }
 
+TEST(ReadLogLine, ReadsWhatTheServerSaidInBothWays) {
+  const struct {
+    const char* value;
+    int status;
+  } kTable[] = {{"401", 401},     {"200", 200}, {"4010", 0}, {"40", 0},   {"401.0", 0},
+                {"4.01e2", 0},    {"-40", 0},   {"4.0", 0},  {"null", 0}, {"\"401\"", 401},
+                {"[\"401\"]", 0}, {"true", 0},  {"0", 0}};
+  for (const auto& row : kTable) {
+    const std::string line = R"({"ts":"2026-07-01T12:34:56Z","client":"192.0.2.7","ua":7,)"
+                             R"("upstream_status":)" +
+                             std::string(row.value) + "}";
+    const Read read(line);
+    EXPECT_EQ(read.fault(), "") << line;
+    EXPECT_EQ(read->upstream_status, row.status) << line;
+    EXPECT_EQ(read->user_agent, "") << line;
+    std::string scratch;
+    LogLine library;
+    ReadJsonByLibrary(line, &scratch, &library);
+    EXPECT_EQ(library.request.upstream_status, row.status) << line;
+  }
+}
+
 }  // namespace
 }  // namespace spillway

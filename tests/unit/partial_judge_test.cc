@@ -39,6 +39,25 @@ class Doubtful {
     }
     return told;
   }
+  // The same of the answer to it, behind the rules that matched: "+any failed: an answer".
+  std::string JudgeAnswer(Sample sample, const KnownAnswer& answer) {
+    const Asked asked(std::move(sample));
+    Facts facts;
+    facts.limits = book_.limits;
+    facts.shadow_limits = book_.shadow_limits;
+    std::string told;
+    for (const RuleMatch& match :
+         judge_.JudgeResponse(asked.request(), answer, facts, book_.now, &verdict, &undecided)) {
+      told += "+" + book_.policy->rules()[match.rule].name + " ";
+    }
+    std::string separator;
+    for (const UndecidedRule& one : undecided) {
+      told +=
+          separator + book_.policy->rules()[one.rule].name + ": " + judge_.reasons()[one.reason];
+      separator = "; ";
+    }
+    return told;
+  }
   std::string Rule() const {
     return verdict.rule == kNoRule ? "" : book_.policy->rules()[verdict.rule].name;
   }
@@ -183,6 +202,58 @@ TEST(PartialJudge, WithNothingUnknownItIsThePolicy) {
   Doubtful judge(rules, {}, {}, all);
   EXPECT_EQ(judge.Judge({.headers = {{"X", "y"}}}), "");
   EXPECT_EQ(judge.Rule(), "h");
+}
+
+constexpr char kOnResponses[] = R"(
+- { name: any, when: response, action: { tag: a } }
+- { name: failed, when: response, match: { path: /login, response.status: 401 }, action: { tag: b } }
+- { name: other, when: response, match: { path: /other, response.status: 401 }, action: { tag: c } }
+- { name: field, when: response, match: { response.status: 401, response.header.x: y }, action: { tag: d } }
+- { name: cookie, when: response, match: { cookie.a: b, response.status: 401 }, action: { tag: e } }
+- { name: either, when: response, match: { any: [{ path: /login }, { response.header.x: y }] }, action: { tag: f } }
+- { name: not, when: response, match: { not: { response.status: 401 } }, action: { tag: g } }
+- { name: idle, when: response, mode: off, match: { response.status: 401 }, action: { tag: h } }
+)";
+
+TEST(PartialJudge, AnAnswersStatusIsKnownAndItsFieldsAreNot) {
+  Doubtful judge(kOnResponses);
+  EXPECT_EQ(judge.Judge({.target = "/login"}), "");
+  EXPECT_EQ(judge.JudgeAnswer({.target = "/login"}, {.status = 401}),
+            "+any +failed +either field: response.header.x; cookie: cookie.a");
+  EXPECT_EQ(judge.JudgeAnswer({.target = "/login"}, {.status = 200}), "+any +either +not ");
+  EXPECT_EQ(judge.JudgeAnswer({.target = "/"}, {.status = 200}),
+            "+any +not either: response.header.x");
+}
+
+TEST(PartialJudge, OfAnAnswerThatIsNotKnownOnlyRulesAreDecidedThatTheRequestRulesOut) {
+  Doubtful judge(kOnResponses);
+  judge.Judge({.target = "/login"});
+  const std::string why = ": an answer (refused then)";
+  EXPECT_EQ(judge.JudgeAnswer({.target = "/login"}, {.is = KnownAnswer::Is::kRefused}),
+            "any" + why + "; failed" + why + "; field" + why + "; cookie" + why + "; either" + why +
+                "; not" + why);
+  EXPECT_THAT(judge.JudgeAnswer({.target = "/"}, {.is = KnownAnswer::Is::kPerhapsRefused}),
+              testing::AllOf(testing::HasSubstr("any: an answer (perhaps refused then)"),
+                             testing::Not(testing::HasSubstr("failed"))));
+  EXPECT_FALSE(judge.undecided.front().weighs);
+}
+
+TEST(PartialJudge, WhatAnAnswerChargesTheNextRequestMeets) {
+  RuleScope scope;
+  scope.limits.resize(1);
+  scope.limits[0].name = "failures";
+  scope.limits[0].spec.rate = {1, 1h};
+  scope.limits[0].spec.burst = 2;
+  Doubtful judge(R"([{ name: tired, action: { limit: { name: failures, charge: false } } },
+      { name: failed, when: response, match: { response.status: 401 }, action: { limit: failures } }])",
+                 scope);
+  for (const int status : {401, 200, 401}) {
+    judge.Judge();
+    EXPECT_EQ(judge.Rule(), "");
+    judge.JudgeAnswer({}, {.status = status});
+  }
+  judge.Judge();
+  EXPECT_EQ(judge.Rule(), "tired");
 }
 
 }  // namespace

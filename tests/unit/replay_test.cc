@@ -145,18 +145,78 @@ TEST_F(ReplayTest, WhatTheFormatDoesNotHoldIsSaidAndNotGuessed) {
   EXPECT_EQ(Rule(rules, Combined(0, "/a"), 1)["not_logged"]["header.accept-language"], 1);
 }
 
-TEST_F(ReplayTest, RulesOnResponsesAreNamedSinceTheyAreNotJudged) {
-  const std::string limit = "limits: { bad: { key: client.address, rate: 1/m } }\n";
-  const std::string closed = "{ name: closed, action: { limit: { name: bad, charge: false } } }";
-  const std::string failed =
-      "{ name: failed, when: response, match: { response.status: 401 }, action: { limit: bad } }";
-  const std::string log = File("log", Combined(0, "/?a=b", 401) + Combined(1, "/?a=b", 401));
+constexpr char kLogins[] = R"(
+limits: { bad: { key: client.address, rate: 1/h, burst: 2 } }
+rules:
+  - { name: closed, match: { path: /login }, action: { limit: { name: bad, charge: false } } }
+  - { name: failed, when: response, match: { path: /login, response.status: 401 }, action: { limit: bad } }
+)";
+
+std::string Said(int status) {
+  return R"(,"decision":"forward","upstream_status":)" + std::to_string(status);
+}
+
+TEST_F(ReplayTest, JudgesWhatTheServerSaidAndWhatItChargesCountsAgainstLaterRequests) {
+  std::string log;
+  for (const int status : {401, 200, 401, 401, 401}) {
+    log += Line(static_cast<int>(log.size()), "/login", "192.0.2.7", Said(status));
+  }
+  log += Line(9000, "/", "192.0.2.7", Said(401)) + Line(9001, "/login", "192.0.2.8", Said(401));
+  const Json result = RunJson({.config = Rules(kLogins), .logs = {File("log", log)}})["result"];
+  EXPECT_EQ(result["outcomes"]["limit"], 2);
+  EXPECT_EQ(result["rules"][0]["over_limit"], 2);
+  EXPECT_EQ(result["rules"][1]["when"], "response");
+  EXPECT_EQ(result["rules"][1]["matched"], 3);  // what is refused now is not answered
+  EXPECT_EQ(result["rules"][1]["undecided"], 0);
+  EXPECT_EQ(result["unknown_answers"], 0);
+}
+
+TEST_F(ReplayTest, OfWhatWasRefusedThenItSaysThatTheAnswerIsNotKnown) {
+  const std::string refused = R"(,"status":429,"decision":"limit","rule":"clients")";
+  const std::string unanswered = R"(,"status":502,"decision":"forward","pool":"app")";
+  const std::string log = Line(0, "/login", "192.0.2.7", refused) +
+                          Line(1, "/", "192.0.2.7", refused) + Line(2, "/login", "192.0.2.7") +
+                          Line(3, "/login", "192.0.2.7", unanswered) +
+                          Line(4, "/login", "192.0.2.7", Said(101));
+  const Json json = RunJson({.config = Rules(kLogins), .logs = {File("log", log)}});
+  const Json& failed = json["result"]["rules"][1];
+  EXPECT_EQ(failed["matched"], 0);
+  EXPECT_EQ(failed["undecided"], 2);
+  EXPECT_EQ(failed["not_logged"]["an answer (refused then)"], 1);
+  EXPECT_EQ(failed["not_logged"]["an answer (perhaps refused then)"], 1);
+  EXPECT_EQ(json["result"]["unknown_answers"], 2);
+  EXPECT_EQ(json["result"]["behind_undecided"], 0);  // what became of them is sure
+  EXPECT_THAT(json["notes"].dump(), HasSubstr("what servers said to 2 requests is not known: rules "
+                                              "on responses charge nothing for it"));
+}
+
+TEST_F(ReplayTest, TheCombinedFormatTellsAnswersByTheStatusWhereThatIsNoProxys) {
+  const std::string log = Combined(0, "/login", 401) + Combined(1, "/login", 403) +
+                          Combined(2, "/login", 429) + Combined(3, "/login", 200) +
+                          Combined(4, "/login", 401) + Combined(5, "/login", 401);
+  const Json result = RunJson({.config = Rules(kLogins), .logs = {File("log", log)}})["result"];
+  EXPECT_EQ(result["outcomes"]["limit"], 1);
+  EXPECT_EQ(result["rules"][1]["matched"], 2);
+  EXPECT_EQ(result["rules"][1]["not_logged"]["an answer (perhaps refused then)"], 2);
+}
+
+TEST_F(ReplayTest, FieldsOfAnswersAreNotLogged) {
+  const std::string rules =
+      "rules: [{ name: f, when: response, match: { response.header.x: y }, action: { tag: t } }]";
+  const Json rule = Rule(rules, Line(0, "/", "192.0.2.7", Said(200)));
+  EXPECT_EQ(rule["matched"], 0);
+  EXPECT_EQ(rule["not_logged"]["response.header.x"], 1);
+}
+
+TEST_F(ReplayTest, AComparisonJudgesAnswersByBothConfigurations) {
+  std::string log;
+  for (int i = 0; i < 5; ++i) log += Line(i, "/login", "192.0.2.7", Said(401));
+  const std::string before = File("before.yaml", std::string(kPools) + "rules: []\n");
   const Json json =
-      RunJson({.config = Rules(limit + "rules: [" + closed + ", " + failed + "]"), .logs = {log}});
-  EXPECT_THAT(json["notes"].dump(),
-              HasSubstr("rules on responses are not judged, and charge nothing here: failed\""));
-  const Json without = RunJson({.config = Rules(limit + "rules: [" + closed + "]"), .logs = {log}});
-  EXPECT_THAT(without["notes"].dump(), Not(HasSubstr("rules on responses")));
+      RunJson({.config = Rules(kLogins), .against = before, .logs = {File("log", log)}});
+  EXPECT_EQ(json["same"], 2);
+  EXPECT_EQ(json["differences"][0]["requests"], 3);
+  EXPECT_EQ(json["differences"][0]["after"]["rule"], "closed");
 }
 
 TEST_F(ReplayTest, TheHostCanBeSaidOfALogThatDoesNotHoldIt) {
