@@ -278,8 +278,17 @@ AdminReply AdminApi::Route(const AdminRequest& request) {
 
 AdminReply AdminApi::ExplainRefusal(const std::string& id) {
   const ReceiptSearch search = server_.FindReceipt(id);
-  if (search.receipt) return JsonReply(ViewReceipt(server_, *search.receipt));
+  if (search.found.receipt) {
+    Json view = ViewReceipt(server_, *search.found.receipt);
+    view["alike"] = search.found.alike;
+    return JsonReply(view);
+  }
   if (!search.complete) return AdminError(503, "a worker is too busy to look; ask again");
+  if (id.size() < Receipts::kShortest) {
+    return AdminError(404, "no refusal with the id '" + id +
+                               "' is remembered; of the beginning of one " +
+                               std::to_string(Receipts::kShortest) + " characters are needed");
+  }
   return AdminError(404,
                     "no refusal with the id '" + id +
                         "' is remembered: it was refused by no rule (then `end` in the access log "

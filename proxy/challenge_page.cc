@@ -8,6 +8,7 @@
 
 #include "proxy/challenge_assets.h"
 #include "proxy/html.h"
+#include "proxy/reply_page.h"
 #include "spillway/challenge.h"
 
 namespace spillway {
@@ -63,7 +64,7 @@ Answer Document(std::string_view title, std::string_view head, std::string_view 
                  "; worker-src blob:; child-src blob:; connect-src 'self'; form-action 'self'; "
                  "base-uri 'none'; frame-ancestors 'self'");
   std::string footer;
-  if (!context.request_id.empty()) footer = "request " + EscapeHtml(context.request_id);
+  if (!context.request_id.empty()) footer = "request " + EscapeHtml(ShortId(context.request_id));
   answer.body = Fill(
       assets::kLayout,
       {{"title", title}, {"head", head}, {"main", main}, {"nonce", nonce}, {"footer", footer}});

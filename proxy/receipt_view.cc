@@ -332,6 +332,10 @@ std::string FormatReceipt(const Json& view) {
                                 At(shed, "protected") == true ? ", protected" : "",
                                 DumpJson(At(shed, "queued_ms"))));
   }
+  if (const Json& alike = At(view, "alike"); alike.is_number() && alike > 1) {
+    lines.push_back(fmt::format("the newest of {} whose ids begin so; this one's is {}",
+                                DumpJson(alike), TextAt(view, "id")));
+  }
   const Json& rule = At(view, "rule");
   lines.push_back(TextAt(view, "answer") +
                   (rule.is_object() ? fmt::format(" by rule {} ({})", TextAt(rule, "name"),

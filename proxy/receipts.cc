@@ -80,4 +80,32 @@ const Receipt* Receipts::Find(std::string_view id) const {
   return nullptr;
 }
 
+FoundReceipt Receipts::Search(std::string_view id) const {
+  FoundReceipt found;
+  if (const Receipt* const exact = Find(id)) {
+    found.receipt = *exact;
+    found.whole = true;
+    return found;
+  }
+  if (id.size() < kShortest) return found;
+  const Receipt* newest = nullptr;
+  const std::uint64_t oldest = added_ > most_ ? added_ - most_ : 0;
+  for (std::uint64_t i = added_; i-- > oldest;) {
+    const Receipt& receipt = receipts_[i & (most_ - 1)];
+    if (!receipt.Get(Receipt::Text::kId)->starts_with(id)) continue;
+    if (newest == nullptr) newest = &receipt;
+    ++found.alike;
+  }
+  if (newest != nullptr) found.receipt = *newest;
+  return found;
+}
+
+void FoundReceipt::Join(const FoundReceipt& other) {
+  if (!other.receipt || (whole && !other.whole)) return;
+  const std::size_t both = alike + other.alike;
+  const bool better = !receipt || (other.whole && !whole) || other.receipt->when > receipt->when;
+  if (better) *this = other;
+  alike = whole ? 0 : both;
+}
+
 }  // namespace spillway

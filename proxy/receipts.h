@@ -97,15 +97,26 @@ struct Receipt {
 };
 static_assert(sizeof(Receipt) == 1024);
 
-// What all workers had to say to an id.
-struct ReceiptSearch {
+// The newest of those that an id, or the beginning of one, stands for.
+struct FoundReceipt {
   std::optional<Receipt> receipt;
+  bool whole = false;     // it is exactly this id; else it begins so
+  std::size_t alike = 0;  // so many begin so, where it is not whole
+
+  // With what another worker found.
+  void Join(const FoundReceipt& other);
+};
+
+// What all workers had to say to it.
+struct ReceiptSearch {
+  FoundReceipt found;
   bool complete = true;  // every worker answered
 };
 
 class Receipts {
  public:
   static constexpr std::size_t kMost = 4096;
+  static constexpr std::size_t kShortest = 6;  // of what is taken for the beginning of an id
 
   explicit Receipts(std::size_t most = kMost);  // REQUIRES: a power of two
 
@@ -113,6 +124,9 @@ class Receipts {
   Receipt& Add(std::string_view id);
   // The newest with exactly this id; null: there is none any more. Looks at 32 KiB.
   const Receipt* Find(std::string_view id) const;
+  // Where there is none, and `id` has kShortest bytes or more, of those whose ids begin so. That looks
+  // into every receipt, about a millisecond in all: for a person who asks.
+  FoundReceipt Search(std::string_view id) const;
 
  private:
   // Of an id its last bytes, so that few receipts are looked at to find one. They are random, or what

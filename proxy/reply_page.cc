@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/reply_page.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "proxy/html.h"
@@ -166,13 +167,20 @@ void AppendHtmlPage(const Trouble& trouble, std::string* out) {
   AppendHtml(ReasonPhrase(trouble.status), &page);
   if (!trouble.request_id.empty()) {
     page += " &middot; request ";
-    AppendHtml(trouble.request_id, &page);
+    AppendHtml(ShortId(trouble.request_id), &page);
   }
   if (!trouble.rule.empty()) {
     page += " &middot; rule ";
     AppendHtml(trouble.rule, &page);
   }
   page += "</footer>\n</body>\n</html>\n";
+}
+
+std::string_view ShortId(std::string_view id) {
+  constexpr std::size_t kOurs = 32, kShort = 10;
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  const bool ours = id.size() == kOurs && std::all_of(id.begin(), id.end(), is_digit);
+  return ours ? id.substr(0, kShort) : id;
 }
 
 std::string JsonText(std::string_view text) {

@@ -32,6 +32,9 @@ struct Trouble {
 void AppendHtmlPage(const Trouble& trouble, std::string* out);  // under 2 kB, nothing to load
 // Of `mould`, if there is one: request_id and retry_seconds, which are not 0 then, are left blank.
 void AppendProblemDocument(const Trouble& trouble, std::string* out, Mould* mould = nullptr);
+// What a page tells of a request's id. Our own are random: ten of their digits tell requests apart, and
+// can be read out. Any other is told whole.
+std::string_view ShortId(std::string_view id);
 std::string JsonText(std::string_view text);  // in its quotes
 
 }  // namespace spillway

@@ -232,12 +232,9 @@ void Worker::GiveUpSome() {
   });
 }
 
-void Worker::FindReceipt(std::string id, std::function<void(std::optional<Receipt>)> found) {
-  impl_->context.loop.Post(
-      [&context = impl_->context, id = std::move(id), found = std::move(found)] {
-        const Receipt* const receipt = context.receipts.Find(id);
-        found(receipt != nullptr ? std::optional<Receipt>(*receipt) : std::nullopt);
-      });
+void Worker::FindReceipt(std::string id, std::function<void(const FoundReceipt&)> found) {
+  impl_->context.loop.Post([&context = impl_->context, id = std::move(id),
+                            found = std::move(found)] { found(context.receipts.Search(id)); });
 }
 
 void Worker::OnTurn(std::function<void()> task) {

@@ -55,7 +55,7 @@ class Worker {
   // Another worker wants a place: ends a few connections that wait for their clients.
   void GiveUpSome();
   // Hands over a copy of the receipt with this id, if there is one.
-  void FindReceipt(std::string id, std::function<void(std::optional<Receipt>)> found);
+  void FindReceipt(std::string id, std::function<void(const FoundReceipt&)> found);
   void OnTurn(std::function<void()> task);  // run on its thread, after all that was said before
   void Stop();                              // at once, cutting what is left
 

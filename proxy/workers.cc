@@ -55,14 +55,14 @@ void Workers::AwaitTurns() {
 ReceiptSearch Workers::FindReceipt(const std::string& id) const {
   struct Answer {
     std::binary_semaphore there{0};
-    std::optional<Receipt> receipt;
+    FoundReceipt found;
   };
   // One that comes too late has its own to write to.
   std::vector<std::shared_ptr<Answer>> answers;
   for (const auto& worker : workers_) {
     const auto answer = answers.emplace_back(std::make_shared<Answer>());
-    worker->FindReceipt(id, [answer](std::optional<Receipt> receipt) {
-      answer->receipt = receipt;
+    worker->FindReceipt(id, [answer](const FoundReceipt& found) {
+      answer->found = found;
       answer->there.release();
     });
   }
@@ -73,9 +73,8 @@ ReceiptSearch Workers::FindReceipt(const std::string& id) const {
         search.complete ? answer->there.try_acquire_for(kPatience) : answer->there.try_acquire();
     if (!there) {
       search.complete = false;
-    } else if (answer->receipt &&
-               (!search.receipt || answer->receipt->when > search.receipt->when)) {
-      search.receipt = answer->receipt;
+    } else {
+      search.found.Join(answer->found);
     }
   }
   return search;

@@ -2,9 +2,11 @@
 """A refusal explained by the id that its answer tells: in its header, its page and its problem document."""
 
 import json
+import re
 
 from harness import Case, ask, config, connect, eventually, main
 
+SHORT = re.compile(r"request ([0-9a-f]{10})\b")  # as a page tells it
 PAGE = [("Accept", "text/html"), ("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")]
 RULES = [{"name": "surge-only", "toggle": "surge", "match": {"path": "/"}, "action": "deny"},
          {"name": "secret", "match": {"header.x-secret": "yes"}, "action": "deny"},
@@ -33,8 +35,13 @@ class Receipts(Case):
         proxy = self.start()
         answer = self.refused(proxy, 403, target="/a%2e?b=c", headers=[("User-Agent", "crawler/1"), ("Referer", "http://r/"), *PAGE])
         told = self.explained(proxy, answer)
-        self.assertIn(told["id"], answer.text)
+        short = SHORT.search(answer.text).group(1)
         self.assertEqual(told["id"], answer.get("X-Request-Id"))
+        self.assertEqual(told["id"][:10], short)
+        by_short = proxy.api(f"/api/v1/explain/{short}")
+        self.assertEqual((by_short["alike"], told["alike"]), (1, 0))
+        self.assertEqual(by_short | {"alike": 0}, told)
+        self.assertNotIn("the newest of", proxy.ctl("explain", short, check=0).stdout)
         self.assertEqual((told["decision"], told["status"], told["rule"]["name"]), ("deny", 403, "bots"))
         self.assertRegex(told["rule"]["place"], r"spillway\.yaml:\d+")
         request = told["request"]
@@ -68,7 +75,7 @@ class Receipts(Case):
         proxy = self.start()
         for headers in ([], PAGE):
             answer = self.refused(proxy, 403, target="/humans", headers=headers)
-            self.assertIn(answer.get("X-Request-Id"), answer.text)
+            self.assertIn(answer.get("X-Request-Id")[:10 if headers else 32], answer.text)
             told = self.explained(proxy, answer)
             self.assertEqual((told["decision"], told["rule"]["name"], told["pass"], told["status"]), ("challenge", "humans", "none", 403))
 
@@ -125,6 +132,18 @@ class Receipts(Case):
             told = self.explained(proxy, answer)
             self.assertEqual([rule["rule"] for rule in told["trace"]], ["surge-only", "secret", "bots"])
             self.assertIn("told by the rules of generation 1; generation 2 is in force", told["note"])
+
+    def test_of_several_ids_that_begin_alike_the_newest_is_told_and_that_there_are_more(self):
+        proxy = self.start(clients={"trusted_proxies": ["127.0.0.0/8"]}, workers=2)
+        for number in range(12):
+            self.refused(proxy, 403, target=f"/{number}", headers=[("User-Agent", "crawler"), ("X-Request-Id", f"edge-frankfurt-{number:02}")])
+        told = proxy.api("/api/v1/explain/edge-frankfurt")
+        self.assertEqual((told["id"], told["request"]["path"], told["alike"]), ("edge-frankfurt-11", "/11", 12))
+        self.assertEqual(proxy.api("/api/v1/explain/edge-frankfurt-0")["id"], "edge-frankfurt-09")
+        self.assertIn("the newest of 12 whose ids begin so; this one's is edge-frankfurt-11", proxy.ctl("explain", "edge-frankfurt", check=0).stdout)
+        status, body = proxy.admin("GET", "/api/v1/explain/edge-")
+        self.assertEqual(status, 404)
+        self.assertIn("6 characters are needed", body)
 
     def test_an_id_that_is_not_known_is_answered_with_404(self):
         proxy = self.start()

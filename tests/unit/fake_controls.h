@@ -96,11 +96,7 @@ class FakeControls : public AdminControls {
   const ReloadStatus& reload_status() const override { return reload_; }
   std::vector<const WorkerCounters*> counters() const override { return {&counters_}; }
   ReceiptSearch FindReceipt(const std::string& id) const override {
-    const Receipt* const found = receipts_.Find(id);
-    ReceiptSearch search;
-    if (found != nullptr) search.receipt = *found;
-    search.complete = workers_answer_;
-    return search;
+    return {receipts_.Search(id), workers_answer_};
   }
   std::shared_ptr<const Generation> FindGeneration(std::uint64_t number) const override {
     if (number != generation_.number) return nullptr;

@@ -102,5 +102,60 @@ TEST(Receipts, KeepTheLimitThatRefusedAndTheFirstRules) {
   EXPECT_EQ(receipt.matches[23], 23u);
 }
 
+TEST(Receipts, FindTheNewestByTheBeginningOfItsId) {
+  Receipts receipts(8);
+  receipts.Add("aaaaaa0001").status = 403;
+  receipts.Add("aaaaaa0002").status = 429;
+  receipts.Add("bbbbbb0001").status = 503;
+  const FoundReceipt found = receipts.Search("aaaaaa");
+  ASSERT_TRUE(found.receipt);
+  EXPECT_EQ(found.receipt->status, 429);
+  EXPECT_EQ(found.alike, 2u);
+  EXPECT_FALSE(found.whole);
+  EXPECT_EQ(receipts.Search("bbbbbb00").alike, 1u);
+  for (const char* none : {"", "aaaaa", "aaaaab", "aaaaaa00020", "aaaaa0001"}) {
+    EXPECT_FALSE(receipts.Search(none).receipt) << none;
+  }
+}
+
+TEST(Receipts, AWholeIdIsNoBeginning) {
+  Receipts receipts(8);
+  receipts.Add("abcdef").status = 403;
+  receipts.Add("abcdef01").status = 429;
+  const FoundReceipt found = receipts.Search("abcdef");
+  EXPECT_TRUE(found.whole);
+  EXPECT_EQ(found.receipt->status, 403);
+  EXPECT_EQ(found.alike, 0u);
+}
+
+TEST(Receipts, ByABeginningOnlyThoseAreFoundThatAreStillRemembered) {
+  Receipts receipts(4);
+  for (int i = 0; i < 10; ++i) receipts.Add("abcdef-" + std::to_string(i));
+  EXPECT_EQ(receipts.Search("abcdef").alike, 4u);
+  EXPECT_FALSE(receipts.Search("abcdef-5").receipt);
+  EXPECT_TRUE(receipts.Search("abcdef-6").receipt);
+}
+
+TEST(Receipts, OfSeveralWorkersTheNewestIsToldUnlessOneHasTheWholeId) {
+  Receipts first(2), second(2), third(2);
+  const auto add = [](Receipts& to, const char* id, std::int64_t when) { to.Add(id).when = when; };
+  add(first, "abcdef1", 5);
+  add(second, "abcdef2", 7);
+  add(second, "abcdef3", 6);
+  add(third, "abcdef", 1);
+  FoundReceipt found;
+  found.Join(first.Search("abcdef"));
+  found.Join(second.Search("abcdef"));
+  found.Join(first.Search("nobody"));
+  EXPECT_EQ(found.alike, 3u);
+  EXPECT_EQ(found.receipt->when, 6);  // of a worker the last, of workers the newest
+  found.Join(third.Search("abcdef"));
+  EXPECT_TRUE(found.whole);
+  EXPECT_EQ(found.receipt->when, 1);
+  found.Join(second.Search("abcdef"));
+  EXPECT_EQ(found.receipt->when, 1);
+  EXPECT_EQ(found.alike, 0u);
+}
+
 }  // namespace
 }  // namespace spillway

@@ -9,6 +9,7 @@
 
 #include "proxy/http_date.h"
 #include "proxy/pen.h"
+#include "proxy/reply_page.h"
 
 namespace spillway {
 namespace {
@@ -424,6 +425,20 @@ TEST(HttpDate, WritesEveryDayOfFourYearsAsTheCalendarHasIt) {
   }
   EXPECT_EQ(date.At(WallTime(0s)), "Thu, 01 Jan 1970 00:00:00 GMT");
   EXPECT_EQ(date.At(WallTime(500ms)), "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+
+TEST(ShortId, IsTheBeginningOfOurOwnAndTheWholeOfAnyOther) {
+  const std::string ours = "6f1d3a90c2b7e4584e0b9d17a35c82f6";
+  EXPECT_EQ(ShortId(ours), "6f1d3a90c2");
+  for (const std::string other :
+       {"", "edge/7", "6F1D3A90C2B7E4584E0B9D17A35C82F6", "6f1d3a90c2b7e4584e0b9d17a35c82f",
+        "6f1d3a90-c2b7e4584e0b9d17a35c82f"}) {
+    EXPECT_EQ(ShortId(other), other);
+  }
+  const Answer page = ErrorAnswer(403, "", {.audience = Audience::kDocument, .request_id = ours});
+  EXPECT_THAT(page.body, HasSubstr("request 6f1d3a90c2<"));
+  const Answer problem = ErrorAnswer(403, "", {.request_id = ours});
+  EXPECT_THAT(problem.body, HasSubstr(ours));
 }
 
 }  // namespace
