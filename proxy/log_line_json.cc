@@ -293,6 +293,13 @@ class Reader {
   std::string* scratch_;
 };
 
+// As DigitsAt: what nearly all lines have.
+int ThreeDigitsAt(std::string_view text, std::size_t at) {
+  const int first = TwoDigitsAt(text, at);
+  const unsigned last = static_cast<unsigned char>(text[at + 2]) - unsigned{'0'};
+  return first < 0 || last > 9 ? -1 : first * 10 + static_cast<int>(last);
+}
+
 // "2026-07-01T12:00:00.123Z", with up to nine digits of the second or none.
 bool ReadTime(std::string_view text, LoggedRequest* out) {
   if (text.size() < 20 || text.size() > 30 || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
@@ -306,7 +313,7 @@ bool ReadTime(std::string_view text, LoggedRequest* out) {
   out->whole_seconds = text.size() == 20;
   if (!out->whole_seconds) {
     const std::size_t digits = text.size() - 21;
-    std::int64_t nanoseconds = DigitsAt(text, 20, digits);
+    std::int64_t nanoseconds = digits == 3 ? ThreeDigitsAt(text, 20) : DigitsAt(text, 20, digits);
     if (text[19] != '.' || digits == 0 || nanoseconds < 0) return false;
     for (std::size_t i = digits; i < 9; ++i) nanoseconds *= 10;
     fraction = Duration(nanoseconds);
@@ -326,7 +333,7 @@ void Finish(const Members& members, LogLine* out) {
     out->fault = "\"ts\" is not a time such as 2026-07-01T12:00:00.123Z";
   }
   const std::string_view status = members.upstream_status;
-  if (status.size() == 3) request.upstream_status = std::max(DigitsAt(status, 0, 3), 0);
+  if (status.size() == 3) request.upstream_status = std::max(ThreeDigitsAt(status, 0), 0);
 }
 
 }  // namespace

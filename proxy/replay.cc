@@ -111,10 +111,11 @@ Outcome ReplaySide::Judge(const Entry& entry, TimePoint now, WallTime wall) {
 // The first that weighs, or none.
 std::uint32_t ReplaySide::CountUndecided(const PartialJudge& judge) {
   std::uint32_t first = kNoRule;
+  const std::span<const std::string> reasons = judge.reasons();
   for (const UndecidedRule& one : undecided_) {
     RuleTally& tally = rules_[one.rule];
     ++tally.undecided;
-    ++tally.reasons[judge.reasons()[one.reason]];
+    ++tally.reasons[reasons[one.reason]];
     if (one.weighs && first == kNoRule) first = one.rule;
   }
   return first;

@@ -49,8 +49,9 @@ struct PartialJudge::Impl {
   std::shared_ptr<const Policy> policy;
   const CompiledRules& rules;
   std::vector<std::string> reasons;
-  std::vector<std::uint32_t> unknown;    // test -> the reason, or kNoReason: it is known
-  std::vector<bool> of_status;           // test -> it asks for an answer's status
+  std::vector<std::uint32_t> unknown;  // test -> the reason, or kNoReason: it is known
+  // Tests that ask for an answer's status: known or not from one answer to the next.
+  std::vector<std::uint32_t> status_tests;
   std::vector<bool> challenges, weighs;  // by rule
   std::vector<Doubt> doubts;
   // Of the rules on responses those that can be undecided where the answer's status is known, and all.
@@ -62,7 +63,6 @@ struct PartialJudge::Impl {
   // Of one request
   MatchScratch match;
   Bits ran, holds, left_out;
-  bool status_known = false;
 
   explicit Impl(std::shared_ptr<const Policy> of)
       : policy(std::move(of)), rules(policy->compiled()) {}
@@ -89,7 +89,7 @@ struct PartialJudge::Impl {
   Truth Condition(std::uint32_t step, const Scene& scene, MatchMemo* memo, std::uint32_t* why) {
     const ConditionStep& node = rules.steps[step];
     if (node.kind == Expression::Kind::kTest) {
-      if (unknown[node.test] != kNoReason && !(status_known && of_status[node.test])) {
+      if (unknown[node.test] != kNoReason) {
         if (*why == kNoReason) *why = unknown[node.test];
         return Truth::kUnknown;
       }
@@ -108,6 +108,10 @@ struct PartialJudge::Impl {
       if (part == Truth::kUnknown) whole = part;
     }
     return whole;
+  }
+
+  void SetStatusTests(std::uint32_t reason) {
+    for (const std::uint32_t test : status_tests) unknown[test] = reason;
   }
 
   // Of another scene nothing is found out yet.
@@ -138,8 +142,9 @@ void PartialJudge::Impl::FindDoubts(const KnownFields& known,
   for (std::uint32_t test = 0; test < rules.fields.tests(); ++test) {
     const FieldId& field = rules.fields.field_of(test);
     if (!IsKnown(field, known)) unknown[test] = Reason(NameOf(field));
-    of_status.push_back(field.source->name == "response.status");
+    if (field.source->name == "response.status") status_tests.push_back(test);
   }
+  SetStatusTests(kNoReason);
   no_pass = Reason("a pass");
   refused = Reason("an answer (refused then)");
   perhaps_refused = Reason("an answer (perhaps refused then)");
@@ -166,8 +171,7 @@ void PartialJudge::Impl::FindDoubts(const KnownFields& known,
     bool in_doubt = doubt.reason != kNoReason;
     for (std::uint32_t step = rule.condition; step < rules.steps[rule.condition].end; ++step) {
       const ConditionStep& node = rules.steps[step];
-      if (node.kind != Expression::Kind::kTest || of_status[node.test]) continue;
-      if (unknown[node.test] != kNoReason) in_doubt = true;
+      if (node.kind == Expression::Kind::kTest && unknown[node.test] != kNoReason) in_doubt = true;
     }
     if (responds) on_response.push_back(doubt);
     if (in_doubt) (responds ? response_doubts : doubts).push_back(doubt);
@@ -199,7 +203,6 @@ void PartialJudge::Judge(const Request& request, const Facts& facts, TimePoint n
   own.toggles = {self.toggles.get(), self.rules.toggles.size()};
   if (facts.passes == nullptr) own.passes = &self.supposed;
   if (!self.doubts.empty()) {
-    self.status_known = false;
     self.FindUndecided(self.doubts, {request, facts.wall, facts.surroundings}, facts.memo,
                        undecided);
     own.left_out = &self.left_out;
@@ -228,14 +231,13 @@ std::span<const RuleMatch> PartialJudge::JudgeResponse(const Request& request,
                                                        std::vector<UndecidedRule>* undecided) {
   Impl& self = *impl_;
   undecided->clear();
-  self.status_known = answer.is == KnownAnswer::Is::kGiven;
   const Response response{answer.status, {}};
-  const Scene scene{request, facts.wall, facts.surroundings,
-                    self.status_known ? &response : nullptr};
-  if (!self.status_known) {
+  Scene scene{request, facts.wall, facts.surroundings};
+  if (answer.is != KnownAnswer::Is::kGiven) {
     // Also where a condition holds whatever is answered: there may have been no answer.
     const bool refused = answer.is == KnownAnswer::Is::kRefused;
     const std::uint32_t reason = refused ? self.refused : self.perhaps_refused;
+    self.SetStatusTests(reason);
     self.Begin();
     for (const Doubt& doubt : self.on_response) {
       std::uint32_t why = kNoReason;
@@ -245,6 +247,8 @@ std::span<const RuleMatch> PartialJudge::JudgeResponse(const Request& request,
     }
     return {};
   }
+  scene.response = &response;
+  self.SetStatusTests(kNoReason);
   Facts own = facts;
   own.toggles = {self.toggles.get(), self.rules.toggles.size()};
   if (!self.response_doubts.empty()) {
