@@ -402,7 +402,8 @@ def killed(how, seed, seconds=26):
     ends = [end for begin, end in result["gaps"] if begin < 18 <= end]
     first = max(0, 1000 * (ends[0] - returned)) if ends else 0  # no gap: somebody was served all the time
     figures.most("L6 first success after return, ms", first, 100)
-    figures.most("L6 peak in flight on return / workers", max(origin["peaks"]) / world.workers, 1.5)
+    # A wave comes at once, or when the first who were let in are answered; later it is a surge like any other (L2).
+    figures.most("L6 peak in flight, 3 s on return / workers", max(origin["peaks"][:3]) / world.workers, 1.5)
     figures.least("L6 goodput after", goodput(after, world.workers / origin["service_ms"] * 1000), 0.9)
     figures.notes.update(returned=round(returned, 2), gaps=result["gaps"], good_by_second=[second["good"] for second in result["seconds"]],
                          orders={name: order[name] for name in ("came", "good", "refused", "left", "reset", "status")},
