@@ -45,6 +45,7 @@ class Mould {
       sizes_[i] = values[i].size();
     }
     if (!same) {
+      filled_.clear();  // where there is no memory it was never made
       Cast(values, &filled_);
       return filled_;
     }

@@ -62,9 +62,9 @@ class Pen {
     char* to = Take(size);
     CopyShort(to, name.data(), name.size());
     to += name.size();
-    std::memcpy(to, ": ", 2);
+    to[0] = ':', to[1] = ' ';
     CopyShort(to + 2, value.data(), value.size());
-    std::memcpy(to + 2 + value.size(), "\r\n", 2);
+    to[2 + value.size()] = '\r', to[3 + value.size()] = '\n';
     return *this;
   }
   Pen& Put(char c) {

@@ -74,6 +74,8 @@ void Admission::Impl::Tick(TimePoint now) {
   gauge.Tick(queue.size() > 0, now);
   if (gauge.TakeFade()) clients.Fade();
   routes.Judge(limit(), gauge.pressed(), now);
+  if (!AtEase()) room_by_design /= 2;
+  room_by_design = std::max(room_by_design, limit());
   pressure *= 0.98;  // an app that says nothing any more is not pressed for ever
 }
 
@@ -108,11 +110,16 @@ void Admission::Impl::Admit(AdmissionTicket* ticket, TimePoint now) {
   routes.Admit(ticket);
   ticket->counted = adaptive != nullptr && routes.Comparable(ticket->route_row);
   if (ticket->counted) ticket->cohort = adaptive->Admitted(ticket->in_flight, now);
-  if (AtEase() && routes.WaitsByDesign(ticket->route_row)) SetApart(ticket, now);
+  if (WaitsByDesign(*ticket)) SetApart(ticket, now);
 }
 
 // What waits by design (a long poll) holds no worker, or few would be served at all beside some hundreds
-// of such. Whether that is so only the others tell, by their times: when these grow all are counted that come.
+// of such. Or it is a page that costs much: only the others tell, by their times. So there is room for as
+// many as the limit at first, and for one more with each that was answered while the others felt nothing.
+bool Admission::Impl::WaitsByDesign(const AdmissionTicket& ticket) const {
+  return apart_by_design < room_by_design && AtEase() && routes.WaitsByDesign(ticket.route_row);
+}
+
 void Admission::Impl::SetApart(AdmissionTicket* ticket, TimePoint now) {
   if (ticket->counted) {
     Sample({now, ticket->cohort, Duration{0}, 0, true, ticket->in_flight, LimitSample::End::kGone});
@@ -121,6 +128,7 @@ void Admission::Impl::SetApart(AdmissionTicket* ticket, TimePoint now) {
   routes.SetApart(ticket);
   ticket->apart = true;
   --in_flight;
+  ++apart_by_design;
 }
 
 bool Admission::Impl::AtEase() const {
@@ -130,7 +138,7 @@ bool Admission::Impl::AtEase() const {
 // Who waits by design; and the first of a route, as long as there is no sign of overload: how the one
 // route answers tells nothing of another.
 bool Admission::Impl::NeedsNoSlot(const AdmissionTicket& ticket) const {
-  if (AtEase() && routes.WaitsByDesign(ticket.route_row)) return true;
+  if (WaitsByDesign(ticket)) return true;
   if (adaptive == nullptr || !adaptive->opening() || gauge.pressed()) return false;
   const RouteLedger::Row& row = routes.row(ticket.route_row);
   return ticket.route_row != 0 && row.silent == 0 && row.in_flight == 0 &&

@@ -25,9 +25,15 @@ void Admission::Impl::Sample(LimitSample sample) {
 }
 
 void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
+  if (ticket->state == State::kAdmitted && ticket->waits && !error) {
+    // What waits by design takes as long as ever; a page that costs much does not.
+    double excess = 0;
+    routes.Compare(ticket->route_row, took, &excess);
+    routes.LearnInCrowd(ticket->route_row, took);
+    if (AtEase()) room_by_design = std::min(room_by_design + 1, kMostByDesign);
+  }
   if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
   routes.Speak(ticket);
-  if (ticket->waits && !error) routes.Learn(ticket->route_row, took);
   if (ticket->apart) return;
   LimitSample sample{
       now, ticket->cohort, took, 0, ticket->counted, ticket->in_flight, LimitSample::End::kAnswer};
@@ -107,6 +113,12 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
   const bool hung = routes.Stuck(ticket->route_row);
   const bool answered = ticket->measured;
   routes.Leave(ticket, now);
+  if (ticket->waits) {
+    --apart_by_design;
+    gauge.Done();
+    clients.Done();
+    success.Ended(end != AdmissionEnd::kError, now);
+  }
   if (ticket->apart) return;
   gauge.Used(in_flight, limit(), now);
   --in_flight;
@@ -134,6 +146,7 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
       if (!ticket->erred) Sample(sample);
       return;
     case AdmissionEnd::kDropped:
+      if (hung && answered) return;  // it was told of already
       if (hung) sample.end = LimitSample::End::kGone;
       return Sample(sample);
     case AdmissionEnd::kUnmeasured: {

@@ -23,6 +23,7 @@ struct Admission::Impl {
   // Who waited when the overload began: served when nobody else wants the slot, until his time is
   // over.
   static constexpr std::uint8_t kBacklog = AdmissionQueue::kRanks - 1;
+  static constexpr std::uint32_t kMostByDesign = 100000;
   static constexpr double kSpare = 0.75;          // of the slots in use
   static constexpr std::uint8_t kVitalRanks = 2;  // critical_plus, and who is protected
 
@@ -35,9 +36,11 @@ struct Admission::Impl {
   ClientShares clients;
   SuccessRate success;
   std::uint32_t in_flight = 0;
-  std::uint32_t coming = 0;  // admitted, and not counted yet
-  bool bound = false;        // a slot was wanting since the last sample
-  double slot_seconds = 0;   // a slot is taken, smoothed
+  std::uint32_t coming = 0;           // admitted, and not counted yet
+  std::uint32_t apart_by_design = 0;  // admitted, and not counted: AdmissionTicket::waits
+  std::uint32_t room_by_design = 0;   // at most so many
+  bool bound = false;                 // a slot was wanting since the last sample
+  double slot_seconds = 0;            // a slot is taken, smoothed
   std::uint32_t slot_samples = 0;
   double pressure = 0;
   std::uint32_t at_rest = 0;  // answers that came while there was room to spare
@@ -60,6 +63,7 @@ struct Admission::Impl {
   void Enter(AdmissionTicket* ticket, TimePoint now);
   std::optional<ShedReason> Refusal(const AdmissionTicket& ticket, TimePoint now);
   void Admit(AdmissionTicket* ticket, TimePoint now);
+  bool WaitsByDesign(const AdmissionTicket& ticket) const;
   void SetApart(AdmissionTicket* ticket, TimePoint now);
   bool AtEase() const;
   bool NeedsNoSlot(const AdmissionTicket& ticket) const;

@@ -11,7 +11,7 @@ namespace {
 // A queue that is long and has not become shorter for so long: more is asked for than is answered. A
 // crowd that came at once is none, it is served in its turn.
 constexpr Duration kLasting = std::chrono::milliseconds(400);
-constexpr Duration kLastingAtEase = std::chrono::seconds(2);
+constexpr Duration kLastingWhileOpening = std::chrono::seconds(2);
 constexpr double kShorter = 0.9;
 constexpr Duration kQuiet = std::chrono::milliseconds(50);  // nobody else asks: not for so long
 constexpr double kWait = 0.1;                               // of an answer's time, under pressure
@@ -74,9 +74,9 @@ void Admission::Impl::ShedWaiting(AdmissionTicket* ticket, ShedReason reason, Ti
 }
 
 void Admission::Impl::LookAtQueue(TimePoint now) {
-  // One that turns people away is long, however few places it has.
   // As long as the limit itself grows fast a queue is no sign of much.
-  const bool at_ease = adaptive != nullptr && adaptive->opening() && AtEase();
+  const bool opening = adaptive != nullptr && adaptive->opening() && routes.AsEver();
+  // One that turns people away is long, however few places it has.
   const bool is_long =
       std::exchange(turned_away, false) || queue.size() >= OverloadGauge::kLongQueue;
   if (!is_long || gauge.pressed()) {
@@ -84,7 +84,7 @@ void Admission::Impl::LookAtQueue(TimePoint now) {
   } else if (long_since == kNever) {
     long_since = now;
     long_size = queue.size();
-  } else if (now - long_since >= (at_ease ? kLastingAtEase : kLasting)) {
+  } else if (now - long_since >= (opening ? kLastingWhileOpening : kLasting)) {
     if (queue.size() >= kShorter * long_size) return Press(now);
     long_since = now;
     long_size = queue.size();

@@ -15,7 +15,7 @@
 // (Doucet and others, UAI 2000). What may have changed between two measurements: both drift a little; N
 // jumps (workers come and go), or the norm does (servers became slower or faster, as a whole).
 //
-// Thread rule: none of its own. Allocates nothing. A cohort costs some 300 exponentials.
+// Thread rule: none of its own. Allocates nothing. A cohort costs some 600 exponentials.
 #pragma once
 
 #include <array>

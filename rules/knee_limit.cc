@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The limit by experiment. A server with N workers answers as fast with one request in flight as with
+// The limit by belief. A server with N workers answers as fast with one request in flight as with
 // N, and from there on each more adds to the wait of all and to the work of none:
 //
 //   time |            /          the knee is at N: the most that is answered,
@@ -221,7 +221,7 @@ class KneeLimit final : public AdaptiveLimit {
   }
 
   void Judge(const Cohort& cohort, TimePoint now, const LimitScene& scene) {
-    if (cohort.count < kFewest) return Close(now);
+    if (cohort.count < kFewest || cohort.admitted < 1) return Close(now);
     const double spread = SpreadOf(cohort);
     const bool failing = cohort.bad > kBadShare * cohort.count && cohort.count >= 2 * kFewest;
     spread_ = spread_ > 0 ? spread_ + 0.2 * (cohort.variance() - spread_) : cohort.variance();

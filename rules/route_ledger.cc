@@ -39,7 +39,7 @@ constexpr double kTimesItsAsks = 3;
 constexpr Duration kOverFor = std::chrono::seconds(2);
 constexpr Duration kCalmFor = std::chrono::seconds(4);
 
-// Who is silent for so long while others are answered as ever waits for something that is no work.
+// A route whose answers usually take so much longer waits for something that is no work.
 constexpr double kLongTimes = 20;  // what an answer takes
 constexpr double kLongAtLeast = 0.25;
 // The spread of a route's logarithms that says nothing: that of an exponential law is 1.28.
@@ -111,6 +111,7 @@ void RouteLedger::Speak(AdmissionTicket* ticket) {
 }
 
 void RouteLedger::SetApart(AdmissionTicket* ticket) {
+  Speak(ticket);  // its silence is no sign
   ticket->waits = true;
   --rows_[ticket->route_row].in_flight;
 }
@@ -170,7 +171,8 @@ void RouteLedger::Learn(std::uint16_t index, Duration took, double excess) {
   row.samples = std::min(row.samples + 1, kMemory);
   const double too_long = Logarithm(took) - excess - lift_ - row.norm;
   row.norm += (row.samples > kFewest ? std::min(too_long, kMuch) : too_long) / row.samples;
-  row.variance += (too_long * too_long - row.variance) / row.samples;
+  // The first says nothing of a spread.
+  if (row.samples > 1) row.variance += (too_long * too_long - row.variance) / row.samples;
 }
 
 Duration RouteLedger::Typical() const {

@@ -10,7 +10,6 @@
 // Thread rule: none of its own.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -56,7 +55,7 @@ class RouteLedger {
   void Return(AdmissionTicket* ticket);
   // Its first byte came.
   void Speak(AdmissionTicket* ticket);
-  // It is silent, and counts no more.
+  // It waits by design: it counts no more, and its silence says nothing.
   void SetApart(AdmissionTicket* ticket);
   // It ends; Speak or not.
   void Leave(AdmissionTicket* ticket, TimePoint now);
@@ -73,9 +72,9 @@ class RouteLedger {
   bool KnowsWell(std::uint16_t row) const;
   // All that is known answers as it ever did: what is silent takes nothing from it.
   bool AsEver() const { return answered_ >= kSome && level_ <= kAsEver; }
-  // So long is no request silent that is worked at, by what the others take, in seconds.
+  // What takes longer waits by design: a multiple of an answer's typical time, in seconds.
   double LongSilence() const;
-  // Its requests are silent for longer than that and answered then: they wait for something.
+  // Its answers usually take longer than that.
   bool WaitsByDesign(std::uint16_t row) const;
   // It is known, and not so slow that the others are done for long when it is.
   bool Comparable(std::uint16_t row) const;
@@ -88,8 +87,7 @@ class RouteLedger {
   // `vital`: of a rank that is held back by a hang only, not for holding much.
   bool MayEnter(std::uint16_t index, bool vital) const {
     const Row& row = rows_[index];
-    return row.cap == 0 || (vital && !row.stuck) ||
-           std::max(row.in_flight, row.silent) + row.given_up < row.cap;
+    return row.cap == 0 || (vital && !row.stuck) || row.in_flight + row.given_up < row.cap;
   }
   bool Stuck(std::uint16_t row) const { return rows_[row].cap != 0 && rows_[row].stuck; }
   // Slots held by routes that hang.
