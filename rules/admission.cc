@@ -87,7 +87,7 @@ double Admission::Impl::Chance() {
 std::uint32_t Admission::Impl::limit() const {
   if (config.limit == Limit::kOff) return 0;
   if (adaptive == nullptr) return std::max(config.fixed, 1U);
-  return std::max(static_cast<std::uint32_t>(adaptive->limit() + 0.5), 1U);
+  return std::max(static_cast<std::uint32_t>(std::floor(adaptive->limit() + 0.5)), 1U);
 }
 
 // The vital ranks may go beyond a limit that was found, which is a little above the knee anyway;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 
 #include "rules/adaptive_limit.h"
 
@@ -60,14 +61,15 @@ struct Normal {
 
 }  // namespace
 
-double KneeBelief::LogOf(int cell) const {
-  return center_ + (cell - kCells / 2) * kStep;
+double KneeBelief::LogOf(std::size_t cell) const {
+  constexpr std::size_t kMiddle = kCells / 2;
+  return center_ + (static_cast<double>(cell) - static_cast<double>(kMiddle)) * kStep;
 }
 
 void KneeBelief::Begin(double in_flight, double doubt, TimePoint now) {
   center_ = std::log(in_flight);
   learnt_ = now;
-  for (int i = 0; i < kCells; ++i) {
+  for (std::size_t i = 0; i < kCells; ++i) {
     const double off = (LogOf(i) - center_) / kGuess;
     cells_[i] = {std::exp(-0.5 * off * off), 0, doubt};
   }
@@ -88,14 +90,14 @@ void KneeBelief::Learn(const Seen& seen, TimePoint now) {
 void KneeBelief::Drift(double seconds) {
   const double part = std::min(kKneeDrift * kKneeDrift * seconds / (kStep * kStep) / 2, 0.3);
   const Cells old = cells_;
-  for (int i = 0; i < kCells; ++i) {
-    const auto from = [&](int cell, double share) {
-      const Cell& one = old[std::clamp(cell, 0, kCells - 1)];
+  for (std::size_t i = 0; i < kCells; ++i) {
+    const auto from = [&](std::size_t cell, double share) {
+      const Cell& one = old[cell];
       return Normal{share * one.weight, one.norm, one.doubt};
     };
     Normal sum = from(i, 1 - 2 * part);
-    sum += from(i - 1, part);
-    sum += from(i + 1, part);
+    sum += from(i == 0 ? 0 : i - 1, part);
+    sum += from(std::min(i + 1, kCells - 1), part);
     cells_[i] = {sum.weight, sum.mean, sum.variance + kNormDrift * kNormDrift * seconds};
   }
 }
@@ -104,11 +106,11 @@ void KneeBelief::Drift(double seconds) {
 void KneeBelief::Jump(double seconds) {
   const double jumps = std::min(kJumps * seconds, kMostJumps);
   double middle = 0, all = 0;
-  for (int i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
+  for (std::size_t i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
   std::array<double, kCells> part{};
-  for (int i = 0; i < kCells; ++i)
+  for (std::size_t i = 0; i < kCells; ++i)
     all += part[i] = std::exp(-std::abs(LogOf(i) - middle) / kJumpWidth);
-  for (int i = 0; i < kCells; ++i) {
+  for (std::size_t i = 0; i < kCells; ++i) {
     Normal sum{cells_[i].weight, cells_[i].norm, cells_[i].doubt};
     sum += {jumps * part[i] / all, norm_, norm_doubt_};
     cells_[i] = {sum.weight, sum.mean, sum.variance};
@@ -148,22 +150,24 @@ void KneeBelief::Settle() {
 
 void KneeBelief::Recenter() {
   double middle = 0;
-  for (int i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
-  const int shift = static_cast<int>(std::lround((middle - center_) / kStep));
-  if (std::abs(shift) < kCells / 8) return;
+  for (std::size_t i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
+  const auto shift = static_cast<std::ptrdiff_t>(std::lround((middle - center_) / kStep));
+  constexpr auto kAll = static_cast<std::ptrdiff_t>(kCells);
+  if (std::abs(shift) < kAll / 8) return;
   const Cells old = cells_;
-  for (int i = 0; i < kCells; ++i) {
-    const int from = i + shift;
-    cells_[i] = old[std::clamp(from, 0, kCells - 1)];
-    if (from < 0 || from >= kCells) cells_[i].weight = kOutside;
+  for (std::ptrdiff_t i = 0; i < kAll; ++i) {
+    const std::ptrdiff_t from = i + shift;
+    Cell& cell = cells_[static_cast<std::size_t>(i)];
+    cell = old[static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(from, 0, kAll - 1))];
+    if (from < 0 || from >= kAll) cell.weight = kOutside;
   }
-  center_ += shift * kStep;
+  center_ += static_cast<double>(shift) * kStep;
   Settle();
 }
 
 double KneeBelief::Expected(double in_flight, double spread) const {
   double sum = 0;
-  for (int i = 0; i < kCells; ++i) {
+  for (std::size_t i = 0; i < kCells; ++i) {
     const double wait = Wait(in_flight * std::exp(-LogOf(i)), spread);
     sum += cells_[i].weight * std::min(cells_[i].norm + wait, kMuch);
   }
@@ -172,7 +176,7 @@ double KneeBelief::Expected(double in_flight, double spread) const {
 
 double KneeBelief::Quantile(double part) const {
   double below = 0;
-  for (int i = 0; i < kCells; ++i) {
+  for (std::size_t i = 0; i < kCells; ++i) {
     const double weight = cells_[i].weight;
     if (below + weight >= part && weight > 0)
       return std::exp(LogOf(i) + ((part - below) / weight - 0.5) * kStep);
@@ -184,7 +188,7 @@ double KneeBelief::Quantile(double part) const {
 double KneeBelief::Above(double in_flight) const {
   const double log = std::log(in_flight);
   double sum = 0;
-  for (int i = 0; i < kCells; ++i) sum += LogOf(i) > log ? cells_[i].weight : 0;
+  for (std::size_t i = 0; i < kCells; ++i) sum += LogOf(i) > log ? cells_[i].weight : 0;
   return sum;
 }
 

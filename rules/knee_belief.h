@@ -19,6 +19,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 
 #include "spillway/units.h"
 
@@ -52,14 +53,14 @@ class KneeBelief {
   void ShiftNorm(double by);
 
  private:
-  static constexpr int kCells = 97;
+  static constexpr std::size_t kCells = 97;
   struct Cell {
     double weight = 0;
     double norm = 0, doubt = 0;
   };
   using Cells = std::array<Cell, kCells>;
 
-  double LogOf(int cell) const;
+  double LogOf(std::size_t cell) const;
   void Drift(double seconds);
   void Jump(double seconds);
   void Weigh(const Seen& seen);

@@ -222,7 +222,7 @@ void RouteLedger::JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint
     const bool known = row->samples >= kFewest;
     const std::uint32_t many =
         Slots(known ? hang.share : kUnknownShare, limit, known ? kFewestSilent : 2);
-    const auto gone = static_cast<std::uint32_t>(row->given_up + 0.5);
+    const auto gone = static_cast<std::uint32_t>(std::lround(row->given_up));
     if (!others || row->silent + gone < many) continue;
     const AdmissionTicket* ticket = row->oldest;
     for (std::uint32_t i = 1 + gone; i < many && ticket != nullptr; ++i) ticket = ticket->next;
