@@ -51,6 +51,8 @@ AdmissionAsk Exchange::AskOf() {
   ask.is_protected = state_.protection.has_value();
   ask.cohort = static_cast<std::uint8_t>(Mix(visitor ^ Mix(hour)) & 127);
   ask.route = HashRoute(request.method, request.path, shared.hash_seed);
+  ask.method = request.method;
+  ask.path = request.path;
   if (const auto patience = RequestTimeout(client_.head())) ask.deadline = state_.began + *patience;
   return ask;
 }

@@ -93,7 +93,10 @@ bool Exchange::PassOnResponse(bool ended) {
     FinishResponse();
     return false;
   }
-  if (client_.output_full()) upstream_->WantRead(false);
+  if (client_.output_full()) {
+    NoteSlowReader();
+    upstream_->WantRead(false);
+  }
   return true;
 }
 

@@ -106,9 +106,9 @@ void Admission::Impl::Admit(AdmissionTicket* ticket, TimePoint now) {
   ticket->reason = ShedReason::kNone;
   ticket->admitted = now;
   ticket->in_flight = in_flight;
-  ticket->erred = ticket->apart = ticket->coming = ticket->waits = false;
+  ticket->erred = ticket->apart = ticket->coming = ticket->by_design = false;
   routes.Admit(ticket);
-  ticket->counted = adaptive != nullptr && routes.Comparable(ticket->route_row);
+  ticket->counted = adaptive != nullptr && routes.Comparable(*ticket);
   if (ticket->counted) ticket->cohort = adaptive->Admitted(ticket->in_flight, now);
   if (WaitsByDesign(*ticket)) SetApart(ticket, now);
 }
@@ -117,7 +117,7 @@ void Admission::Impl::Admit(AdmissionTicket* ticket, TimePoint now) {
 // of such. Or it is a page that costs much: only the others tell, by their times. So there is room for as
 // many as the limit at first, and for one more with each that was answered while the others felt nothing.
 bool Admission::Impl::WaitsByDesign(const AdmissionTicket& ticket) const {
-  return apart_by_design < room_by_design && AtEase() && routes.WaitsByDesign(ticket.route_row);
+  return apart_by_design < room_by_design && AtEase() && routes.WaitsByDesign(ticket);
 }
 
 void Admission::Impl::SetApart(AdmissionTicket* ticket, TimePoint now) {
@@ -181,7 +181,8 @@ void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->lane = AdmissionQueue::LaneOf(ticket->ask.client);
   ticket->untold = false;
   Tick(now);
-  ticket->route_row = routes.Ask(ticket->ask.route);
+  ticket->route_row = routes.Ask(ticket->ask);
+  ticket->ask.method = ticket->ask.path = {};
   if (config.limit == Limit::kOff) return Admit(ticket, now);
   if (const auto reason = Refusal(*ticket, now)) return Shed(ticket, *reason);
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
@@ -261,7 +262,7 @@ AdmissionView Admission::View(TimePoint) const {
     view.admit_share =
         static_cast<double>(cut.cut() - rank * CohortCut::kCohorts) / CohortCut::kCohorts;
   }
-  impl.routes.View(&view);
+  view.capped = impl.routes.Capped();
   return view;
 }
 

@@ -25,11 +25,11 @@ void Admission::Impl::Sample(LimitSample sample) {
 }
 
 void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
-  if (ticket->state == State::kAdmitted && ticket->waits && !error) {
+  if (ticket->state == State::kAdmitted && ticket->by_design && !error) {
     // What waits by design takes as long as ever; a page that costs much does not.
     double excess = 0;
-    routes.Compare(ticket->route_row, took, &excess);
-    routes.LearnInCrowd(ticket->route_row, took);
+    routes.Compare(*ticket, took, &excess);
+    routes.LearnInCrowd(*ticket, took);
     if (AtEase()) room_by_design = std::min(room_by_design + 1, kMostByDesign);
   }
   if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
@@ -42,17 +42,16 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
     sample.end = LimitSample::End::kError;
     return Sample(sample);
   }
-  const std::uint16_t row = ticket->route_row;
-  routes.Answered(row, took, now);
-  if (!routes.Compare(row, took, &sample.excess)) sample.end = LimitSample::End::kGone;
+  routes.Answered(ticket->route_row, took, now);
+  if (!routes.Compare(*ticket, took, &sample.excess)) sample.end = LimitSample::End::kGone;
   // Where there was room to spare the time is what is usual; a route that nobody knows yet is
   // measured by how the others do now.
   const bool spare = !gauge.pressed() && ticket->in_flight * 2 <= limit();
-  if (spare) at_rest = std::min(at_rest + 1, kAtRest);
   if (spare) {
-    routes.Learn(row, took);
-  } else if (!routes.KnowsWell(row)) {
-    routes.LearnInCrowd(row, took);
+    at_rest = std::min(at_rest + 1, kAtRest);
+    routes.Learn(*ticket, took);
+  } else {
+    routes.LearnInCrowd(*ticket, took);
   }
   Sample(sample);
 }
@@ -113,7 +112,7 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
   const bool hung = routes.Stuck(ticket->route_row);
   const bool answered = ticket->measured;
   routes.Leave(ticket, now);
-  if (ticket->waits) {
+  if (ticket->by_design) {
     --apart_by_design;
     gauge.Done();
     clients.Done();

@@ -37,7 +37,7 @@ struct Admission::Impl {
   SuccessRate success;
   std::uint32_t in_flight = 0;
   std::uint32_t coming = 0;           // admitted, and not counted yet
-  std::uint32_t apart_by_design = 0;  // admitted, and not counted: AdmissionTicket::waits
+  std::uint32_t apart_by_design = 0;  // admitted, and not counted: AdmissionTicket::by_design
   std::uint32_t room_by_design = 0;   // at most so many
   bool bound = false;                 // a slot was wanting since the last sample
   double slot_seconds = 0;            // a slot is taken, smoothed

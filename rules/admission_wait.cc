@@ -148,6 +148,7 @@ AdmissionTicket* Admission::Impl::Next(TimePoint now) {
   if (ticket->rank == kBacklog && gauge.pressed() && !Spare() && now - asked < kQuiet)
     return nullptr;
   queue.Take(newest_first);
+  ticket->route_row = routes.Ask(ticket->ask);  // another may have got its row meanwhile
   if (Hopeless(*ticket, 0, now)) {
     Shed(ticket, ShedReason::kDeadline);
   } else if (!routes.MayEnter(ticket->route_row, ticket->rank < kVitalRanks)) {

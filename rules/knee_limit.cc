@@ -52,9 +52,10 @@ constexpr double kUnknownNorm = 1;
 // Without it.
 constexpr double kAhead = 1.5;  // times what was in flight at most
 constexpr double kTolerance = 0.15, kToleranceOfSpread = 0.06;
-// Of the first growth: so many answers are looked at, which may be so much longer than usual; and they
-// tell something of a limit that is so many times as high as what was in flight.
-constexpr double kLately = 16, kAsUsual = 0.3, kTells = 2.5;
+// Of the first growth: so many answers are looked at, whose mean may be so much longer than usual, and
+// so many of its standard errors besides; and they tell something of a limit that is so many times as high
+// as what was in flight.
+constexpr double kLately = 16, kAsUsual = 0.3, kByChance = 2, kTells = 2.5;
 constexpr double kOpens = 0.5;   // slots for each answer
 constexpr double kBeyond = 1.2;  // what was in flight when it ended, without the wait; so much more
 constexpr double kWaitOfSpread = 0.25;
@@ -174,10 +175,13 @@ class KneeLimit final : public AdaptiveLimit {
   void Open(const LimitSample& sample, const LimitScene& scene) {
     if (!opening_ || (scene.pressed && novel_)) return;
     const double part = 1 / std::min(++opened_by_, kLately);
-    lately_ += (std::min(sample.excess, kMuch) - lately_) * part;
+    const double off = std::min(sample.excess, kMuch) - lately_;
+    lately_ += off * part;
+    lately_variance_ += (off * off - lately_variance_) * part;
     lately_in_flight_ += (sample.in_flight - lately_in_flight_) * part;
     if (sample.in_flight * kTells < limit_) return;
-    if (lately_ <= kAsUsual) return Set(limit_ + kOpens);
+    const double error = std::sqrt(lately_variance_ * part / 2);
+    if (lately_ <= kAsUsual + kByChance * error) return Set(limit_ + kOpens);
     if (opened_by_ < kLately) return;
     opening_ = false;
     const double knee = lately_in_flight_ * std::exp(-lately_) * kBeyond;
@@ -330,8 +334,9 @@ class KneeLimit final : public AdaptiveLimit {
   double peak_ = 0;     // in flight since the last step
   bool bound_ = false;  // a slot was wanting since then
 
-  bool opening_ = true;  // these servers were not yet seen to be pressed
-  double opened_by_ = 0, lately_ = 0, lately_in_flight_ = 0;  // answers; over the last few
+  bool opening_ = true;   // these servers were not yet seen to be pressed
+  double opened_by_ = 0;  // answers
+  double lately_ = 0, lately_variance_ = 0, lately_in_flight_ = 0;  // over the last few
 
   KneeBelief knee_;
   bool believes_ = false;  // knee_ is of the pressure that lasts

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "spillway/hash.h"
+#include "spillway/mix.h"
 
 namespace spillway {
 namespace {
@@ -32,11 +33,15 @@ bool IsId(std::string_view segment) {
          IsHex(segment);
 }
 
-// Gives the route's text in pieces.
+// Gives the route's text in pieces; returns how many segments it has.
 template <class Take>
-void EachPiece(std::string_view path, Take take) {
-  for (int segments = 0; !path.empty(); ++segments) {
-    if (segments == kMostSegments) return take("/*");
+int EachPiece(std::string_view path, Take take) {
+  int segments = 0;
+  for (; !path.empty(); ++segments) {
+    if (segments == kMostSegments) {
+      take("/*");
+      break;
+    }
     path.remove_prefix(path.front() == '/' ? 1 : 0);
     const std::string_view segment = path.substr(0, path.find('/'));
     path.remove_prefix(segment.size());
@@ -53,6 +58,7 @@ void EachPiece(std::string_view path, Take take) {
       at = end;
     }
   }
+  return segments;
 }
 
 }  // namespace
@@ -61,19 +67,25 @@ void AppendRoute(std::string_view path, std::string* out) {
   EachPiece(path, [out](std::string_view piece) { out->append(piece); });
 }
 
-std::uint64_t HashRoute(std::string_view method, std::string_view path, std::uint64_t seed) {
+RouteHash HashRoute(std::string_view method, std::string_view path, std::uint64_t seed) {
   // Five segments of 32 bytes, in pieces of one byte at the least: what does not fit is not told
   // apart.
   std::array<char, 192> text;
   std::size_t used = std::min<std::size_t>(method.size(), 16);
   std::copy_n(method.data(), used, text.data());
-  EachPiece(path, [&](std::string_view piece) {
+  const std::size_t method_size = used;
+  std::size_t first = 0;  // where the first segment ends
+  const int segments = EachPiece(path, [&](std::string_view piece) {
+    if (first == 0 && used > method_size && piece.front() == '/') first = used;
     const std::size_t size = std::min(piece.size(), text.size() - used);
     std::copy_n(piece.data(), size, text.data() + used);
     used += size;
   });
-  const std::uint64_t hash = HashBytes({text.data(), used}, seed);
-  return hash == 0 ? 1 : hash;
+  // A name in the root is a page or not, as one below it is.
+  const std::string_view shared{text.data(), first == 0 ? method_size : first};
+  const std::uint64_t route = HashBytes({text.data(), used}, seed);
+  const std::uint64_t family = Mix(HashBytes(shared, seed) + static_cast<std::uint64_t>(segments));
+  return {route == 0 ? 1 : route, family == 0 ? 1 : family};
 }
 
 }  // namespace spillway

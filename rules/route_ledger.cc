@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "rules/adaptive_limit.h"
 #include "spillway/mix.h"
@@ -39,9 +40,10 @@ constexpr double kTimesItsAsks = 3;
 constexpr Duration kOverFor = std::chrono::seconds(2);
 constexpr Duration kCalmFor = std::chrono::seconds(4);
 
-// A route whose answers usually take so much longer waits for something that is no work.
-constexpr double kLongTimes = 20;  // what an answer takes
-constexpr double kLongAtLeast = 0.25;
+// A route waits by design where its answers usually take so many times as long as is typical.
+constexpr double kByDesign = 20, kByDesignAtLeast = 0.25;  // seconds
+constexpr std::uint32_t kFewAnswers = 4;                   // tell nothing of whether all is as ever
+constexpr double kAsEver = 0.4;                            // a logarithm
 // The spread of a route's logarithms that says nothing: that of an exponential law is 1.28.
 constexpr double kSpread = 1.3;
 
@@ -58,27 +60,54 @@ std::uint32_t Slots(double share, std::uint32_t limit, std::uint32_t least) {
 
 }  // namespace
 
-std::uint16_t RouteLedger::Ask(std::uint64_t route) {
-  std::size_t at = 0;
-  if (route != 0) {
-    const std::size_t first = 1 + Mix(route) % kSets * kWays;
-    std::size_t spare = 0;
-    for (std::size_t i = first; i < first + kWays; ++i) {
-      const Row& row = rows_[i];
-      if (row.route == route) {
-        at = i;
-        break;
-      }
-      if (row.in_flight != 0 || row.silent != 0 || row.cap != 0 || row.given_up > 0.5) continue;
-      if (spare == 0 || row.asks < rows_[spare].asks) spare = i;
-    }
-    if (at == 0 && spare != 0) {
-      rows_[spare] = Row{};
-      rows_[spare].route = route;
-      at = spare;
-    }
+std::size_t RouteLedger::SetOf(std::uint64_t route) {
+  return 1 + Mix(route) % kSets * kWays;
+}
+
+std::uint16_t RouteLedger::Find(std::uint64_t route) const {
+  if (route == 0) return 0;
+  const std::size_t first = SetOf(route);
+  for (std::size_t i = first; i < first + kWays; ++i) {
+    if (keys_[i] == route) return static_cast<std::uint16_t>(i);
   }
-  return static_cast<std::uint16_t>(at);
+  return 0;
+}
+
+std::uint16_t RouteLedger::Place(std::uint64_t route) {
+  if (route == 0) return 0;
+  if (const std::uint16_t row = Find(route); row != 0) return row;
+  const std::size_t first = SetOf(route);
+  std::size_t spare = 0;
+  for (std::size_t i = first; i < first + kWays; ++i) {
+    const Row& row = rows_[i];
+    if (row.in_flight != 0 || row.apart != 0 || row.cap != 0 || row.given_up > 0.5) continue;
+    if (spare == 0 || row.asks < rows_[spare].asks) spare = i;
+  }
+  if (spare == 0) return 0;
+  rows_[spare] = Row{};
+  keys_[spare] = route;
+  names_[spare].size = 0;
+  return static_cast<std::uint16_t>(spare);
+}
+
+std::uint16_t RouteLedger::Ask(const AdmissionAsk& ask) {
+  const std::uint16_t own = Place(ask.route.route);
+  const std::uint16_t row = own != 0 ? own : Place(ask.route.family);
+  if (row != 0 && names_[row].size == 0) Call(row, ask);
+  return row;
+}
+
+void RouteLedger::Call(std::uint16_t row, const AdmissionAsk& ask) {
+  if (ask.path.empty()) return;  // it is known again, after it had waited for long
+  std::string name(ask.method);
+  name += ' ';
+  if (keys_[row] == ask.route.route) {
+    AppendRoute(ask.path, &name);
+  } else {
+    const std::size_t second = ask.path.find('/', 1);
+    name.append(second == std::string_view::npos ? "" : ask.path.substr(0, second)).append("/*");
+  }
+  names_[row].size = name.copy(names_[row].text.data(), kName);
 }
 
 void RouteLedger::Admit(AdmissionTicket* ticket) {
@@ -112,26 +141,34 @@ void RouteLedger::Speak(AdmissionTicket* ticket) {
 
 void RouteLedger::SetApart(AdmissionTicket* ticket) {
   Speak(ticket);  // its silence is no sign
-  ticket->waits = true;
-  --rows_[ticket->route_row].in_flight;
+  ticket->by_design = true;
+  Row& row = rows_[ticket->route_row];
+  --row.in_flight;
+  ++row.apart;
 }
 
-double RouteLedger::LongSilence() const {
-  return std::max(kLongTimes * std::exp(typical_), kLongAtLeast);
+bool RouteLedger::AsEver() const {
+  return answered_ >= kFewAnswers && level_ <= kAsEver;
 }
 
-bool RouteLedger::WaitsByDesign(std::uint16_t index) const {
-  return index != 0 && Knows(index) && rows_[index].norm + lift_ > std::log(LongSilence());
+bool RouteLedger::WaitsByDesign(const AdmissionTicket& ticket) const {
+  const std::uint16_t index = NormRow(ticket);
+  if (index == 0 || !Knows(index)) return false;  // of the shared row some do, and some do not
+  const double seconds = std::max(kByDesign * std::exp(typical_), kByDesignAtLeast);
+  return rows_[index].norm + lift_ > std::log(seconds);
 }
 
 void RouteLedger::Leave(AdmissionTicket* ticket, TimePoint now) {
   Row& row = rows_[ticket->route_row];
-  if (!ticket->measured && !ticket->waits &&
+  if (!ticket->measured && !ticket->by_design &&
       Seconds(now - ticket->admitted) > std::max(kHangs[0].times * Usual(row), kShortestHang)) {
     row.given_up += 1;
   }
   Speak(ticket);
-  if (ticket->waits) return;
+  if (ticket->by_design) {
+    --row.apart;
+    return;
+  }
   --row.in_flight;
   if (row.cap != 0 && row.stuck && stuck_slots_ > 0) --stuck_slots_;
 }
@@ -151,19 +188,49 @@ bool RouteLedger::Knows(std::uint16_t index) const {
   return rows_[index].samples >= kFewest;
 }
 
-bool RouteLedger::KnowsWell(std::uint16_t index) const {
-  return rows_[index].samples >= kWell;
+std::uint16_t RouteLedger::NormRow(const AdmissionTicket& ticket) const {
+  if (Knows(ticket.route_row)) return ticket.route_row;
+  const std::uint16_t family = Find(ticket.ask.route.family);
+  return Knows(family) ? family : 0;
 }
 
-bool RouteLedger::Comparable(std::uint16_t index) const {
+bool RouteLedger::Comparable(const AdmissionTicket& ticket) const {
+  const std::uint16_t index = NormRow(ticket);
   return Knows(index) && rows_[index].norm + lift_ < std::log(kSlow * std::max(mean_, 1e-6));
 }
 
-bool RouteLedger::Compare(std::uint16_t index, Duration took, double* excess) {
+bool RouteLedger::Compare(const AdmissionTicket& ticket, Duration took, double* excess) {
+  const std::uint16_t index = NormRow(ticket);
   if (!Knows(index)) return false;
   *excess = std::clamp(Logarithm(took) - rows_[index].norm - lift_, -4.0, 4.0);
   level_ += (std::min(*excess, kMuch) - level_) / kLevelMemory;
   return true;
+}
+
+// Its own row; and as long as that is not known its family's, and as long as that is not the shared one.
+template <class Teach>
+void RouteLedger::EachToTeach(const AdmissionTicket& ticket, Teach teach) {
+  const std::uint16_t own = ticket.route_row;
+  bool known = Knows(own);
+  teach(own);
+  if (known || own == 0) return;
+  const std::uint16_t family = Place(ticket.ask.route.family);
+  known = Knows(family);
+  if (family != 0 && family != own) {
+    rows_[family].asks += 1;  // so it stays
+    teach(family);
+  }
+  if (!known) teach(0);
+}
+
+void RouteLedger::Learn(const AdmissionTicket& ticket, Duration took) {
+  EachToTeach(ticket, [&](std::uint16_t index) { Learn(index, took, 0); });
+}
+
+void RouteLedger::LearnInCrowd(const AdmissionTicket& ticket, Duration took) {
+  EachToTeach(ticket, [&](std::uint16_t index) {
+    if (rows_[index].samples < kWell || ticket.by_design) Learn(index, took, level_);
+  });
 }
 
 void RouteLedger::Learn(std::uint16_t index, Duration took, double excess) {
@@ -267,12 +334,15 @@ void RouteLedger::JudgeShare(Row* row, std::uint32_t limit, bool pressed, TimePo
   if (calm && now - row->calm_since >= kCalmFor) row->cap = 0, row->calm = row->over = false;
 }
 
-void RouteLedger::View(AdmissionView* view) const {
-  view->capped_routes = 0;
-  for (const Row& row : rows_) {
-    if (row.cap == 0 || view->capped_routes == view->capped.size()) continue;
-    view->capped[view->capped_routes++] = {row.route, row.in_flight, row.cap};
+std::vector<CappedRoute> RouteLedger::Capped() const {
+  std::vector<CappedRoute> capped;
+  for (std::size_t i = 1; i < kRows; ++i) {
+    const Row& row = rows_[i];
+    if (row.cap == 0) continue;
+    capped.push_back(
+        {std::string(names_[i].text.data(), names_[i].size), row.in_flight, row.cap, row.stuck});
   }
+  return capped;
 }
 
 }  // namespace spillway

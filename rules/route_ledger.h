@@ -3,15 +3,20 @@
 // slots it holds and since when. So a slow report is compared with slow reports, and a route that
 // hangs is found and held to a few slots while the others go on.
 //
-// A bounded table: kRows routes; those that find no place share row 0, whose times are of no one
-// route and teach nothing. A route with slots or a cap is never pushed out; of the others the one
-// that is asked for least.
+// A bounded table: kRows routes and families of routes; those that find no place share row 0. A route with
+// requests or a cap is never pushed out; of the others the one that is asked for least.
+//
+// Where names are in the paths ("/product/blue-shirt") most routes are asked for too seldom to be known.
+// What is usual of such a one is what is usual of those of its family that are not known either, and of
+// all such where that is not known: a mean of many pages, but of the same ones from one second to the next.
 //
 // Thread rule: none of its own.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <string_view>
+#include <vector>
 
 #include "spillway/admission.h"
 #include "spillway/units.h"
@@ -20,25 +25,23 @@ namespace spillway {
 
 class RouteLedger {
  public:
-  static constexpr std::uint32_t kSome = 4;  // answers
-  static constexpr double kAsEver = 0.4;     // a logarithm
   static constexpr std::size_t kWays = 8;
   static constexpr std::size_t kSets = 16;
   static constexpr std::size_t kRows = kWays * kSets + 1;
+  static constexpr std::size_t kName = 64;  // bytes of a name that are kept
 
   struct Row {
-    std::uint64_t route = 0;
     AdmissionTicket* oldest = nullptr;  // in flight, no byte yet
     AdmissionTicket* youngest = nullptr;
-    std::uint32_t silent = 0;  // how many those are
-    std::uint32_t in_flight =
-        0;                      // with those that are being answered, without those that are apart
-    std::uint32_t samples = 0;  // answers that `norm` was learnt from
-    double norm = 0;            // ln of the seconds to the first byte, when nothing presses
-    double variance = 0;        // of that
-    double asks = 0;            // decayed
-    double answers = 0;         // decayed
-    double given_up = 0;        // those who left after a long silence; decayed
+    std::uint32_t silent = 0;     // how many those are
+    std::uint32_t in_flight = 0;  // they, and those that are being answered
+    std::uint32_t apart = 0;      // those that SetApart was told of, beside these
+    std::uint32_t samples = 0;    // answers that `norm` was learnt from
+    double norm = 0;              // ln of the seconds to the first byte, when nothing presses
+    double variance = 0;          // of that
+    double asks = 0;              // decayed
+    double answers = 0;           // decayed
+    double given_up = 0;          // those who left after a long silence; decayed
     TimePoint last_answer{};
     std::uint32_t cap = 0;  // slots it may hold; 0: no cap
     bool stuck = false;     // why: its requests hang; else it held more than its share
@@ -48,8 +51,8 @@ class RouteLedger {
     bool calm = false;
   };
 
-  // Its row. 0: the shared one.
-  std::uint16_t Ask(std::uint64_t route);
+  // Its row; where there is none to be had, its family's; where there is none for that, 0, the shared one.
+  std::uint16_t Ask(const AdmissionAsk& ask);
   void Admit(AdmissionTicket* ticket);  // REQUIRES: ticket->route_row is set
   // One that has left its slot takes one again; its ask counts once.
   void Return(AdmissionTicket* ticket);
@@ -63,21 +66,19 @@ class RouteLedger {
   // An answer came.
   void Answered(std::uint16_t row, Duration took, TimePoint now);
   // How `took` compares: ln(took / norm). False where too little is known.
-  bool Compare(std::uint16_t row, Duration took, double* excess);
+  bool Compare(const AdmissionTicket& ticket, Duration took, double* excess);
   // The answer is a usual one.
-  void Learn(std::uint16_t row, Duration took) { Learn(row, took, 0); }
-  // The answer is as far from the usual as all are lately: so no route's norm moves against the rest.
-  void LearnInCrowd(std::uint16_t row, Duration took) { Learn(row, took, level_); }
-  bool Knows(std::uint16_t row) const;
-  bool KnowsWell(std::uint16_t row) const;
+  void Learn(const AdmissionTicket& ticket, Duration took);
+  // The answer is as far from the usual as all are lately: so no route's norm moves against the rest. Teaches
+  // what is not known well yet, or who waits by design.
+  void LearnInCrowd(const AdmissionTicket& ticket, Duration took);
   // All that is known answers as it ever did: what is silent takes nothing from it.
-  bool AsEver() const { return answered_ >= kSome && level_ <= kAsEver; }
-  // What takes longer waits by design: a multiple of an answer's typical time, in seconds.
-  double LongSilence() const;
-  // Its answers usually take longer than that.
-  bool WaitsByDesign(std::uint16_t row) const;
+  bool AsEver() const;
+  // Its answers usually take many times as long as is typical, as of what waits for something that is no
+  // work.
+  bool WaitsByDesign(const AdmissionTicket& ticket) const;
   // It is known, and not so slow that the others are done for long when it is.
-  bool Comparable(std::uint16_t row) const;
+  bool Comparable(const AdmissionTicket& ticket) const;
   // All routes take so much longer (a logarithm) than was thought usual, and that is no overload.
   void Shift(double by) { lift_ += by, level_ -= by; }
 
@@ -96,17 +97,32 @@ class RouteLedger {
   Duration Typical() const;
   double mean_seconds() const { return mean_; }
 
-  void View(AdmissionView* view) const;
+  std::vector<CappedRoute> Capped() const;
   const Row& row(std::uint16_t index) const { return rows_[index]; }
 
  private:
+  static std::size_t SetOf(std::uint64_t route);
+  std::uint16_t Find(std::uint64_t route) const;  // 0: has no row
+  std::uint16_t Place(std::uint64_t route);       // 0: there is none to be had
+  void Call(std::uint16_t row, const AdmissionAsk& ask);
+  // Where what is usual of it is to be read: its own row, its family's or the shared one.
+  std::uint16_t NormRow(const AdmissionTicket& ticket) const;
+  template <class Teach>
+  void EachToTeach(const AdmissionTicket& ticket, Teach teach);
   void Learn(std::uint16_t row, Duration took, double excess);
+  bool Knows(std::uint16_t row) const;
   double Usual(const Row& row) const;
   bool OthersAnswer(std::uint16_t index, double usual, TimePoint now) const;
   void JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint now);
   void JudgeShare(Row* row, std::uint32_t limit, bool pressed, TimePoint now);
 
+  struct Name {
+    std::array<char, kName> text{};
+    std::size_t size = 0;
+  };
+  std::array<std::uint64_t, kRows> keys_{};  // of each row, a route's or a family's hash; 0: none
   std::array<Row, kRows> rows_{};
+  std::array<Name, kRows> names_{};  // "GET /order/:id"
   double asks_ = 0;
   double typical_ = 0;  // ln of seconds, over the last few answers
   double mean_ = 0;     // seconds, over the last few answers

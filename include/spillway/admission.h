@@ -12,8 +12,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "spillway/route.h"
 #include "spillway/traffic_class.h"
 #include "spillway/units.h"
 
@@ -44,7 +47,9 @@ struct AdmissionAsk {
   bool is_protected = false;  // of a visitor in the middle of something: takes the reserved share
   std::uint8_t cohort = 0;    // 0..127, of the visitor, stable for the hour
   std::uint64_t client = 0;   // hash of who asks, for fairness
-  std::uint64_t route = 0;    // hash of method and path with its ids folded; 0: not known
+  RouteHash route;            // 0: not known
+  // How the route is called where it is told of; read by Enter only, and empty afterwards.
+  std::string_view method, path;
   std::optional<TimePoint> deadline;  // of the client: an answer after it is no use
 };
 
@@ -82,12 +87,12 @@ struct AdmissionTicket {
   std::uint8_t rank = 0;        // before whom it is served: class and protection
   std::uint8_t lane = 0;
   bool measured = false;
-  bool counted = false;  // the limit goes by its answer
-  bool erred = false;    // its first byte was that of an error
-  bool apart = false;    // in flight, and not counted
-  bool coming = false;   // the same, until its request is here
-  bool waits = false;   // the same, since it has been silent for long and takes nothing from others
-  bool untold = false;  // its state has changed, and Next has yet to say so
+  bool counted = false;    // the limit goes by its answer
+  bool erred = false;      // its first byte was that of an error
+  bool apart = false;      // in flight, and not counted
+  bool coming = false;     // the same, until its request is here
+  bool by_design = false;  // the same, since its route waits by design
+  bool untold = false;     // its state has changed, and Next has yet to say so
 };
 
 // How a request that was admitted ended.
@@ -96,6 +101,15 @@ enum class AdmissionEnd : std::uint8_t {
   kError,       // a status of 500 and more
   kDropped,     // timeout, reset, refused connection: a sign of overload
   kUnmeasured,  // says nothing of the servers: the client left, it never went out
+};
+
+// A route that is held to a few slots, the culprit of an overload or of what others wait for.
+struct CappedRoute {
+  std::string name;  // "GET /report/:id", what is longer than RouteLedger::kName cut off
+  std::uint32_t in_flight = 0;
+  std::uint32_t allowed = 0;
+  bool hangs = false;  // else it holds more than its share
+  friend bool operator==(const CappedRoute&, const CappedRoute&) = default;
 };
 
 // For status and metrics.
@@ -110,14 +124,8 @@ struct AdmissionView {
   TrafficClass lowest = TrafficClass::kSheddable;  // that class
   bool pressed = false;  // more is asked for, lastingly, than can be answered
   double failing = 0;    // share of the asks refused since the servers fail fast
-  // Routes that are held to `allowed` slots, as many as fit.
-  struct CappedRoute {
-    std::uint64_t route = 0;
-    std::uint32_t in_flight = 0;
-    std::uint32_t allowed = 0;
-  };
-  std::array<CappedRoute, 8> capped{};
-  std::uint32_t capped_routes = 0;  // of `capped`
+  // Those that are held to `allowed` slots.
+  std::vector<CappedRoute> capped;
 };
 
 // The same in short.

@@ -15,7 +15,13 @@ namespace spillway {
 // `path` is normalised, as Request::path.
 void AppendRoute(std::string_view path, std::string* out);
 
-// The same as a number, with the method; never 0. Allocates nothing.
-std::uint64_t HashRoute(std::string_view method, std::string_view path, std::uint64_t seed);
+// The same as a number, with the method; neither is ever 0. Allocates nothing.
+struct RouteHash {
+  std::uint64_t route = 0;
+  // Of all routes with as many segments that begin with the same one: "/product/blue-shirt" and
+  // "/product/red-hat". Names in paths are as many as ids, and no rule tells them from pages.
+  std::uint64_t family = 0;
+};
+RouteHash HashRoute(std::string_view method, std::string_view path, std::uint64_t seed);
 
 }  // namespace spillway

@@ -15,7 +15,7 @@ namespace {
 void Fill(AdmissionTicket* ticket, std::uint64_t number) {
   ticket->ask.client = Mix(number % 5000);
   ticket->ask.cohort = static_cast<std::uint8_t>(Mix(number % 5000) % 128);
-  ticket->ask.route = Mix(1 + number % 20);
+  ticket->ask.route = {Mix(1 + number % 20), 1};
 }
 
 void Uncontended(benchmark::State& state) {

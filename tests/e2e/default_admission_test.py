@@ -6,6 +6,7 @@ import threading
 import time
 
 from harness import Case, ask, config, eventually, main
+from http2_client import HEADERS, Raw, frame, plain_block, request_fields
 
 POLLS = 120
 
@@ -91,10 +92,26 @@ class DefaultAdmission(Case):
         eventually(lambda: self.view()["in_flight"] == 0, "the places of slow readers to be free")
         self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
 
+    def test_a_stream_that_takes_nothing_holds_no_place_however_little_there_is_for_it(self):
+        """The answer's beginning comes in one piece and waits for the client; the rest never comes."""
+        done = threading.Event()
+        self.addCleanup(done.set)
+
+        def play(connection, _):
+            while connection.read_request():
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789")
+                done.wait()
+        self.proxy = self.spillway(config(self.raw_origin(play), listeners=[{"address": "127.0.0.1:0", "http2": True}]))
+        raw = self.keep(Raw(self.proxy.port, first=((4, 0),)))  # a window of 0
+        raw.send(b"".join(frame(HEADERS, 5, 2 * i + 1, plain_block(request_fields("GET", "/big"))) for i in range(60)))
+        heads = [raw.wait(lambda got: got.kind == HEADERS, "a head") for _ in range(60)]
+        self.assertEqual({dict(head.fields)[":status"] for head in heads}, {"200"})
+
     def test_who_sends_slowly_holds_no_place(self):
         self.start()
         for _ in range(100):
             self.send("/upload", "POST", "Content-Length: 10\r\n")
+        eventually(lambda: self.proxy.metric("spillway_connections_open") >= 100, "the uploads to be here")
         eventually(lambda: self.view()["in_flight"] == 0, "no place to be taken")
         self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Plays surges and prints what came of them.
 //
-//   surge_sim [--runs 20] [--seed 1] [--only T2] [--each]
+//   surge_sim [--runs 20] [--seed 1] [--only T2] [--each] [--small] [--names]
 //             [--algorithm knee|gradient2|vegas|aimd] [--known 1.05]    known: a limit set by who knows the workers
 //   surge_sim --scenarios 50000 [--seed 1]         any day, and the worst five
 //   surge_sim --show T2 --seed 3                   one run as a table over time, for scripts/surge_plot
@@ -151,6 +151,10 @@ int main(int argc, char** argv) {
     }
     if (name == "--small") {
       options.way.size = Size::kSmall;
+      continue;
+    }
+    if (name == "--names") {
+      options.way.names = 20000;
       continue;
     }
     if (i + 1 == argc) return std::fprintf(stderr, "surge_sim: %s: unknown\n", name.c_str()), 2;

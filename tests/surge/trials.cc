@@ -223,6 +223,7 @@ Figures T10(std::uint64_t seed, const Way& way) {
 
 void Way::Apply(Scenario* scenario) const {
   scenario->admission.algorithm = algorithm;
+  scenario->visitors.names = names;
   if (known <= 0) return;
   scenario->admission.limit = AdmissionConfig::Limit::kFixed;
   scenario->admission.fixed =

@@ -28,6 +28,7 @@ struct Way {
   Size size = Size::kAny;
   AdmissionConfig::Algorithm algorithm = AdmissionConfig::Algorithm::kKnee;
   double known = 0;
+  std::uint32_t names = 0;  // every page has a name of its own: Visitors::names
   void Apply(Scenario* scenario) const;
 };
 

@@ -9,6 +9,8 @@ namespace spillway::surge {
 namespace {
 
 constexpr std::uint64_t kHangingRoute = 999;
+constexpr std::uint64_t kFirstName = 1000;
+constexpr std::uint64_t kFamily = 1;
 constexpr std::uint64_t kSlowRoute = 998;
 constexpr double kWarm = 30;  // a process that has just begun may make one wait
 constexpr double kErrorTakes = 0.002;
@@ -165,6 +167,8 @@ class World {
     visitor.traffic_class = static_cast<TrafficClass>(one);
     visitor.jabs = scenario_.visitors.most_jabs;
     visitor.route = 1 + people_.Below(scenario_.visitors.routes);
+    if (scenario_.visitors.names > 0)
+      visitor.route = kFirstName + people_.Below(scenario_.visitors.names);
     if (people_.Uniform() < scenario_.visitors.slow_share) visitor.route = kSlowRoute;
     if (now_ >= scenario_.hanging.from && scenario_.hanging.share > 0 &&
         people_.Uniform() < scenario_.hanging.share) {
@@ -203,8 +207,14 @@ class World {
     ask.work = Draw(scenario_.origin.law, &works_) * scenario_.origin.service *
                (visitor.route == kSlowRoute ? scenario_.visitors.slow_times : 1);
     ask.ticket = AdmissionTicket{};
-    ask.ticket.ask = {visitor.traffic_class, false, visitor.cohort, visitor.client,
-                      Mix(visitor.route),    {}};
+    ask.ticket.ask = {visitor.traffic_class,
+                      false,
+                      visitor.cohort,
+                      visitor.client,
+                      {Mix(visitor.route), kFamily},
+                      {},
+                      {},
+                      {}};
     ask.ticket.owner = &ask;
     ++record_.asks;
     Push(now_ + people_.Exponential(scenario_.visitors.patience) * 0.5 +

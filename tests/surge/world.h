@@ -24,6 +24,7 @@ struct Visitors {
   std::uint32_t routes = 1;  // pages, evenly
   double slow_share = 0;     // of the asks, to a report
   double slow_times = 10;    // that takes so much longer
+  std::uint32_t names = 0;   // not 0: so many pages instead, of one family of routes
 };
 
 struct Hanging {

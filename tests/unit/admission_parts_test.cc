@@ -120,17 +120,32 @@ TEST(SuccessRate, ForgetsAfterHalfAMinute) {
 
 class RouteLedgerTest : public testing::Test {
  protected:
-  AdmissionTicket& Send(std::uint64_t route) {
+  static AdmissionAsk AskOf(std::uint64_t route, std::uint64_t family = 0) {
+    AdmissionAsk ask;
+    ask.route = {route, family};
+    ask.method = "GET";
+    ask.path = "/report/17";
+    return ask;
+  }
+  AdmissionTicket& Ask(std::uint64_t route, std::uint64_t family = 0) {
     AdmissionTicket& ticket = tickets_.emplace_back();
-    ticket.route_row = ledger_.Ask(route);
+    ticket.ask = AskOf(route, family);
+    ticket.route_row = ledger_.Ask(ticket.ask);
     ticket.admitted = now_;
+    return ticket;
+  }
+  AdmissionTicket& Send(std::uint64_t route, std::uint64_t family = 0) {
+    AdmissionTicket& ticket = Ask(route, family);
     ledger_.Admit(&ticket);
     return ticket;
+  }
+  bool Compare(std::uint64_t route, Duration took, double* excess, std::uint64_t family = 0) {
+    return ledger_.Compare(Ask(route, family), took, excess);
   }
   void Answer(AdmissionTicket& ticket, Duration took = 20ms) {
     ledger_.Speak(&ticket);
     ledger_.Answered(ticket.route_row, took, now_);
-    ledger_.Learn(ticket.route_row, took);
+    ledger_.Learn(ticket, took);
     ledger_.Leave(&ticket, now_);
   }
   // So long, in which `routes` answer, each fifty times in a second.
@@ -140,7 +155,7 @@ class RouteLedgerTest : public testing::Test {
       ledger_.Judge(kLimit, pressed_, now_);
     }
   }
-  bool MayEnter(std::uint64_t route) { return ledger_.MayEnter(ledger_.Ask(route), false); }
+  bool MayEnter(std::uint64_t route) { return ledger_.MayEnter(Ask(route).route_row, false); }
 
   static constexpr std::uint32_t kLimit = 40;
   TimePoint now_ = kBegin;
@@ -153,23 +168,65 @@ TEST_F(RouteLedgerTest, ASlowReportIsComparedWithSlowReports) {
   Live(1s, {1}, 10ms);
   Live(1s, {2}, 500ms);
   double excess = 1;
-  ASSERT_TRUE(ledger_.Compare(ledger_.Ask(1), 10ms, &excess));
+  ASSERT_TRUE(Compare(1, 10ms, &excess));
   EXPECT_NEAR(excess, 0, 0.01);
-  ASSERT_TRUE(ledger_.Compare(ledger_.Ask(2), 500ms, &excess));
+  ASSERT_TRUE(Compare(2, 500ms, &excess));
   EXPECT_NEAR(excess, 0, 0.01);
-  ASSERT_TRUE(ledger_.Compare(ledger_.Ask(2), 1s, &excess));
+  ASSERT_TRUE(Compare(2, 1s, &excess));
   EXPECT_NEAR(excess, std::log(2), 0.01);
-  EXPECT_FALSE(ledger_.Compare(ledger_.Ask(3), 1s, &excess));
+}
+
+TEST_F(RouteLedgerTest, WhatIsAskedForTooSeldomIsComparedWithItsFamilyAndThenWithAllSuch) {
+  for (std::uint64_t route = 100; route < 400; ++route) {
+    Answer(Send(route, 1), 20ms);
+    Answer(Send(1000 + route, 2), 200ms);
+  }
+  double excess = 1;
+  ASSERT_TRUE(Compare(5000, 20ms, &excess, 1));
+  EXPECT_NEAR(excess, 0, 0.01);
+  ASSERT_TRUE(Compare(5001, 200ms, &excess, 2));
+  EXPECT_NEAR(excess, 0, 0.01);
+  ASSERT_TRUE(Compare(5002, 20ms, &excess, 3));  // of a family that is new
+  EXPECT_LT(std::abs(excess), 1.2);
+}
+
+TEST_F(RouteLedgerTest, ARouteOfItsOwnTeachesItsFamilyOnlyUntilItIsKnown) {
+  for (int i = 0; i < 200; ++i) Answer(Send(7, 1), 500ms);
+  for (std::uint64_t route = 100; route < 400; ++route) Answer(Send(route, 1), 20ms);
+  double excess = 1;
+  ASSERT_TRUE(Compare(5000, 20ms, &excess, 1));
+  EXPECT_NEAR(excess, 0, 0.1);
+  ASSERT_TRUE(Compare(7, 500ms, &excess, 1));
+  EXPECT_NEAR(excess, 0, 0.01);
+}
+
+TEST_F(RouteLedgerTest, TheRowOfWhatStandsApartIsNotGivenToAnother) {
+  AdmissionTicket& apart = Send(1);
+  ledger_.SetApart(&apart);
+  for (std::uint64_t route = 10; route < 5000; ++route) Answer(Send(route));
+  EXPECT_EQ(Ask(1).route_row, apart.route_row);
+  ledger_.Leave(&apart, now_);
+  for (std::uint64_t route = 10; route < 5000; ++route) Answer(Send(route));
+  EXPECT_EQ(ledger_.row(Ask(1).route_row).apart, 0U);
+}
+
+TEST_F(RouteLedgerTest, ARouteThatTakesManyTimesAsLongAsTheOthersWaitsByDesign) {
+  Live(1s, {1, 2}, 10ms);
+  for (int i = 0; i < 20; ++i) Answer(Send(3), 2s), Answer(Send(4), 100ms);
+  Live(1s, {1, 2}, 10ms);
+  EXPECT_TRUE(ledger_.WaitsByDesign(Ask(3)));
+  EXPECT_FALSE(ledger_.WaitsByDesign(Ask(4)));
+  EXPECT_FALSE(ledger_.WaitsByDesign(Ask(1)));
 }
 
 TEST_F(RouteLedgerTest, AThousandRoutesFitAndThoseInUseStay) {
   AdmissionTicket& held = Send(1);
   Live(500ms, {2});
-  for (std::uint64_t route = 10; route < 5000; ++route) ledger_.Ask(route);
-  EXPECT_EQ(ledger_.Ask(1), held.route_row);
+  for (std::uint64_t route = 10; route < 5000; ++route) Ask(route);
+  EXPECT_EQ(Ask(1).route_row, held.route_row);
   double excess = 0;
-  EXPECT_TRUE(ledger_.Compare(ledger_.Ask(2), 20ms, &excess));  // asked for more than any of those
-  EXPECT_EQ(ledger_.Ask(0), 0);
+  EXPECT_TRUE(Compare(2, 20ms, &excess));  // asked for more than any of those
+  EXPECT_EQ(Ask(0).route_row, 0);
 }
 
 TEST_F(RouteLedgerTest, ARouteThatHangsIsHeldToAFewSlotsWhileTheOthersAreServed) {
@@ -179,11 +236,8 @@ TEST_F(RouteLedgerTest, ARouteThatHangsIsHeldToAFewSlotsWhileTheOthersAreServed)
   EXPECT_FALSE(MayEnter(9));
   EXPECT_TRUE(MayEnter(1));
   EXPECT_GE(ledger_.stuck_slots(), 6U);
-  AdmissionView view;
-  ledger_.View(&view);
-  ASSERT_EQ(view.capped_routes, 1U);
-  EXPECT_EQ(view.capped[0].route, 9U);
-  EXPECT_EQ(view.capped[0].in_flight, 6U);
+  const std::vector<CappedRoute> expected = {{"GET /report/:id", 6, 2, true}};
+  EXPECT_EQ(ledger_.Capped(), expected);
 }
 
 TEST_F(RouteLedgerTest, ARouteThatAnswersAgainIsLetGoAfterAWhile) {
@@ -195,12 +249,9 @@ TEST_F(RouteLedgerTest, ARouteThatAnswersAgainIsLetGoAfterAWhile) {
   for (AdmissionTicket* one : hung) Answer(*one, 2s);
   EXPECT_TRUE(MayEnter(9));
   Live(2s, {1, 2, 9});
-  AdmissionView view;
-  ledger_.View(&view);
-  EXPECT_EQ(view.capped_routes, 1U);
+  EXPECT_EQ(ledger_.Capped().size(), 1U);
   Live(4s, {1, 2, 9});
-  ledger_.View(&view);
-  EXPECT_EQ(view.capped_routes, 0U);
+  EXPECT_TRUE(ledger_.Capped().empty());
 }
 
 TEST_F(RouteLedgerTest, WhatWasGivenUpIsNotFreeForAnother) {

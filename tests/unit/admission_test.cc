@@ -29,7 +29,7 @@ class AdmissionTest : public testing::Test {
     AdmissionTicket& ticket = tickets_.emplace_back();
     ticket.ask.traffic_class = traffic_class;
     ticket.ask.client = client != 0 ? client : tickets_.size() * 1000;
-    ticket.ask.route = route;
+    ticket.ask.route = {route, 1};
     admission_->Enter(&ticket, now_);
     return ticket;
   }
@@ -97,7 +97,7 @@ TEST_F(AdmissionTest, AProtectedVisitorComesBeforeTheCriticalAndAfterTheCritical
   AdmissionTicket& holder = Ask();
   AdmissionTicket& critical = Ask();
   AdmissionTicket& visitor = tickets_.emplace_back();
-  visitor.ask = {TrafficClass::kSheddable, true, 0, 5, 7, {}};
+  visitor.ask = {TrafficClass::kSheddable, true, 0, 5, {7, 1}, {}, {}, {}};
   admission_->Enter(&visitor, now_);
   AdmissionTicket& order = Ask(TrafficClass::kCriticalPlus);
   Answer(holder);
@@ -345,6 +345,28 @@ TEST_F(AdmissionTest, WhoWaitedWhenTheOverloadBeganGoesInTheOrderInWhichHeCame) 
 }
 
 // Of a pool with 100 answers in a second.
+TEST_F(AdmissionTest, ALimitOpensWhereEveryRequestIsForAnotherPage) {
+  Begin(AdmissionConfig{});
+  std::deque<std::pair<TimePoint, AdmissionTicket*>> at_work;
+  std::uint64_t page = 100;
+  for (int i = 0; i < 5000;
+       ++i, now_ += 500us) {  // 2,000 in a second, 50 ms each: a hundred at once
+    while (!at_work.empty() && at_work.front().first <= now_) {
+      Answer(*at_work.front().second, 50ms);
+      at_work.pop_front();
+    }
+    for (AdmissionTicket* ticket : Told()) {
+      ASSERT_EQ(ticket->state, State::kAdmitted);
+      at_work.emplace_back(now_ + 50ms, ticket);
+    }
+    AdmissionTicket& ticket = Ask(TrafficClass::kCritical, 0, ++page);
+    ASSERT_NE(ticket.state, State::kShed);
+    if (ticket.state == State::kAdmitted) at_work.emplace_back(now_ + 50ms, &ticket);
+  }
+  EXPECT_GE(View().limit, 100U);
+  EXPECT_EQ(View().queued[1], 0U);
+}
+
 TEST_F(AdmissionTest, OneClientThatFloodsLeavesTheOthersTheirSlots) {
   Begin(Fixed(10, 200, 1s));
   std::vector<std::pair<TimePoint, AdmissionTicket*>> answers;
