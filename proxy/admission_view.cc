@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "proxy/log.h"
+
 namespace spillway {
 namespace {
 
@@ -21,7 +23,19 @@ Json ViewAdmission(const Pool& pool, TimePoint now) {
   json["baseline_ms"] = Milliseconds(view.baseline);
   json["gradient"] = view.gradient;
   json["pressed"] = view.pressed;
+  json["lowest_class"] = TrafficClassName(view.lowest);
   json["admit_share"] = view.admit_share;
+  json["apart"] = view.apart;
+  json["protected"] = view.is_protected;
+  json["app_pressure"] = view.pressure;
+  json["failing"] = view.failing;
+  Json& culprits = json["culprits"] = Json::array();
+  for (const CappedRoute& route : view.capped) {
+    culprits.push_back({{"route", log::Escape(route.name)},
+                        {"in_flight", route.in_flight},
+                        {"allowed", route.allowed},
+                        {"reason", route.hangs ? "hangs" : "share"}});
+  }
   Json& queued = json["queued"] = Json::object();
   Json& shed = json["shed"] = Json::object();
   for (std::size_t i = 0; i < kTrafficClasses; ++i) {

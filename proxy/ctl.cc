@@ -86,9 +86,26 @@ std::string ShowShed(const Json& pool) {
   return text.empty() ? "none" : text;
 }
 
+// "12.5 %", of a number from 0 to 1.
+std::string ShowPercent(const Json& share) {
+  return share.is_number() ? fmt::format("{:.1f} %", share.get<double>() * 100) : "";
+}
+
 std::string ShowAdmission(const Json& pool) {
-  return fmt::format("{} of {} in flight; queued: {}; shed: {}", Show(pool, "in_flight"),
-                     Show(pool, "limit"), Counts(At(pool, "queued")), ShowShed(pool));
+  std::string text =
+      fmt::format("{} of {} in flight, {} apart, {} protected; queued: {}; shed: {}",
+                  Show(pool, "in_flight"), Show(pool, "limit"), Show(pool, "apart"),
+                  Show(pool, "protected"), Counts(At(pool, "queued")), ShowShed(pool));
+  if (At(pool, "pressed") == true) {
+    text += fmt::format("; overloaded: {} of {} is served", ShowPercent(At(pool, "admit_share")),
+                        Show(pool, "lowest_class"));
+  }
+  for (const Json& route : At(pool, "culprits")) {
+    text +=
+        fmt::format("; {} is held to {} places, {}", Show(route, "route"), Show(route, "allowed"),
+                    At(route, "reason") == "hangs" ? "as it hangs" : "of which it has too many");
+  }
+  return text;
 }
 
 std::string ShowHold(const Json& pool) {
@@ -144,11 +161,6 @@ std::string FormatList(const Json& list, const std::vector<Column>& columns) {
     for (const Column& column : columns) row.push_back(Show(item, column.key));
   }
   return FormatTable(rows);
-}
-
-// "12.5 %", of a number from 0 to 1.
-std::string ShowPercent(const Json& share) {
-  return share.is_number() ? fmt::format("{:.1f} %", share.get<double>() * 100) : "";
 }
 
 // What it would refuse if it were on, in a word for a table.

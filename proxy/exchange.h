@@ -129,6 +129,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUse
   void NoteFirstByte(const ResponseHead& head);
   void NoteUpload();
   void NoteSlowReader();
+  void NoteStream();
   void GiveBackPermit();
 
   // exchange_orphan.cc

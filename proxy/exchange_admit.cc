@@ -15,6 +15,7 @@ namespace spillway {
 namespace {
 
 constexpr std::int64_t kCohortHour = 3600;
+constexpr Duration kStream = std::chrono::seconds(2);  // after the first byte
 
 // When to come back after a refusal for want of room; with the jitter.
 constexpr Duration kComeBack = std::chrono::seconds(5);
@@ -119,6 +120,14 @@ void Exchange::NoteUpload() {
   if (!permit_ || state_.apart || state_.uploading != state_.request_done) return;
   state_.uploading = !state_.request_done;
   state_.uploading ? permit_->AwaitRequest() : permit_->RequestDone();
+}
+
+// An answer that goes on and on is a conversation, and no measure of what the servers can do.
+void Exchange::NoteStream() {
+  if (!permit_ || state_.apart || worker_.loop.now() - state_.began - state_.first_byte < kStream)
+    return;
+  state_.apart = true;
+  permit_->StandApart();
 }
 
 // What it waits for is the client: a few slow ones would have all the places.

@@ -97,6 +97,7 @@ bool Exchange::PassOnResponse(bool ended) {
     NoteSlowReader();
     upstream_->WantRead(false);
   }
+  if (state_.response_begun) NoteStream();
   return true;
 }
 

@@ -16,6 +16,7 @@
 #include "proxy/bot_checks.h"
 #include "proxy/deadline_fields.h"
 #include "proxy/generation.h"
+#include "proxy/log.h"
 #include "proxy/version.h"
 
 namespace spillway {
@@ -284,6 +285,18 @@ class Scrape {
         NewGauge("spillway_queue_depth", "Requests that wait for their turn now, by class.");
     Family wait = NewHistogram("spillway_queue_wait_seconds", "How long those waited that had to.");
     Family shed = NewCounter("spillway_shed_total", "Requests refused for want of room at a pool.");
+    Family apart = NewGauge("spillway_concurrency_apart",
+                            "Requests at a pool's servers that do not count against the limit.");
+    Family guarded =
+        NewGauge("spillway_protected", "Requests of protected visitors, in flight or waiting.");
+    Family pressed = NewGauge("spillway_overloaded",
+                              "1 while more is asked of a pool, lastingly, than it can do.");
+    Family admitted = NewGauge("spillway_admit_ratio",
+                               "Share of the visitors of a class that is served in an overload.");
+    Family pressure = NewGauge("spillway_app_pressure_ratio", "What the servers say of it.");
+    Family culprit_has =
+        NewGauge("spillway_culprit_in_flight", "Requests in flight of a route that is held back.");
+    Family culprit_may = NewGauge("spillway_culprit_allowed", "How many it may have.");
     for (std::size_t i = 0; i < generation_.pools.size(); ++i) {
       const Pool& pool = *generation_.pools[i];
       if (pool.admission() == nullptr) continue;
@@ -293,6 +306,16 @@ class Scrape {
       in_flight.Add(view.in_flight, {name});
       gradient.Add(view.gradient, {name});
       baseline.Add(std::chrono::duration<double>(view.baseline).count(), {name});
+      apart.Add(view.apart, {name});
+      guarded.Add(view.is_protected, {name});
+      pressed.Add(view.pressed ? 1 : 0, {name});
+      pressure.Add(view.pressure, {name});
+      for (const CappedRoute& route : view.capped) {
+        const ClientMetric::Label which{"route", log::Escape(route.name)};
+        const ClientMetric::Label why{"reason", route.hangs ? "hangs" : "share"};
+        culprit_has.Add(route.in_flight, {name, which, why});
+        culprit_may.Add(route.allowed, {name, which, why});
+      }
       std::vector<const Histogram*> parts;
       for (const auto& worker : generation_.pool_counters)
         parts.push_back(&worker[i]->queue_seconds);
@@ -300,6 +323,7 @@ class Scrape {
       for (std::size_t k = 0; k < kTrafficClasses; ++k) {
         const ClientMetric::Label of_class{"class", std::string(kTrafficClassNames[k])};
         depth.Add(view.queued[k], {name, of_class});
+        admitted.Add(AdmittedShare(view, static_cast<TrafficClass>(k)), {name, of_class});
         for (std::size_t r = 1; r < kShedReasons; ++r) {
           const std::string reason(ShedReasonLabel(static_cast<ShedReason>(r)));
           shed.Add(Number(view.shed[k][r]), {name, of_class, {"reason", reason}});

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <utility>
 
+#include "proxy/log.h"
+
 namespace spillway {
 
 using State = AdmissionTicket::State;
@@ -13,8 +15,9 @@ constexpr Duration kOverdue = std::chrono::milliseconds(20);  // a promise to lo
 
 // --- PoolAdmission ---
 
-PoolAdmission::PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now)
-    : latest_(now), admission_(config, seed, now) {}
+PoolAdmission::PoolAdmission(std::string name, const AdmissionConfig& config, std::uint64_t seed,
+                             TimePoint now)
+    : name_(std::move(name)), latest_(now), admission_(config, seed, now) {}
 
 // Any call may make the next moment to look earlier: the overload that has begun shortens the
 // patience of all who wait. So the desk that made the call promises to look then, unless another has
@@ -22,6 +25,8 @@ PoolAdmission::PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, 
 template <class Action>
 void PoolAdmission::Do(TimePoint now, AdmissionDesk* desk, Action action) {
   std::optional<TimePoint> look;
+  std::vector<CappedRoute> capped_before, capped;
+  bool promise = false;
   {
     const std::lock_guard lock(mutex_);
     latest_ = std::max(latest_, now);
@@ -31,13 +36,38 @@ void PoolAdmission::Do(TimePoint now, AdmissionDesk* desk, Action action) {
       permit->desk_.Put(permit, desk);
     }
     look = admission_.wakeup();
-    if (!look || desk == nullptr) return;
-    // Not at once again, whatever it says: a millisecond is less than anyone would notice.
-    look = std::max(*look, latest_ + 1ms);
-    if (promised_ <= *look && promised_ > latest_ - kOverdue) return;
-    promised_ = *look;
+    if (look && desk != nullptr) {
+      // Not at once again, whatever it says: a millisecond is less than anyone would notice.
+      look = std::max(*look, latest_ + 1ms);
+      promise = promised_ > *look || promised_ <= latest_ - kOverdue;
+      if (promise) promised_ = *look;
+    }
+    if (std::exchange(cap_changes_, admission_.cap_changes()) != admission_.cap_changes()) {
+      capped = admission_.Capped();
+      capped_before = std::exchange(capped_, capped);
+    }
   }
-  desk->Promise(shared_from_this(), *look);
+  if (promise) desk->Promise(shared_from_this(), *look);
+  if (!capped_before.empty() || !capped.empty()) TellOfCaps(capped_before, capped);
+}
+
+void PoolAdmission::TellOfCaps(const std::vector<CappedRoute>& before,
+                               const std::vector<CappedRoute>& now) const {
+  const auto held = [](const std::vector<CappedRoute>& routes, const CappedRoute& one) {
+    return std::any_of(routes.begin(), routes.end(), [&](const CappedRoute& each) {
+      return each.name == one.name && each.hangs == one.hangs;
+    });
+  };
+  for (const CappedRoute& one : now) {
+    if (held(before, one)) continue;
+    log::Warning("pool {}: {} is held to {} places: {}", name_, log::Escape(one.name), one.allowed,
+                 one.hangs ? "its requests hang"
+                           : "it has far more than its share of them while others wait");
+  }
+  for (const CappedRoute& one : before) {
+    if (!held(now, one))
+      log::Info("pool {}: {} is held back no more", name_, log::Escape(one.name));
+  }
 }
 
 void PoolAdmission::Configure(const AdmissionConfig& config, TimePoint now) {

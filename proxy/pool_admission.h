@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "proxy/loop.h"
@@ -39,7 +40,8 @@ class AdmissionUser {
 
 class PoolAdmission : public std::enable_shared_from_this<PoolAdmission> {
  public:
-  PoolAdmission(const AdmissionConfig& config, std::uint64_t seed, TimePoint now);
+  // `name`: of the pool, for the log.
+  PoolAdmission(std::string name, const AdmissionConfig& config, std::uint64_t seed, TimePoint now);
   void Configure(const AdmissionConfig& config, TimePoint now);
   AdmissionView View(TimePoint now) const;
   AdmissionLoad Load() const;
@@ -53,13 +55,19 @@ class PoolAdmission : public std::enable_shared_from_this<PoolAdmission> {
   template <class Action>
   void Do(TimePoint now, AdmissionDesk* desk, Action action);
   void Look(TimePoint now, AdmissionDesk* desk);  // as the desk has promised
+  // Of the routes that were held to a few slots, and those that are now.
+  void TellOfCaps(const std::vector<CappedRoute>& before,
+                  const std::vector<CappedRoute>& now) const;
 
+  const std::string name_;
   // Held for some 100 ns: less than what two requests on two workers would have to tell each other
   // without it, since a place that one gives back may be another's at once.
   mutable std::mutex mutex_;
   TimePoint latest_;  // workers' clocks differ by a turn of their loops: time does not go back
   TimePoint promised_ = TimePoint::max();  // when the first of the desks looks
   Admission admission_;
+  std::vector<CappedRoute> capped_;  // as the log was told
+  std::uint32_t cap_changes_ = 0;    // as of then
 };
 
 // One request's at one pool. What it holds is given back when it ends, however that is.

@@ -124,8 +124,8 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
       if (pool->config().name == config.name && pool->admission()) return pool->admission();
     }
     const auto chance = static_cast<std::uint64_t>(loop.now().time_since_epoch().count());
-    return std::make_shared<PoolAdmission>(config.admission, HashAddress(config.name) ^ chance,
-                                           loop.now());
+    return std::make_shared<PoolAdmission>(config.name, config.admission,
+                                           HashAddress(config.name) ^ chance, loop.now());
   }
 
   // The same, but that those who are held are sent in the way of before: one that is spoken to otherwise has

@@ -19,11 +19,18 @@ namespace {
 constexpr std::uint32_t kEarly = 8;  // one in so many slots in use: a route that hangs is held back
 constexpr std::uint32_t kFirstOfRoutes = 4;  // one in so many slots more for the first of a route
 constexpr std::uint32_t kReserve = 16;       // one in so many slots more for the vital ranks
+constexpr double kNewest = 0.3;              // the weight of what one server says of its pressure
 constexpr Duration kTick = std::chrono::milliseconds(100);
 
-std::uint8_t RankOf(const AdmissionAsk& ask) {
+// Where the line counts it: CohortCut's ranks.
+std::uint8_t LineRank(const AdmissionAsk& ask) {
   if (ask.traffic_class == TrafficClass::kCriticalPlus) return 0;
   return ask.is_protected ? 1 : static_cast<std::uint8_t>(1 + static_cast<int>(ask.traffic_class));
+}
+
+// A visitor in a class.
+std::uint64_t VisitorOf(const AdmissionAsk& ask) {
+  return ask.client ^ Mix(1 + ask.cohort + 256 * static_cast<std::uint64_t>(ask.traffic_class));
 }
 
 // So many of `limit` slots may be in use when one is admitted that is above its client's share. The
@@ -99,7 +106,20 @@ bool Admission::Impl::HasSlot(std::uint8_t rank) const {
   return in_flight < most + (more ? std::max(most / kReserve, 1U) : 0);
 }
 
+// Before the overload nobody's visit is noted: those whose pages come as it begins are newcomers.
+std::uint8_t Admission::Impl::RankOf(const AdmissionAsk& ask, TimePoint now) const {
+  const std::uint8_t line = LineRank(ask);
+  if (line < kVitalRanks) return line;
+  const auto rank = static_cast<std::uint8_t>(kFirstNewcomer + 2 * (line - kVitalRanks));
+  return gauge.pressed() && visitors.Knows(VisitorOf(ask), now) ? rank - 1 : rank;
+}
+
+void Admission::Impl::NoteVisit(const AdmissionTicket& ticket, TimePoint now) {
+  if (gauge.pressed() && IsNewcomer(ticket.rank)) visitors.Note(VisitorOf(ticket.ask), now);
+}
+
 void Admission::Impl::Admit(AdmissionTicket* ticket, TimePoint now) {
+  NoteVisit(*ticket, now);
   gauge.Used(in_flight, limit(), now);
   ++in_flight;
   ticket->state = State::kAdmitted;
@@ -146,18 +166,26 @@ bool Admission::Impl::NeedsNoSlot(const AdmissionTicket& ticket) const {
 }
 
 void Admission::Impl::Shed(AdmissionTicket* ticket, ShedReason reason) {
+  if (ticket->state == State::kQueued && ticket->ask.is_protected) --is_protected;
   ticket->state = State::kShed;
   ticket->reason = reason;
   ++shed[static_cast<std::size_t>(ticket->ask.traffic_class)][static_cast<std::size_t>(reason)];
 }
 
 // What of those who come is refused at once, in the order in which it is asked.
-std::optional<ShedReason> Admission::Impl::Refusal(const AdmissionTicket& ticket, TimePoint now) {
+std::optional<ShedReason> Admission::Impl::Refusal(AdmissionTicket* asking, TimePoint now) {
+  const AdmissionTicket& ticket = *asking;
   // What a client asks beyond its share is nobody's measure: the line is drawn for the others.
   // What matters has a share of its own: behind one address there may be a crowd and a buyer.
   const bool vital = ticket.rank < kVitalRanks;
-  const bool fair = clients.Ask(vital ? ~ticket.ask.client : ticket.ask.client, Chance());
-  const bool passes = !fair || gauge.Ask(CohortCut::Level(ticket.rank, ticket.ask.cohort));
+  using Standing = ClientShares::Standing;
+  const Standing standing = clients.Ask(vital ? ~ticket.ask.client : ticket.ask.client, Chance());
+  const bool fair = standing != Standing::kAbove;
+  // Who asks for so much asks for more than a page.
+  if (standing != Standing::kFair && IsFollower(ticket.rank)) ++asking->rank;
+  const std::uint32_t level = CohortCut::Level(LineRank(ticket.ask), ticket.ask.cohort);
+  if (fair && IsFollower(ticket.rank)) gauge.Follow(level);
+  const bool passes = !fair || IsFollower(ticket.rank) || gauge.Ask(level);
   if (!fair && gauge.pressed() && (!gauge.cut().open() || in_flight >= LeftOver(limit()))) {
     gauge.Stay(now);
     return ShedReason::kClient;
@@ -177,14 +205,15 @@ std::optional<ShedReason> Admission::Impl::Refusal(const AdmissionTicket& ticket
 
 void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->entered = asked = now;
-  ticket->rank = RankOf(ticket->ask);
   ticket->lane = AdmissionQueue::LaneOf(ticket->ask.client);
   ticket->untold = false;
   Tick(now);
+  ticket->rank = RankOf(ticket->ask, now);
   ticket->route_row = routes.Ask(ticket->ask);
   ticket->ask.method = ticket->ask.path = {};
   if (config.limit == Limit::kOff) return Admit(ticket, now);
-  if (const auto reason = Refusal(*ticket, now)) return Shed(ticket, *reason);
+  if (const auto reason = Refusal(ticket, now)) return Shed(ticket, *reason);
+  if (Hopeless(*ticket, 0, now)) return Shed(ticket, ShedReason::kDeadline);
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
   if (NeedsNoSlot(*ticket)) return Admit(ticket, now);
   Wait(ticket, now);
@@ -206,12 +235,13 @@ void Admission::Configure(const AdmissionConfig& config, TimePoint now) {
 }
 void Admission::Enter(AdmissionTicket* ticket, TimePoint now) {
   impl_->Enter(ticket, now);
+  if (ticket->ask.is_protected && ticket->state != State::kShed) ++impl_->is_protected;
 }
 void Admission::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
   impl_->FirstByte(ticket, took, now, error);
 }
 void Admission::StandApart(AdmissionTicket* ticket, TimePoint now) {
-  if (ticket->state != State::kAdmitted || ticket->apart) return;
+  if (ticket->state != State::kAdmitted || (ticket->apart && !ticket->coming)) return;
   impl_->StandApart(ticket, now);
 }
 void Admission::AwaitRequest(AdmissionTicket* ticket, TimePoint now) {
@@ -223,7 +253,7 @@ void Admission::RequestDone(AdmissionTicket* ticket, TimePoint now) {
 }
 void Admission::Pressure(double pressure, TimePoint now) {
   impl_->Tick(now);
-  impl_->pressure = std::clamp(pressure, 0.0, 1.0);
+  impl_->pressure += kNewest * (std::clamp(pressure, 0.0, 1.0) - impl_->pressure);
 }
 void Admission::Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now) {
   impl_->Leave(ticket, end, now);
@@ -263,7 +293,17 @@ AdmissionView Admission::View(TimePoint) const {
         static_cast<double>(cut.cut() - rank * CohortCut::kCohorts) / CohortCut::kCohorts;
   }
   view.capped = impl.routes.Capped();
+  view.apart = impl.apart + impl.coming + impl.apart_by_design;
+  view.is_protected = impl.is_protected;
+  view.pressure = impl.pressure;
   return view;
+}
+
+std::vector<CappedRoute> Admission::Capped() const {
+  return impl_->routes.Capped();
+}
+std::uint32_t Admission::cap_changes() const {
+  return impl_->routes.cap_changes();
 }
 
 }  // namespace spillway

@@ -33,6 +33,7 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
     if (AtEase()) room_by_design = std::min(room_by_design + 1, kMostByDesign);
   }
   if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
+  if (!error) NoteVisit(*ticket, now);
   routes.Speak(ticket);
   if (ticket->apart) return;
   LimitSample sample{
@@ -84,6 +85,7 @@ void Admission::Impl::RequestDone(AdmissionTicket* ticket, TimePoint now) {
 }
 
 void Admission::Impl::StandApart(AdmissionTicket* ticket, TimePoint now) {
+  if (ticket->coming) RequestDone(ticket, now);
   Tick(now);
   gauge.Used(in_flight, limit(), now);
   if (!ticket->measured) {
@@ -93,11 +95,14 @@ void Admission::Impl::StandApart(AdmissionTicket* ticket, TimePoint now) {
   routes.Speak(ticket);
   ticket->apart = true;
   --in_flight;
+  ++apart;
 }
 
 void Admission::Impl::Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now) {
   Tick(now);
   if (ticket->state == State::kShed && ticket->untold) Told(ticket);
+  const bool inside = ticket->state == State::kQueued || ticket->state == State::kAdmitted;
+  if (inside && ticket->ask.is_protected) --is_protected;
   if (ticket->state == State::kQueued) queue.Remove(ticket);
   if (ticket->state == State::kAdmitted) LeaveSlot(ticket, end, now);
   ticket->state = State::kOutside;
@@ -118,7 +123,10 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
     clients.Done();
     success.Ended(end != AdmissionEnd::kError, now);
   }
-  if (ticket->apart) return;
+  if (ticket->apart) {
+    apart -= ticket->by_design ? 0 : 1;
+    return;
+  }
   gauge.Used(in_flight, limit(), now);
   --in_flight;
   gauge.Done();

@@ -11,6 +11,7 @@
 #include "rules/client_shares.h"
 #include "rules/overload_gauge.h"
 #include "rules/route_ledger.h"
+#include "rules/served_visitors.h"
 #include "rules/success_rate.h"
 #include "spillway/admission.h"
 
@@ -20,6 +21,9 @@ struct Admission::Impl {
   using Limit = AdmissionConfig::Limit;
   using State = AdmissionTicket::State;
   static constexpr TimePoint kNever = TimePoint::max();
+  // The ranks of those who wait: critical_plus, the protected, then of each other class first who was let
+  // in lately and then the newcomers.
+  static constexpr std::uint8_t kFirstOfClass = 2, kFirstNewcomer = 3;
   // Who waited when the overload began: served when nobody else wants the slot, until his time is
   // over.
   static constexpr std::uint8_t kBacklog = AdmissionQueue::kRanks - 1;
@@ -34,9 +38,12 @@ struct Admission::Impl {
   RouteLedger routes;
   OverloadGauge gauge;
   ClientShares clients;
+  ServedVisitors visitors;
   SuccessRate success;
   std::uint32_t in_flight = 0;
   std::uint32_t coming = 0;           // admitted, and not counted yet
+  std::uint32_t apart = 0;            // admitted, and not counted: StandApart
+  std::uint32_t is_protected = 0;     // in flight or waiting
   std::uint32_t apart_by_design = 0;  // admitted, and not counted: AdmissionTicket::by_design
   std::uint32_t room_by_design = 0;   // at most so many
   bool bound = false;                 // a slot was wanting since the last sample
@@ -61,8 +68,18 @@ struct Admission::Impl {
 
   // --- the way in: admission.cc ---
   void Enter(AdmissionTicket* ticket, TimePoint now);
-  std::optional<ShedReason> Refusal(const AdmissionTicket& ticket, TimePoint now);
+  std::optional<ShedReason> Refusal(AdmissionTicket* asking, TimePoint now);
+  std::uint8_t RankOf(const AdmissionAsk& ask, TimePoint now) const;
   void Admit(AdmissionTicket* ticket, TimePoint now);
+  void NoteVisit(const AdmissionTicket& ticket, TimePoint now);
+  static bool IsFollower(std::uint8_t rank) {
+    return rank >= kFirstOfClass && rank < kBacklog && (rank - kFirstOfClass) % 2 == 0;
+  }
+  static bool IsNewcomer(std::uint8_t rank) { return rank >= kFirstNewcomer && !IsFollower(rank); }
+  // At the queue, for want of a slot. What follows a page is no measure of how many newcomers are too many.
+  void Refused(std::uint8_t rank, TimePoint now) {
+    IsFollower(rank) ? gauge.Stay(now) : gauge.Refused(now);
+  }
   bool WaitsByDesign(const AdmissionTicket& ticket) const;
   void SetApart(AdmissionTicket* ticket, TimePoint now);
   bool AtEase() const;
@@ -101,9 +118,5 @@ struct Admission::Impl {
   void Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
   void LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
 };
-
-inline Duration ToDuration(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
 
 }  // namespace spillway

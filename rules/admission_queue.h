@@ -20,8 +20,7 @@ namespace spillway {
 
 class AdmissionQueue {
  public:
-  static constexpr std::size_t kRanks =
-      6;  // of asks; the last is of those who came before the overload
+  static constexpr std::size_t kRanks = 9;
   static constexpr std::size_t kLanes = 64;
 
   // REQUIRES: in no list; its rank is set.

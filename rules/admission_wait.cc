@@ -17,7 +17,9 @@ constexpr Duration kQuiet = std::chrono::milliseconds(50);  // nobody else asks:
 constexpr double kWait = 0.1;                               // of an answer's time, under pressure
 constexpr double kLongestWait = 4;  // times that, before one who waits is refused after all
 constexpr double kVitalWait = 5;    // of an answer's time, for vital ranks
-constexpr Duration kVitalAtLeast = std::chrono::milliseconds(250);
+constexpr double kFollowWait = 2;   // for what a page loads that was served
+constexpr Duration kPromisedAtLeast = std::chrono::milliseconds(250);
+constexpr double kSoonest = 0.5;  // of an answer's time: hardly one comes sooner
 constexpr Duration kWaitAtLeast = std::chrono::milliseconds(2);
 constexpr Duration kSweep = std::chrono::milliseconds(10);
 
@@ -31,12 +33,10 @@ double Admission::Impl::Drain() const {
 
 Duration Admission::Impl::Allowed(std::uint8_t rank) const {
   if (!gauge.pressed()) return config.queue.timeout;
-  if (rank < kVitalRanks) {
-    return std::min(config.queue.timeout,
-                    std::max(ToDuration(kVitalWait * routes.mean_seconds()), kVitalAtLeast));
-  }
-  return std::min(config.queue.timeout,
-                  std::max(ToDuration(kWait * routes.mean_seconds()), kWaitAtLeast));
+  const bool vital = rank < kVitalRanks, promised = vital || IsFollower(rank);
+  const double times = vital ? kVitalWait : promised ? kFollowWait : kWait;
+  return std::min(config.queue.timeout, std::max(ToDuration(times * routes.mean_seconds()),
+                                                 promised ? kPromisedAtLeast : kWaitAtLeast));
 }
 
 Duration Admission::Impl::Patience(std::uint8_t rank) const {
@@ -48,7 +48,7 @@ Duration Admission::Impl::Patience(std::uint8_t rank) const {
 
 bool Admission::Impl::Hopeless(const AdmissionTicket& ticket, double wait, TimePoint now) const {
   return ticket.ask.deadline &&
-         *ticket.ask.deadline <= now + ToDuration(wait + 0.5 * routes.mean_seconds());
+         *ticket.ask.deadline <= now + ToDuration(wait + kSoonest * routes.UsualSeconds(ticket));
 }
 
 void Admission::Impl::Untold(AdmissionTicket* ticket) {
@@ -69,7 +69,8 @@ void Admission::Impl::Told(AdmissionTicket* ticket) {
 void Admission::Impl::ShedWaiting(AdmissionTicket* ticket, ShedReason reason, TimePoint now) {
   queue.Remove(ticket);
   Shed(ticket, reason);
-  if (reason == ShedReason::kQueueFull || reason == ShedReason::kQueueTimeout) gauge.Refused(now);
+  if (reason == ShedReason::kQueueFull || reason == ShedReason::kQueueTimeout)
+    Refused(ticket->rank, now);
   Untold(ticket);
 }
 
@@ -124,7 +125,7 @@ void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
     if (!full && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;
     if (victim == nullptr) {
       Shed(ticket, full ? ShedReason::kQueueFull : ShedReason::kQueueTimeout);
-      gauge.Refused(now);
+      Refused(ticket->rank, now);
       return;
     }
     ShedWaiting(victim, ShedReason::kQueueFull, now);

@@ -26,15 +26,17 @@ class ClientShares {
  public:
   static constexpr std::size_t kCells = 4096;
 
-  // One ask of `client`, counted whether or not there is overload. False: it is above its share.
-  // `chance`: uniform in [0, 1).
-  bool Ask(std::uint64_t client, double chance) {
+  // kInTurn: of a client that asks for more than its share, but as one of that share.
+  enum class Standing : std::uint8_t { kFair, kInTurn, kAbove };
+  // One ask of `client`, counted whether or not there is overload. `chance`: uniform in [0, 1).
+  Standing Ask(std::uint64_t client, double chance) {
     float& one = first_[Mix(client) % kCells];
     float& other = second_[Mix(client ^ kOther) % kCells];
     one += 1, other += 1;
     const double asked = std::min(one, other);
-    const double allowed = std::max(kShare * done_, std::min(kPage, kMost * done_));
-    return asked <= allowed || chance * asked < allowed;
+    const double allowed = std::max({kShare * done_, std::min(kPage, kMost * done_), kFew});
+    if (asked <= allowed) return Standing::kFair;
+    return chance * asked < allowed ? Standing::kInTurn : Standing::kAbove;
   }
   // A slot is free again, whoever's and however that ended.
   void Done() { done_ += 1; }
@@ -50,6 +52,7 @@ class ClientShares {
   static constexpr double kShare = 0.05;
   static constexpr double kPage = 40;   // asks of 3 s: a page with all that it loads
   static constexpr double kMost = 0.2;  // but of few answers not more than this
+  static constexpr double kFew = 3;     // nothing is done: that is no client's fault
   static constexpr float kFade = 0.85F;
 
   std::array<float, kCells> first_{}, second_{};

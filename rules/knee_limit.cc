@@ -33,6 +33,7 @@ namespace {
 constexpr double kReached =
     0.85;  // of a limit, in flight: else nothing was learnt of what is above
 constexpr double kLargestStep = 0.35, kDeepestCut = 0.4;
+constexpr double kRelief = 0.9;    // of the limit, where the servers say that they want less
 constexpr double kBadShare = 0.1;  // errors and drops, before they count as pressure
 // Under pressure.
 constexpr double kLow = 0.2, kHigh = 0.8;  // quantiles of the knee that limits are chosen between
@@ -41,7 +42,7 @@ constexpr double kFirstTurn = 0.382;  // after which the first is the lowest
 constexpr double kProbe = 0.1, kProbeErrors = 1.5, kNextStep = 1.7;
 constexpr Duration kProbeEvery = std::chrono::milliseconds(700);
 constexpr double kProbeTimes = 3;  // answers' mean times
-constexpr double kSureAbove = 0.65;
+constexpr double kSureAbove = 0.65, kClimbs = 1.08;
 constexpr double kDoubtful = 0.2;  // standard deviation of the norm
 constexpr double kTest = 0.1;      // quantile
 constexpr double kClear = 3.5, kClearlyMore = 0.1;
@@ -51,14 +52,14 @@ constexpr double kNormError = 0.05, kNormOf = 100;
 constexpr double kUnknownNorm = 1;
 // Without it.
 constexpr double kAhead = 1.5;  // times what was in flight at most
-constexpr double kTolerance = 0.15, kToleranceOfSpread = 0.06;
+constexpr double kTolerance = 0.15, kToleranceOfSpread = 0.06, kSlowErrors = 0.5;
 // Of the first growth: so many answers are looked at, whose mean may be so much longer than usual, and
 // so many of its standard errors besides; and they tell something of a limit that is so many times as high
 // as what was in flight.
-constexpr double kLately = 16, kAsUsual = 0.3, kByChance = 2, kTells = 2.5;
+constexpr double kLately = 16, kAsUsual = 0.3, kByChance = 1.5, kTells = 2.5;
 constexpr double kOpens = 0.5;   // slots for each answer
 constexpr double kBeyond = 1.2;  // what was in flight when it ended, without the wait; so much more
-constexpr double kWaitOfSpread = 0.25;
+constexpr double kWaitOfSpread = 0.25, kLeastExcess = 0.04;
 constexpr std::uint32_t kCrowd = 40;  // so many wait, which luck seldom does
 constexpr double kHaste = 0.6;        // the limit is cut where it is more than so much too high,
 constexpr double kMargin = 1.3;       // and to so much above what seems right
@@ -69,10 +70,9 @@ constexpr Duration kEpoch = std::chrono::milliseconds(400);
 constexpr double kTheirTime = 2;  // times an answer's mean time
 constexpr Duration kTheirTimeAtMost = std::chrono::seconds(4);
 constexpr double kLeastSpread = 0.03;
-
-Duration Span(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
+constexpr double kOwn = 0.25,
+                 kNewest = 0.2;  // weights of a cohort's own variance, beside the others'
+constexpr double kAnswers = 32;  // that the mean time is of
 
 class KneeLimit final : public AdaptiveLimit {
  public:
@@ -94,7 +94,7 @@ class KneeLimit final : public AdaptiveLimit {
     const bool answered = sample.end == LimitSample::End::kAnswer;
     if (answered) {
       const double took = std::chrono::duration<double>(sample.took).count();
-      mean_took_ += (took - mean_took_) / std::min(++answers_, 32.0);
+      mean_took_ += (took - mean_took_) / std::min(++answers_, kAnswers);
     }
     if (!begun_) return;
     Cohort* cohort = &open_;
@@ -121,7 +121,7 @@ class KneeLimit final : public AdaptiveLimit {
         cohort->Count(std::min(sample.excess, kMuch), 1);
         if (scene.bound) Open(sample, scene);
     }
-    const Duration time = std::min(Span(kTheirTime * mean_took_), kTheirTimeAtMost);
+    const Duration time = std::min(ToDuration(kTheirTime * mean_took_), kTheirTimeAtMost);
     if (waits_ && (closed_.count >= closed_.admitted || now >= closed_until_ + time)) {
       waits_ = false;
       closed_.Count(kMuch, std::max(closed_.admitted - closed_.count, 0.0));
@@ -173,7 +173,7 @@ class KneeLimit final : public AdaptiveLimit {
   // ends as the last few took longer, and what these say of the knee is the limit. Where nobody has seen
   // the servers at rest and many wait, there are surer ways.
   void Open(const LimitSample& sample, const LimitScene& scene) {
-    if (!opening_ || (scene.pressed && novel_)) return;
+    if (!opening_ || (scene.pressed && novel_) || scene.pressure >= Admission::kNoMore) return;
     const double part = 1 / std::min(++opened_by_, kLately);
     const double off = std::min(sample.excess, kMuch) - lately_;
     lately_ += off * part;
@@ -214,7 +214,7 @@ class KneeLimit final : public AdaptiveLimit {
 
   double SpreadOf(const Cohort& cohort) const {
     const double own = cohort.variance();
-    return std::max(std::sqrt(spread_ > 0 ? (own + 3 * spread_) / 4 : own), kLeastSpread);
+    return std::max(std::sqrt(spread_ > 0 ? kOwn * own + (1 - kOwn) * spread_ : own), kLeastSpread);
   }
   // A cohort that has not had its time yet, but has said enough: those who are missing take longer than
   // those who came.
@@ -228,7 +228,7 @@ class KneeLimit final : public AdaptiveLimit {
     if (cohort.count < kFewest || cohort.admitted < 1) return Close(now);
     const double spread = SpreadOf(cohort);
     const bool failing = cohort.bad > kBadShare * cohort.count && cohort.count >= 2 * kFewest;
-    spread_ = spread_ > 0 ? spread_ + 0.2 * (cohort.variance() - spread_) : cohort.variance();
+    spread_ = spread_ > 0 ? spread_ + kNewest * (cohort.variance() - spread_) : cohort.variance();
     const double wanted = spread / (kDifference + kDifferenceOfSpread * spread) * kPrecision;
     enough_ = std::clamp(wanted * wanted, kFewest, kMost);
     const KneeBelief::Seen seen{std::max(cohort.in_flight / cohort.admitted, 1.0), cohort.mean(),
@@ -244,9 +244,12 @@ class KneeLimit final : public AdaptiveLimit {
     novel_ = novel_ && scene.novel;
     excess_ = seen.excess;
     const double threshold = kTolerance + kToleranceOfSpread * spread;
-    const bool slow = seen.excess - threshold > 0.5 * seen.error;
+    const bool slow = seen.excess - threshold > kSlowErrors * seen.error;
     if (slow || failing) opening_ = false;
-    if (scene.pressure >= 0.9) return Change(limit_ * 0.9, now);
+    if (scene.pressure >= Admission::kLess) {
+      opening_ = false;
+      return Change(limit_ * kRelief, now);
+    }
     if ((scene.pressed && !opening_) || failing) {
       UnderPressure(seen, failing, now, scene);
     } else {
@@ -257,14 +260,15 @@ class KneeLimit final : public AdaptiveLimit {
 
   void AtEase(const KneeBelief::Seen& seen, bool slow, TimePoint now, const LimitScene& scene) {
     if (slow) {
-      const double surplus = std::exp(-std::max(seen.excess - kWaitOfSpread * seen.spread, 0.04));
+      const double surplus =
+          std::exp(-std::max(seen.excess - kWaitOfSpread * seen.spread, kLeastExcess));
       if (scene.queued < kCrowd || surplus > kHaste) return Stay(now);
       return Change(limit_ * std::max(surplus * kMargin, kDeepestCut), now);
     }
     // Of a crowd that has just come the answers know nothing yet.
     const double wanted =
         std::min({peak_ * kAhead, limit_ * (1 + kLargestStep), seen.in_flight * 2 * kAhead});
-    if (wanted > limit_ && scene.pressure < 0.7) return Change(wanted, now);
+    if (wanted > limit_ && scene.pressure < Admission::kNoMore) return Change(wanted, now);
     Stay(now);
   }
 
@@ -288,7 +292,7 @@ class KneeLimit final : public AdaptiveLimit {
       knee_.ShiftNorm(norm);
     }
     const double wanted = Choose(seen, doubtful, now, scene);
-    climbs_ = wanted > limit_ * 1.08;
+    climbs_ = wanted > limit_ * kClimbs;
     expected_ = knee_.Expected(wanted, seen.spread);
     if (std::lround(wanted) != std::lround(limit_)) return Change(wanted, now);
     Set(wanted);
@@ -310,7 +314,7 @@ class KneeLimit final : public AdaptiveLimit {
       wanted = std::max(knee * (1 + size), knee + 1);
       const double every =
           std::max(std::chrono::duration<double>(kProbeEvery).count(), kProbeTimes * mean_took_);
-      probe_at_ = now + Span(every * size / kProbe);
+      probe_at_ = now + ToDuration(every * size / kProbe);
     } else {
       wanted = knee_.Quantile(kLow + (kHigh - kLow) * turn_);
     }
@@ -320,7 +324,8 @@ class KneeLimit final : public AdaptiveLimit {
     } else {
       step_ = kProbe;
     }
-    const bool reached = bound_ && seen.in_flight > kReached * limit_ && scene.pressure < 0.7;
+    const bool reached =
+        bound_ && seen.in_flight > kReached * limit_ && scene.pressure < Admission::kNoMore;
     if (!reached) wanted = std::min(wanted, limit_);
     return std::clamp(wanted, limit_ * kDeepestCut, limit_ * (1 + kLargestStep));
   }

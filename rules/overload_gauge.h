@@ -34,6 +34,11 @@ class OverloadGauge {
     ++passed_;
     return true;
   }
+  // An ask of one whose page was let in: it goes on, and is asked for all the same.
+  void Follow(std::uint32_t level) {
+    cut_.Ask(level);
+    ++asks_;
+  }
   // One that went on and was refused for want of a slot.
   void Refused(TimePoint now) {
     ++refused_;

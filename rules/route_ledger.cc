@@ -242,9 +242,14 @@ void RouteLedger::Learn(std::uint16_t index, Duration took, double excess) {
   if (row.samples > 1) row.variance += (too_long * too_long - row.variance) / row.samples;
 }
 
+double RouteLedger::UsualSeconds(const AdmissionTicket& ticket) const {
+  const std::uint16_t index = NormRow(ticket);
+  return Knows(index) ? std::exp(rows_[index].norm + lift_) : mean_;
+}
+
 Duration RouteLedger::Typical() const {
   if (answered_ == 0) return Duration{0};
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::exp(typical_)));
+  return ToDuration(std::exp(typical_));
 }
 
 void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
@@ -260,8 +265,10 @@ void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
     row.given_up *= forget;
     if (i == 0 || limit == 0) continue;  // the shared row is of many, none of them known to be it
     if (row.in_flight != 0 || row.cap != 0 || row.given_up > 0.5) {
+      const bool was_capped = row.cap != 0;
       JudgeStuck(static_cast<std::uint16_t>(i), limit, now);
       JudgeShare(&row, limit, pressed, now);
+      cap_changes_ += was_capped != (row.cap != 0) ? 1 : 0;
     }
     if (row.cap != 0 && row.stuck) stuck_slots_ += row.in_flight;
   }

@@ -93,11 +93,15 @@ class RouteLedger {
   bool Stuck(std::uint16_t row) const { return rows_[row].cap != 0 && rows_[row].stuck; }
   // Slots held by routes that hang.
   std::uint32_t stuck_slots() const { return stuck_slots_; }
+  // What an answer of its route takes, or where that is not known any answer; 0: none came yet.
+  double UsualSeconds(const AdmissionTicket& ticket) const;
   // What an answer takes lately, over all routes; 0: none came yet.
   Duration Typical() const;
   double mean_seconds() const { return mean_; }
 
   std::vector<CappedRoute> Capped() const;
+  // Grows when a cap is put on, and when one is taken off.
+  std::uint32_t cap_changes() const { return cap_changes_; }
   const Row& row(std::uint16_t index) const { return rows_[index]; }
 
  private:
@@ -133,6 +137,7 @@ class RouteLedger {
   TimePoint last_{}, last_of_others_{};
   std::uint32_t answered_ = 0;
   std::uint32_t stuck_slots_ = 0;
+  std::uint32_t cap_changes_ = 0;
   TimePoint judged_{};
 };
 

@@ -116,6 +116,8 @@ struct CappedRoute {
 struct AdmissionView {
   std::uint32_t limit = 0;  // 0: none
   std::uint32_t in_flight = 0;
+  std::uint32_t apart = 0;  // admitted, and not counted: streams, uploads, slow readers, long polls
+  std::uint32_t is_protected = 0;  // of protected visitors, in flight or waiting
   std::array<std::uint32_t, kTrafficClasses> queued{};
   std::array<std::array<std::uint64_t, kShedReasons>, kTrafficClasses> shed{};  // since it began
   Duration baseline{0};    // first byte of a server that is not pressed; 0: not known yet
@@ -124,9 +126,16 @@ struct AdmissionView {
   TrafficClass lowest = TrafficClass::kSheddable;  // that class
   bool pressed = false;  // more is asked for, lastingly, than can be answered
   double failing = 0;    // share of the asks refused since the servers fail fast
+  double pressure = 0;   // as the servers say: Pressure
   // Those that are held to `allowed` slots.
   std::vector<CappedRoute> capped;
 };
+
+// Which share of a class's cohorts the line lets pass.
+inline double AdmittedShare(const AdmissionView& view, TrafficClass of) {
+  if (of == view.lowest) return view.admit_share;
+  return of < view.lowest ? 1 : 0;
+}
 
 // The same in short.
 struct AdmissionLoad {
@@ -157,7 +166,9 @@ class Admission {
   void AwaitRequest(AdmissionTicket* ticket, TimePoint now);
   void RequestDone(AdmissionTicket* ticket, TimePoint now);
   static constexpr std::uint32_t kMostComing = 4, kComingAtLeast = 1000;
-  // How pressed the server says it is: 0 not at all, 1 wholly.
+  // How pressed a server says it is: 0 not at all, 1 wholly. The last few count. From kNoMore on an adaptive
+  // limit does not grow, and from kLess on it shrinks.
+  static constexpr double kNoMore = 0.7, kLess = 0.9;
   void Pressure(double pressure, TimePoint now);
   // A ticket that is queued or admitted ends, or one that was shed while it waited and that Next has
   // not told of yet; afterwards it is kOutside. Of another: does nothing.
@@ -171,6 +182,9 @@ class Admission {
 
   AdmissionView View(TimePoint now) const;  // walks the queue
   AdmissionLoad Load() const;
+  std::vector<CappedRoute> Capped() const;
+  // Grows when a route is capped, and when one is no more.
+  std::uint32_t cap_changes() const;
 
  private:
   struct Impl;

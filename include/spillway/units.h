@@ -13,6 +13,10 @@ using namespace std::chrono_literals;
 // A span of time, in nanoseconds. Never negative in configuration.
 using Duration = std::chrono::nanoseconds;
 
+inline Duration ToDuration(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
 // The steady clock's tag. It deliberately has no now(): only the event loop reads a clock.
 struct SteadyClock {
   using duration = Duration;

@@ -107,6 +107,46 @@ class DefaultAdmission(Case):
         heads = [raw.wait(lambda got: got.kind == HEADERS, "a head") for _ in range(60)]
         self.assertEqual({dict(head.fields)[":status"] for head in heads}, {"200"})
 
+    def test_an_answer_that_goes_on_and_on_holds_no_place(self):
+        """Of whatever type: from two seconds after its first byte."""
+        done = threading.Event()
+        self.addCleanup(done.set)
+
+        def play(connection, _):
+            while connection.read_request():
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+                while not done.wait(0.1):
+                    connection.send(b"3\r\n{}\n\r\n")
+        self.proxy = self.spillway(config(self.raw_origin(play)))
+        for _ in range(10):
+            self.send("/feed")
+        eventually(lambda: self.view()["apart"] == 10, "the feeds to stand apart")
+        self.assertEqual(self.view()["in_flight"], 0)
+        self.assertEqual(self.proxy.metric("spillway_concurrency_apart", pool="app"), 10)
+
+    def test_a_route_that_hangs_is_told_of_by_its_name(self):
+        self.start()
+        self.app.patience = 60
+        hung = [self.send(f"/poll/{i}") for i in range(8)]
+
+        def culprits():
+            self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+            return self.view()["culprits"]
+        one = eventually(culprits, "the route to be found")[0]
+        self.assertEqual((one["route"], one["in_flight"], one["reason"]), ("GET /poll/:id", 8, "hangs"))
+        labels = {"pool": "app", "route": "GET /poll/:id", "reason": "hangs"}
+        self.assertEqual(self.proxy.metric("spillway_culprit_in_flight", **labels), 8)
+        self.assertIn("GET /poll/:id is held to", self.proxy.ctl("status").stdout)
+        self.proxy.log.wait("pool app: GET /poll/:id is held to")
+        self.app.happened.set()
+        self.assertEqual({client.read_response().status for client in hung}, {200})
+
+        def let_go():
+            self.assertEqual(ask(self.proxy.port, target="/poll/9").status, 200)
+            return not self.view()["culprits"]
+        eventually(let_go, "the route to be let go")
+        self.proxy.log.wait("pool app: GET /poll/:id is held back no more")
+
     def test_who_sends_slowly_holds_no_place(self):
         self.start()
         for _ in range(100):

@@ -145,6 +145,29 @@ Figures T3(std::uint64_t seed, const Way& way) {
   return figures;
 }
 
+// A page is of use when all it loads has come.
+Figures T11(std::uint64_t seed, const Way& way) {
+  Figures figures;
+  for (const double load : {2.0, 6.0}) {
+    Scenario scenario = PagesWithPictures(seed, load);
+    way.Apply(&scenario);
+    const Record record = Play(scenario);
+    const Window window{15, scenario.seconds - 5};
+    double pages = 0, whole = 0;
+    for (const Page& page : record.pages) {
+      if (page.at < window.from || page.at >= window.to) continue;
+      pages += 1;
+      whole += page.assets == scenario.visitors.assets ? 1 : 0;
+    }
+    const double possible = Capacity(scenario.origin) / (1 + scenario.visitors.assets);
+    const char* what = load < 3 ? "twice too many: " : "six times: ";
+    figures.push_back({std::string(what) + "pages that are whole", whole / pages, 0.95, false});
+    figures.push_back({std::string(what) + "whole pages / possible",
+                       whole / possible / (window.to - window.from), 0.9, false});
+  }
+  return figures;
+}
+
 Figures T5(std::uint64_t seed, const Way& way) {
   Scenario scenario = HangingPath(seed, way.size);
   way.Apply(&scenario);
@@ -294,6 +317,17 @@ Scenario FloodedByOne(std::uint64_t seed, double load, TrafficClass of) {
   return scenario;
 }
 
+Scenario PagesWithPictures(std::uint64_t seed, double load) {
+  Scenario scenario = Drawn(seed, 11);
+  scenario.visitors.assets = 4;
+  scenario.visitors.assets_alike = true;
+  scenario.visitors.routes = 4;
+  const double pages = Capacity(scenario.origin) / (1 + scenario.visitors.assets);
+  scenario.load = {{0, 0.3 * pages}, {5, load * pages}};
+  scenario.seconds = 50;
+  return scenario;
+}
+
 Scenario AnyDay(std::uint64_t seed) {
   Chance chance(seed * 7919 + 9);
   Scenario scenario;
@@ -391,6 +425,7 @@ const std::vector<Trial>& Trials() {
       {"T8", "a quiet hour", &T8},
       {"T9", "any day", &T9},
       {"T10", "one address floods", &T10},
+      {"T11", "pages with four pictures each", &T11},
   };
   return trials;
 }

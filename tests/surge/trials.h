@@ -47,6 +47,7 @@ Scenario HangingPath(std::uint64_t seed, Size size = Size::kAny);         // T5
 Scenario QuietDay(std::uint64_t seed, double load, double seconds);       // T8
 Scenario AnyDay(std::uint64_t seed);                                      // T9
 Scenario FloodedByOne(std::uint64_t seed, double load, TrafficClass of);  // T10
+Scenario PagesWithPictures(std::uint64_t seed, double load);              // T11
 
 // Goodput of T9's scenario, in windows of 4 s and as a share of what is possible: the least but for
 // the seconds after a change, and the mean of the last quarter.

@@ -30,6 +30,7 @@ struct Visitor {
   std::uint32_t jabs = 0;
   std::uint64_t route = 1;
   bool is_page = true;
+  std::uint32_t page = 0;  // that an asset belongs to
   bool flood = false;
 };
 
@@ -274,11 +275,16 @@ class World {
     if (ask.orphan) return Bury(id);
     Close(id, good ? Outcome::End::kGood : Outcome::End::kError, ShedReason::kNone);
     if (!good) Again(ask.visitor);
+    if (good && !ask.visitor.is_page && !ask.visitor.flood)
+      ++record_.pages[ask.visitor.page].assets;
     if (good && ask.visitor.is_page) {
+      record_.pages.push_back({static_cast<float>(now_), 0});
       for (std::uint32_t i = 0; i < scenario_.visitors.assets; ++i) {
         Visitor asset = ask.visitor;
         asset.is_page = false;
-        if (asset.traffic_class != TrafficClass::kCriticalPlus) {
+        asset.page = static_cast<std::uint32_t>(record_.pages.size() - 1);
+        if (!scenario_.visitors.assets_alike &&
+            asset.traffic_class != TrafficClass::kCriticalPlus) {
           asset.traffic_class = std::max(asset.traffic_class, TrafficClass::kSheddablePlus);
         }
         Later(asset, 0.02 * people_.Uniform(), true);

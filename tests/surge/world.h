@@ -19,12 +19,13 @@ struct Visitors {
   double patience = 8;  // seconds until one leaves who was not answered, mean
   double jabs = 0;      // chance that one who was refused, or left, asks again
   std::uint32_t most_jabs = 8;
-  double jab_after = 1;      // seconds, mean
-  std::uint32_t assets = 0;  // further asks of a page that was answered, sheddable_plus
-  std::uint32_t routes = 1;  // pages, evenly
-  double slow_share = 0;     // of the asks, to a report
-  double slow_times = 10;    // that takes so much longer
-  std::uint32_t names = 0;   // not 0: so many pages instead, of one family of routes
+  double jab_after = 1;       // seconds, mean
+  std::uint32_t assets = 0;   // further asks of a page that was answered, sheddable_plus
+  std::uint32_t routes = 1;   // pages, evenly
+  double slow_share = 0;      // of the asks, to a report
+  double slow_times = 10;     // that takes so much longer
+  std::uint32_t names = 0;    // not 0: so many pages instead, of one family of routes
+  bool assets_alike = false;  // they are of the page's own class
 };
 
 struct Hanging {
@@ -76,6 +77,11 @@ struct Outcome {
   float work = 0;        // seconds of a worker
 };
 
+struct Page {  // that was answered, and how many of what it loads were
+  float at = 0;
+  std::uint32_t assets = 0;
+};
+
 struct Moment {  // each 50 ms
   float limit = 0, inside = 0, queued = 0, share = 1;
   float inside_peak = 0;
@@ -83,6 +89,7 @@ struct Moment {  // each 50 ms
 
 struct Record {
   std::vector<Outcome> outcomes;
+  std::vector<Page> pages;
   std::vector<Moment> moments;
   std::uint64_t queued = 0;  // had to wait for a slot
   std::uint64_t held = 0;    // did so while a worker was idle, later than 30 s

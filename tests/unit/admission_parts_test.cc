@@ -10,6 +10,7 @@
 #include "rules/cohort_cut.h"
 #include "rules/overload_gauge.h"
 #include "rules/route_ledger.h"
+#include "rules/served_visitors.h"
 #include "rules/success_rate.h"
 
 namespace spillway {
@@ -114,6 +115,29 @@ TEST(SuccessRate, ForgetsAfterHalfAMinute) {
   EXPECT_GT(rate.refusal(), 0);
   rate.Ended(true, kBegin + 31s);
   EXPECT_EQ(rate.refusal(), 0);
+}
+
+// --- visitors ---
+
+TEST(ServedVisitors, AVisitLastsForAWhileAndThenHeIsANewcomer) {
+  ServedVisitors visitors;
+  EXPECT_FALSE(visitors.Knows(7, kBegin));
+  visitors.Note(7, kBegin);
+  EXPECT_TRUE(visitors.Knows(7, kBegin + 3900ms));
+  EXPECT_FALSE(visitors.Knows(8, kBegin));
+  EXPECT_FALSE(visitors.Knows(7, kBegin + ServedVisitors::kVisit));
+}
+
+TEST(ServedVisitors, ManyFindTheirPlaces) {
+  ServedVisitors visitors;
+  for (std::uint64_t visitor = 1; visitor <= 1000; ++visitor) visitors.Note(visitor, kBegin);
+  int known = 0, strangers = 0;
+  for (std::uint64_t visitor = 1; visitor <= 1000; ++visitor) {
+    known += visitors.Knows(visitor, kBegin) ? 1 : 0;
+    strangers += visitors.Knows(visitor + 1000000, kBegin) ? 1 : 0;
+  }
+  EXPECT_GT(known, 900);
+  EXPECT_EQ(strangers, 0);
 }
 
 // --- routes ---

@@ -367,6 +367,124 @@ TEST_F(AdmissionTest, ALimitOpensWhereEveryRequestIsForAnotherPage) {
   EXPECT_EQ(View().queued[1], 0U);
 }
 
+TEST_F(AdmissionTest, ADeadlineThatItsRouteCannotKeepIsRefusedThoughASlotIsFree) {
+  Begin(AdmissionConfig{});
+  for (int i = 0; i < 20; ++i) {
+    AdmissionTicket& slow = Ask(TrafficClass::kCritical, 0, 3);
+    now_ += 500ms;
+    Answer(slow, 500ms);
+  }
+  const auto ask = [&](std::uint64_t route, Duration patience) {
+    AdmissionTicket& ticket = tickets_.emplace_back();
+    ticket.ask.route = {route, 1};
+    ticket.ask.deadline = now_ + patience;
+    admission_->Enter(&ticket, now_);
+    return ticket.reason;
+  };
+  EXPECT_EQ(ask(3, 100ms), ShedReason::kDeadline);
+  EXPECT_EQ(ask(3, 400ms), ShedReason::kNone);
+  EXPECT_EQ(ask(3, 0ms), ShedReason::kDeadline);
+}
+
+TEST_F(AdmissionTest, WhatStandsApartWhileItsRequestIsComingIsNeverCounted) {
+  Begin(Fixed(1));
+  AdmissionTicket& stream = Ask();
+  admission_->AwaitRequest(&stream, now_);
+  admission_->StandApart(&stream, now_);
+  admission_->RequestDone(&stream, now_);
+  EXPECT_EQ(View().in_flight, 0U);
+  EXPECT_EQ(View().apart, 1U);
+  EXPECT_EQ(Ask().state, State::kAdmitted);
+  admission_->Leave(&stream, AdmissionEnd::kAnswered, now_);
+  EXPECT_EQ(View().in_flight, 1U);
+  EXPECT_EQ(View().apart, 0U);
+}
+
+TEST_F(AdmissionTest, TheViewCountsTheProtected) {
+  Begin(Fixed(1, 1));
+  AdmissionTicket visitors[3];
+  for (AdmissionTicket& visitor : visitors) {
+    visitor.ask.is_protected = true;
+    admission_->Enter(&visitor, now_);
+  }
+  EXPECT_EQ(visitors[2].state, State::kShed);
+  EXPECT_EQ(View().is_protected, 2U);
+  Answer(visitors[0]);
+  EXPECT_EQ(View().is_protected, 1U);
+  now_ += 1s;
+  EXPECT_EQ(Told().size(), 1U);
+  EXPECT_EQ(View().is_protected, 1U);
+  Answer(visitors[1]);
+  EXPECT_EQ(View().is_protected, 0U);
+}
+
+// Twenty at a time, for so many turns of 50 ms, with as many more waiting.
+class PressureTest : public AdmissionTest, public testing::WithParamInterface<double> {};
+
+TEST_P(PressureTest, AnAppThatSaysItHasEnoughIsNotGivenMore) {
+  Begin(AdmissionConfig{});
+  std::vector<AdmissionTicket*> inside;
+  for (int turn = 0; turn < 100; ++turn) {
+    for (int i = 0; i < 40; ++i) {
+      AdmissionTicket& ticket = Ask();
+      if (ticket.state == State::kAdmitted) inside.push_back(&ticket);
+    }
+    now_ += 50ms;
+    for (AdmissionTicket* ticket : std::exchange(inside, {})) {
+      if (GetParam() > 0) admission_->Pressure(GetParam(), now_);
+      Answer(*ticket, 50ms);
+    }
+    for (AdmissionTicket* ticket : Told()) {
+      if (ticket->state == State::kAdmitted) inside.push_back(ticket);
+    }
+  }
+  if (GetParam() < Admission::kNoMore) {
+    EXPECT_GT(View().limit, 30U);
+  } else if (GetParam() < Admission::kLess) {
+    EXPECT_LE(View().limit, 25U);
+  } else {
+    EXPECT_LT(View().limit, 10U);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Pressures, PressureTest, testing::Values(0.0, 0.8, 1.0));
+
+// Ten slots under a lasting overload: who comes in is answered, and others take the slots meanwhile.
+TEST_F(AdmissionTest, WhatAPageLoadsIsServedBeforeNewcomersAre) {
+  Begin(Fixed(10, 1000, 2s));
+  for (int i = 0; i < 300; ++i) Ask();
+  std::vector<AdmissionTicket*> inside;
+  const auto turn = [&] {
+    now_ += 20ms;
+    for (AdmissionTicket* ticket : std::exchange(inside, {})) Answer(*ticket, 20ms);
+    for (AdmissionTicket* ticket : Told()) {
+      if (ticket->state == State::kAdmitted) inside.push_back(ticket);
+    }
+  };
+  for (AdmissionTicket& ticket : tickets_) {
+    if (ticket.state == State::kAdmitted) inside.push_back(&ticket);
+  }
+  std::uint64_t visitor = 77, pages = 0, pictures = 0, refused = 0;
+  for (int i = 0; i < 300; ++i) {
+    turn();
+    for (int k = 0; k < 15; ++k) {
+      AdmissionTicket& page = Ask(TrafficClass::kCritical, ++visitor);
+      if (page.state == State::kAdmitted) inside.push_back(&page);
+      if (i < 100 || page.state != State::kAdmitted || k > 2) continue;
+      ++pages;
+      turn();
+      for (int n = 0; n < 3; ++n) {
+        AdmissionTicket& picture = Ask(TrafficClass::kCritical, visitor);
+        ++pictures;
+        if (picture.state == State::kAdmitted) inside.push_back(&picture);
+        if (picture.state == State::kShed) ++refused;
+      }
+    }
+  }
+  ASSERT_TRUE(View().pressed);
+  EXPECT_GT(pages, 50U);
+  EXPECT_LT(refused, pictures / 20);
+}
+
 TEST_F(AdmissionTest, OneClientThatFloodsLeavesTheOthersTheirSlots) {
   Begin(Fixed(10, 200, 1s));
   std::vector<std::pair<TimePoint, AdmissionTicket*>> answers;
