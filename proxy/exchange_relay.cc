@@ -97,7 +97,10 @@ bool Exchange::PassOnResponse(bool ended) {
     NoteSlowReader();
     upstream_->WantRead(false);
   }
-  if (state_.response_begun) NoteStream();
+  if (state_.response_begun && permit_) {
+    permit_->Settle();
+    NoteStream();
+  }
   return true;
 }
 

@@ -108,36 +108,42 @@ void Permit::Enter(std::shared_ptr<PoolAdmission> pool, const AdmissionAsk& ask,
   });
 }
 
-void Permit::FirstByte(Duration took, bool error) {
-  if (state_ != State::kAdmitted) return;
+template <class Action>
+void Permit::Tell(Action action) {
   pool_->Do(desk_.loop().now(), &desk_, [&](Admission* admission, TimePoint now) {
-    admission->FirstByte(&ticket_, took, now, error);
+    if (spoken_) admission->FirstByte(&ticket_, spoken_->took, now, spoken_->error);
+    action(admission, now);
   });
+  spoken_.reset();
+}
+
+void Permit::FirstByte(Duration took, bool error) {
+  if (state_ == State::kAdmitted) spoken_ = {took, error};
+}
+
+void Permit::Settle() {
+  if (spoken_) Tell([](Admission*, TimePoint) {});
 }
 
 void Permit::StandApart() {
   if (state_ != State::kAdmitted) return;
-  pool_->Do(desk_.loop().now(), &desk_,
-            [&](Admission* admission, TimePoint now) { admission->StandApart(&ticket_, now); });
+  Tell([&](Admission* admission, TimePoint now) { admission->StandApart(&ticket_, now); });
 }
 
 void Permit::AwaitRequest() {
   if (state_ != State::kAdmitted) return;
-  pool_->Do(desk_.loop().now(), &desk_,
-            [&](Admission* admission, TimePoint now) { admission->AwaitRequest(&ticket_, now); });
+  Tell([&](Admission* admission, TimePoint now) { admission->AwaitRequest(&ticket_, now); });
 }
 
 void Permit::RequestDone() {
   if (state_ != State::kAdmitted) return;
-  pool_->Do(desk_.loop().now(), &desk_,
-            [&](Admission* admission, TimePoint now) { admission->RequestDone(&ticket_, now); });
+  Tell([&](Admission* admission, TimePoint now) { admission->RequestDone(&ticket_, now); });
 }
 
 void Permit::Leave(AdmissionEnd end) {
   if (state_ == State::kOutside) return;
   const State known = std::exchange(state_, State::kOutside);
-  pool_->Do(desk_.loop().now(), &desk_,
-            [&](Admission* admission, TimePoint now) { admission->Leave(&ticket_, end, now); });
+  Tell([&](Admission* admission, TimePoint now) { admission->Leave(&ticket_, end, now); });
   // Its turn may have come without our having been told.
   if (known == State::kQueued) desk_.Withdraw(this);
   pool_.reset();

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -82,7 +83,10 @@ class Permit {
   void Enter(std::shared_ptr<PoolAdmission> pool, const AdmissionAsk& ask, AdmissionUser* user);
   AdmissionTicket::State state() const { return state_; }
   const AdmissionTicket& ticket() const { return ticket_; }
+  // The pool hears of it with what is told next, or by Settle: an answer that is all here costs one turn at
+  // the pool's lock, not two.
   void FirstByte(Duration took, bool error);
+  void Settle();
   void StandApart();
   void AwaitRequest();
   void RequestDone();
@@ -93,11 +97,20 @@ class Permit {
  private:
   friend class AdmissionDesk;
   friend class PoolAdmission;
+  // Tells of the first byte, and then does `action`.
+  template <class Action>
+  void Tell(Action action);
+
   AdmissionDesk& desk_;
   std::shared_ptr<PoolAdmission> pool_;
   AdmissionUser* user_ = nullptr;
   AdmissionTicket ticket_;  // kOutside, kQueued: the pool's; else nobody changes it but us
   AdmissionTicket::State state_ = AdmissionTicket::State::kOutside;  // as this worker knows it
+  struct Spoken {
+    Duration took;
+    bool error;
+  };
+  std::optional<Spoken> spoken_;  // and the pool does not know
 };
 
 // Of one worker.

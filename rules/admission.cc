@@ -64,12 +64,17 @@ std::string_view ShedReasonLabel(ShedReason reason) {
 void Admission::Impl::Configure(const AdmissionConfig& now) {
   const bool same = adaptive != nullptr && now.algorithm == config.algorithm;
   config = now;
-  if (config.limit != Limit::kAdaptive) return adaptive.reset();
   const AdaptiveLimit::Range range{std::max(1.0, static_cast<double>(config.min)),
                                    static_cast<double>(std::max({config.min, config.max, 1U})),
                                    static_cast<double>(config.initial)};
-  if (same) return adaptive->Reshape(range);
-  adaptive = MakeAdaptiveLimit(config.algorithm, range);
+  if (config.limit != Limit::kAdaptive) {
+    adaptive.reset();
+  } else if (same) {
+    adaptive->Reshape(range);
+  } else {
+    adaptive = MakeAdaptiveLimit(config.algorithm, range);
+  }
+  SetLimit();
 }
 
 void Admission::Impl::Tick(TimePoint now) {
@@ -91,10 +96,12 @@ double Admission::Impl::Chance() {
   return static_cast<double>(Mix(chance) >> 11) * 0x1p-53;
 }
 
-std::uint32_t Admission::Impl::limit() const {
-  if (config.limit == Limit::kOff) return 0;
-  if (adaptive == nullptr) return std::max(config.fixed, 1U);
-  return std::max(static_cast<std::uint32_t>(std::floor(adaptive->limit() + 0.5)), 1U);
+void Admission::Impl::SetLimit() {
+  double limit = config.fixed;
+  if (adaptive != nullptr) limit = adaptive->limit();
+  limit_now = config.limit == Limit::kOff
+                  ? 0
+                  : static_cast<std::uint32_t>(std::lround(std::max(limit, 1.0)));
 }
 
 // The vital ranks may go beyond a limit that was found, which is a little above the knee anyway;

@@ -19,17 +19,19 @@ void Admission::Impl::Sample(LimitSample sample) {
       in_flight,       queue.size(), std::exchange(bound, queue.size() > 0 || in_flight >= limit()),
       gauge.pressed(), pressure,     at_rest < kAtRest};
   adaptive->Sample(sample, scene);
+  SetLimit();
   if (const double correction = adaptive->TakeCorrection(); correction != 0) {
     routes.Shift(correction);
   }
 }
 
 void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
+  const AnswerTime time(took);
   if (ticket->state == State::kAdmitted && ticket->by_design && !error) {
     // What waits by design takes as long as ever; a page that costs much does not.
     double excess = 0;
-    routes.Compare(*ticket, took, &excess);
-    routes.LearnInCrowd(*ticket, took);
+    routes.Compare(*ticket, time, &excess);
+    routes.LearnInCrowd(*ticket, time);
     if (AtEase()) room_by_design = std::min(room_by_design + 1, kMostByDesign);
   }
   if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
@@ -43,16 +45,16 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
     sample.end = LimitSample::End::kError;
     return Sample(sample);
   }
-  routes.Answered(ticket->route_row, took, now);
-  if (!routes.Compare(*ticket, took, &sample.excess)) sample.end = LimitSample::End::kGone;
+  routes.Answered(ticket->route_row, time, now);
+  if (!routes.Compare(*ticket, time, &sample.excess)) sample.end = LimitSample::End::kGone;
   // Where there was room to spare the time is what is usual; a route that nobody knows yet is
   // measured by how the others do now.
   const bool spare = !gauge.pressed() && ticket->in_flight * 2 <= limit();
   if (spare) {
     at_rest = std::min(at_rest + 1, kAtRest);
-    routes.Learn(*ticket, took);
+    routes.Learn(*ticket, time);
   } else {
-    routes.LearnInCrowd(*ticket, took);
+    routes.LearnInCrowd(*ticket, time);
   }
   Sample(sample);
 }

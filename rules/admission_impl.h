@@ -40,6 +40,7 @@ struct Admission::Impl {
   ClientShares clients;
   ServedVisitors visitors;
   SuccessRate success;
+  std::uint32_t limit_now = 0;  // 0: none
   std::uint32_t in_flight = 0;
   std::uint32_t coming = 0;           // admitted, and not counted yet
   std::uint32_t apart = 0;            // admitted, and not counted: StandApart
@@ -85,7 +86,8 @@ struct Admission::Impl {
   bool AtEase() const;
   bool NeedsNoSlot(const AdmissionTicket& ticket) const;
   void Shed(AdmissionTicket* ticket, ShedReason reason);
-  std::uint32_t limit() const;
+  std::uint32_t limit() const { return limit_now; }
+  void SetLimit();  // after whatever may have changed it
   bool HasSlot(std::uint8_t rank) const;
   // Nobody is refused for who he is, and who waited when the overload began has his turn.
   bool Spare() const { return in_flight < kSpare * limit(); }

@@ -14,6 +14,7 @@ namespace {
 // Shorter times are those of the loops and of the kernel, and say nothing of servers.
 constexpr double kShortest = 0.002;
 constexpr double kLevelMemory = 128;
+constexpr std::uint32_t kLately = 64;   // answers
 constexpr std::uint32_t kFewest = 8;    // answers before a route's norm counts
 constexpr std::uint32_t kWell = 64;     // and until it is learnt in a crowd too
 constexpr double kSlow = 1.5;           // times the mean of all
@@ -50,15 +51,15 @@ constexpr double kSpread = 1.3;
 double Seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
-double Logarithm(Duration took) {
-  return std::log(std::max(Seconds(took), kShortest));
-}
 
 std::uint32_t Slots(double share, std::uint32_t limit, std::uint32_t least) {
   return std::max(static_cast<std::uint32_t>(share * limit), least);
 }
 
 }  // namespace
+
+AnswerTime::AnswerTime(Duration took)
+    : seconds(Seconds(took)), logarithm(std::log(std::max(seconds, kShortest))) {}
 
 std::size_t RouteLedger::SetOf(std::uint64_t route) {
   return 1 + Mix(route) % kSets * kWays;
@@ -154,8 +155,7 @@ bool RouteLedger::AsEver() const {
 bool RouteLedger::WaitsByDesign(const AdmissionTicket& ticket) const {
   const std::uint16_t index = NormRow(ticket);
   if (index == 0 || !Knows(index)) return false;  // of the shared row some do, and some do not
-  const double seconds = std::max(kByDesign * std::exp(typical_), kByDesignAtLeast);
-  return rows_[index].norm + lift_ > std::log(seconds);
+  return rows_[index].norm + lift_ > by_design_;
 }
 
 void RouteLedger::Leave(AdmissionTicket* ticket, TimePoint now) {
@@ -173,15 +173,21 @@ void RouteLedger::Leave(AdmissionTicket* ticket, TimePoint now) {
   if (row.cap != 0 && row.stuck && stuck_slots_ > 0) --stuck_slots_;
 }
 
-void RouteLedger::Answered(std::uint16_t index, Duration took, TimePoint now) {
+void RouteLedger::Answered(std::uint16_t index, const AnswerTime& took, TimePoint now) {
   Row& row = rows_[index];
   row.last_answer = now;
   row.answers += 1;
   if (index != last_row_) last_of_others_ = last_, last_row_ = index;
   last_ = now;
-  answered_ = std::min(answered_ + 1, 64U);
-  typical_ += (Logarithm(took) - typical_) / answered_;
-  mean_ += (Seconds(took) - mean_) / answered_;
+  answered_ = std::min(answered_ + 1, kLately);
+  typical_ += (took.logarithm - typical_) / answered_;
+  mean_ += (took.seconds - mean_) / answered_;
+  if (answered_ < kLately) SetBars();
+}
+
+void RouteLedger::SetBars() {
+  by_design_ = std::log(std::max(kByDesign * std::exp(typical_), kByDesignAtLeast));
+  comparable_ = std::log(kSlow * std::max(mean_, 1e-6));
 }
 
 bool RouteLedger::Knows(std::uint16_t index) const {
@@ -196,13 +202,13 @@ std::uint16_t RouteLedger::NormRow(const AdmissionTicket& ticket) const {
 
 bool RouteLedger::Comparable(const AdmissionTicket& ticket) const {
   const std::uint16_t index = NormRow(ticket);
-  return Knows(index) && rows_[index].norm + lift_ < std::log(kSlow * std::max(mean_, 1e-6));
+  return Knows(index) && rows_[index].norm + lift_ < comparable_;
 }
 
-bool RouteLedger::Compare(const AdmissionTicket& ticket, Duration took, double* excess) {
+bool RouteLedger::Compare(const AdmissionTicket& ticket, const AnswerTime& took, double* excess) {
   const std::uint16_t index = NormRow(ticket);
   if (!Knows(index)) return false;
-  *excess = std::clamp(Logarithm(took) - rows_[index].norm - lift_, -4.0, 4.0);
+  *excess = std::clamp(took.logarithm - rows_[index].norm - lift_, -4.0, 4.0);
   level_ += (std::min(*excess, kMuch) - level_) / kLevelMemory;
   return true;
 }
@@ -223,20 +229,20 @@ void RouteLedger::EachToTeach(const AdmissionTicket& ticket, Teach teach) {
   if (!known) teach(0);
 }
 
-void RouteLedger::Learn(const AdmissionTicket& ticket, Duration took) {
-  EachToTeach(ticket, [&](std::uint16_t index) { Learn(index, took, 0); });
+void RouteLedger::Learn(const AdmissionTicket& ticket, const AnswerTime& took) {
+  EachToTeach(ticket, [&](std::uint16_t index) { Learn(index, took.logarithm, 0); });
 }
 
-void RouteLedger::LearnInCrowd(const AdmissionTicket& ticket, Duration took) {
+void RouteLedger::LearnInCrowd(const AdmissionTicket& ticket, const AnswerTime& took) {
   EachToTeach(ticket, [&](std::uint16_t index) {
-    if (rows_[index].samples < kWell || ticket.by_design) Learn(index, took, level_);
+    if (rows_[index].samples < kWell || ticket.by_design) Learn(index, took.logarithm, level_);
   });
 }
 
-void RouteLedger::Learn(std::uint16_t index, Duration took, double excess) {
+void RouteLedger::Learn(std::uint16_t index, double logarithm, double excess) {
   Row& row = rows_[index];
   row.samples = std::min(row.samples + 1, kMemory);
-  const double too_long = Logarithm(took) - excess - lift_ - row.norm;
+  const double too_long = logarithm - excess - lift_ - row.norm;
   row.norm += (row.samples > kFewest ? std::min(too_long, kMuch) : too_long) / row.samples;
   // The first says nothing of a spread.
   if (row.samples > 1) row.variance += (too_long * too_long - row.variance) / row.samples;
@@ -256,6 +262,7 @@ void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
   const double decay = std::pow(kDecayPerSecond, std::min(Seconds(now - judged_), 60.0));
   const double forget = std::exp(-Seconds(now - judged_) / kHangsFor);
   judged_ = now;
+  SetBars();
   asks_ *= decay;
   stuck_slots_ = 0;
   for (std::size_t i = 0; i < kRows; ++i) {

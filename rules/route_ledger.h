@@ -23,6 +23,13 @@
 
 namespace spillway {
 
+// What an answer took, as it is compared: a logarithm is taken once.
+struct AnswerTime {
+  AnswerTime(Duration took);  // NOLINT(google-explicit-constructor): it is that duration
+  double seconds;
+  double logarithm;  // of no less than two milliseconds: what is shorter says nothing of servers
+};
+
 class RouteLedger {
  public:
   static constexpr std::size_t kWays = 8;
@@ -64,14 +71,14 @@ class RouteLedger {
   void Leave(AdmissionTicket* ticket, TimePoint now);
 
   // An answer came.
-  void Answered(std::uint16_t row, Duration took, TimePoint now);
+  void Answered(std::uint16_t row, const AnswerTime& took, TimePoint now);
   // How `took` compares: ln(took / norm). False where too little is known.
-  bool Compare(const AdmissionTicket& ticket, Duration took, double* excess);
+  bool Compare(const AdmissionTicket& ticket, const AnswerTime& took, double* excess);
   // The answer is a usual one.
-  void Learn(const AdmissionTicket& ticket, Duration took);
+  void Learn(const AdmissionTicket& ticket, const AnswerTime& took);
   // The answer is as far from the usual as all are lately: so no route's norm moves against the rest. Teaches
   // what is not known well yet, or who waits by design.
-  void LearnInCrowd(const AdmissionTicket& ticket, Duration took);
+  void LearnInCrowd(const AdmissionTicket& ticket, const AnswerTime& took);
   // All that is known answers as it ever did: what is silent takes nothing from it.
   bool AsEver() const;
   // Its answers usually take many times as long as is typical, as of what waits for something that is no
@@ -113,7 +120,8 @@ class RouteLedger {
   std::uint16_t NormRow(const AdmissionTicket& ticket) const;
   template <class Teach>
   void EachToTeach(const AdmissionTicket& ticket, Teach teach);
-  void Learn(std::uint16_t row, Duration took, double excess);
+  void Learn(std::uint16_t row, double logarithm, double excess);
+  void SetBars();
   bool Knows(std::uint16_t row) const;
   double Usual(const Row& row) const;
   bool OthersAnswer(std::uint16_t index, double usual, TimePoint now) const;
@@ -132,6 +140,9 @@ class RouteLedger {
   double mean_ = 0;     // seconds, over the last few answers
   double lift_ = 0;     // to be added to each norm
   double level_ = 0;    // what Compare said lately, in the mean
+  // Of a norm that is lifted: above it a route waits by design; below it, it is comparable. As of the last
+  // tenth of a second, since most that are asked of are far from either.
+  double by_design_ = 0, comparable_ = 0;
   // The last answer, and the last one of another route than that.
   std::uint16_t last_row_ = 0;
   TimePoint last_{}, last_of_others_{};
