@@ -278,7 +278,8 @@ AdminReply AdminApi::Route(const AdminRequest& request) {
 
 AdminReply AdminApi::ExplainRefusal(const std::string& id) {
   const ReceiptSearch search = server_.FindReceipt(id);
-  if (search.found.receipt) {
+  // Of those that begin so another worker may know a newer one.
+  if (search.found.receipt && (search.complete || search.found.whole)) {
     Json view = ViewReceipt(server_, *search.found.receipt);
     view["alike"] = search.found.alike;
     return JsonReply(view);

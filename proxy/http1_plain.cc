@@ -9,6 +9,7 @@
 #include <bit>
 
 #include "proxy/fields.h"
+#include "spillway/text.h"
 
 namespace spillway {
 namespace {
@@ -58,20 +59,15 @@ inline const char* EndOfValue(const char* at, const char* end) {
   return at[0] == '\r' && at[1] == '\n' ? at : nullptr;
 }
 
-bool IsName(std::string_view text) {
-  for (const char c : text) {
-    if (!IsTokenChar(c)) return false;
-  }
-  return !text.empty();
-}
-
 bool IsBlank(char c) {
   return c == ' ' || c == '\t';
 }
 
+constexpr std::size_t kSafeDigits = 18;  // of a number that fits into 63 bits
+
 // llhttp reads this number too, and must not find fault with it.
 bool IsPlainLength(std::string_view value) {
-  if (value.empty() || value.size() > 18) return false;
+  if (value.empty() || value.size() > kSafeDigits) return false;
   for (const char c : value) {
     if (c < '0' || c > '9') return false;
   }
@@ -105,7 +101,7 @@ const char* ReadLines(const char* at, const char* end, std::size_t most, Head* h
     if (colon == end || head->headers.size() == most) return nullptr;
     const Field field = ClassifyField(name);
     // A name that is known is well formed.
-    if (field == Field::kOther && !IsName(name)) return nullptr;
+    if (field == Field::kOther && !IsToken(name)) return nullptr;
     const char* const line_end = EndOfValue(colon + 1, end);
     if (line_end == nullptr) return nullptr;
     const char *first = colon + 1, *last = line_end;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The event loop over libevent's raw events. Two things are our own: the inbox that other threads
-// post to, and the laziness of deadlines.
+// The event loop over libevent's raw events. Three things are our own: the inbox that other threads
+// post to, the laziness of deadlines, and the kernel's timer that the next of them rings.
 #include "proxy/loop.h"
 
 #include <event2/event.h>
@@ -9,6 +9,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <ctime>

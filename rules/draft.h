@@ -91,6 +91,12 @@ void ReadTestRequest(const yaml::Node& node, RequestTexts* texts);
 void AppendRequestKinds(std::vector<Kind>* kinds);
 void ReadTestAnswers(const yaml::Node& node, std::vector<AnswerTexts>* answers);
 void AppendAnswerKinds(std::vector<Kind>* kinds);
+// A part of a test's request or answer: `name` is the user's part of the key.
+struct PartSlot {
+  const yaml::Node& key;
+  std::string_view name;
+  const yaml::Node& value;
+};
 // A line for each value of a header field of a test.
 using FieldTexts = std::vector<std::pair<std::string, std::string>>;
 void ReadFieldLines(std::string_view name, const yaml::Node& value, FieldTexts* out);

@@ -12,12 +12,6 @@ namespace {
 
 constexpr std::uint64_t kLeastStatus = 200, kGreatestStatus = 599;
 
-// What is to be read: `name` is the user's part of the key.
-struct PartSlot {
-  const yaml::Node& key;
-  std::string_view name;
-  const yaml::Node& value;
-};
 using PartFunction = void(AnswerTexts* answer, const PartSlot& slot);
 
 void ReadStatus(const yaml::Node& node, AnswerTexts* answer) {

@@ -18,12 +18,6 @@ struct RequestReader {
   RequestTexts& texts;
   std::string query = {}, cookies = {};
 };
-// What is to be read: `name` is the user's part of the key.
-struct PartSlot {
-  const yaml::Node& key;
-  std::string_view name;
-  const yaml::Node& value;
-};
 using PartFunction = void(RequestReader& reader, const PartSlot& slot);
 
 // A text that could stand in one line of a request; reported when it is none.

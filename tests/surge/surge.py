@@ -314,8 +314,7 @@ def changing(how, seed, seconds=30):
 
 def instant(how, seed, people=17000):
     """L4: as many people as descriptors allow in one instant, each with a connection, and a newcomer ten seconds later.
-    Those who can be answered are those who are answered while the others come, and then the thousand that the queue holds,
-    or as many of them as the server can answer in the 5 s that it lets one wait."""
+    Those who can be answered are as many as the server can answer in the 5 s that the queue lets one wait."""
     world = World(seed, how.slow)
     mix = {PAGE: 1}
     with Stage(how, world, people=people) as stage:
@@ -327,7 +326,7 @@ def instant(how, seed, people=17000):
     figures = Figures(stage, result, origin)
     page, late = result["whole"]["classes"]["page"], newcomer["whole"]["classes"]["page"]
     capacity = world.workers / origin["service_ms"] * 1000
-    possible = min(people, capacity * 5, 1000 + capacity * page["refusal_p100"] / 1000)
+    possible = min(people, capacity * 5)
     figures.least("L4 served, of what could be", page["good"] / possible, 0.9)
     figures.most("L4 refusals' worst, ms", page["refusal_p100"], 3000)
     figures.most("L4 reset or without a page", page["reset"] + page["status"] + page["left"] + page["no_room"], 0)
