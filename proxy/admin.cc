@@ -5,12 +5,16 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 
 #include "proxy/files.h"
 #include "proxy/http1.h"
+#include "proxy/log.h"
 #include "proxy/socket.h"
 
 namespace spillway {
@@ -105,6 +109,69 @@ void SendReply(evhttp_request* request, const AdminReply& reply) {
   if (body != nullptr) evbuffer_free(body);
 }
 
+// The listening socket of an evhttp. Out of descriptors, its readiness stays: evhttp by itself would
+// try again in every turn of the loop. Here it tries every 50 ms, and a descriptor that is kept for
+// such times is given up to who waits: one at a time can still ask how things are.
+//
+// evhttp tells nobody that it could not accept, but for a callback that knows no object. So we are
+// told of every client that comes, and look a little later at how that went.
+class Door {
+ public:
+  Door(Loop& loop, evhttp* http, evhttp_bound_socket* socket)
+      : loop_(loop),
+        http_(http),
+        socket_(socket),
+        watch_(loop, fd(), this, &OnClient, nullptr),
+        again_(loop, this, [](void* self) { static_cast<Door*>(self)->TryAgain(); }) {
+    evconnlistener_set_error_cb(listener(), &OnRefused);
+    TryAgain();
+  }
+  ~Door() {
+    watch_.Stop();
+    evhttp_del_accept_socket(http_, socket_);  // which closes it
+  }
+  Door(const Door&) = delete;
+  Door& operator=(const Door&) = delete;
+  int fd() const { return evhttp_bound_socket_get_fd(socket_); }
+
+ private:
+  static constexpr Duration kPause = 50ms;
+  static constexpr Duration kQuiet = 1s;  // between two lines about it
+
+  static void OnRefused(evconnlistener* listener, void*) { evconnlistener_disable(listener); }
+  static void OnClient(void* self) {
+    Door& door = *static_cast<Door*>(self);
+    door.watch_.WantRead(false);
+    door.again_.SetAfter(kPause);
+  }
+  void TryAgain() {
+    Result<Fd> free = Duplicate(fd());
+    pollfd waits{fd(), POLLIN, 0};
+    if (free) {
+      if (!spare_) spare_ = std::move(*free);
+    } else if (poll(&waits, 1, 0) == 1) {
+      spare_.Reset();
+      if (loop_.now() >= quiet_until_) {
+        log::Warning("admin: cannot accept: {}", free.error().message);
+        quiet_until_ = loop_.now() + kQuiet;
+      }
+    }
+    evconnlistener_enable(listener());
+    watch_.WantRead(true);
+    if (!spare_) again_.SetAfter(kPause);
+  }
+
+  evconnlistener* listener() const { return evhttp_bound_socket_get_listener(socket_); }
+
+  Loop& loop_;
+  evhttp* const http_;
+  evhttp_bound_socket* const socket_;
+  IoWatch watch_;
+  Deadline again_;
+  Fd spare_;
+  TimePoint quiet_until_;
+};
+
 }  // namespace
 
 struct AdminServer::Impl {
@@ -115,7 +182,7 @@ struct AdminServer::Impl {
     if (http != nullptr) evhttp_free(http);
   }
   void StopListening() {
-    if (socket != nullptr) evhttp_del_accept_socket(http, std::exchange(socket, nullptr));
+    door.reset();
     if (!unix_path.empty()) ::unlink(std::exchange(unix_path, {}).c_str());
   }
   static void OnRequest(evhttp_request* request, void* self) {
@@ -128,7 +195,7 @@ struct AdminServer::Impl {
   const AdminPlace place;
   AdminApi api;
   evhttp* http = nullptr;
-  evhttp_bound_socket* socket = nullptr;  // null: listens no more
+  std::optional<Door> door;  // none: listens no more
   std::string address;
   std::string unix_path;   // removed at the end
   std::string given_path;  // will be unix_path
@@ -155,8 +222,8 @@ void AdminServer::OwnPath() {
 }
 
 Result<Fd> AdminServer::DuplicateSocket() const {
-  if (impl_->socket == nullptr) return Fail("the admin side listens no more");
-  return Duplicate(evhttp_bound_socket_get_fd(impl_->socket));
+  if (!impl_->door) return Fail("the admin side listens no more");
+  return Duplicate(impl_->door->fd());
 }
 
 void AdminServer::SetGuard(AdminGuard guard) {
@@ -201,9 +268,10 @@ Result<std::unique_ptr<AdminServer>> AdminServer::Open(Loop& loop, AdminControls
                                              EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                              EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
   evhttp_set_gencb(impl->http, Impl::OnRequest, impl.get());
-  impl->socket = evhttp_accept_socket_with_handle(impl->http, listener->get());
-  if (impl->socket == nullptr) return Fail("admin: cannot accept");
+  evhttp_bound_socket* const socket = evhttp_accept_socket_with_handle(impl->http, listener->get());
+  if (socket == nullptr) return Fail("admin: cannot accept");
   listener->Release();  // evhttp closes it
+  impl->door.emplace(loop, impl->http, socket);
   return std::unique_ptr<AdminServer>(new AdminServer(std::move(impl)));
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The places for client connections, over all workers: how many there are together
 // (`clients.max_connections`), how many one client may take (`clients.connections_per_client`), and
-// a way to ask for one that another worker's idle connection takes.
+// a way to ask for one that another worker's idle connection takes. With them are those for
+// connections to servers.
 //
 // Thread rule: any thread; touched as a connection comes and goes, never by a request. Memory: one
 // entry (about 80 bytes) for each client that is counted, so at most one for each open connection.
@@ -14,6 +15,7 @@
 #include <map>
 #include <mutex>
 
+#include "proxy/upstream_places.h"
 #include "spillway/address.h"
 
 namespace spillway {
@@ -43,6 +45,8 @@ class ConnectionPlaces {
     if (hear_) hear_(worker);
   }
 
+  UpstreamPlaces& upstreams() { return upstreams_; }
+
  private:
   struct Shard {
     std::mutex mutex;
@@ -57,6 +61,7 @@ class ConnectionPlaces {
   std::atomic<std::uint64_t> taken_{0};
   std::array<Shard, 16> shards_;
   std::function<void(std::size_t)> hear_;
+  UpstreamPlaces upstreams_;
 };
 
 }  // namespace spillway

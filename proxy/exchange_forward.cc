@@ -18,12 +18,6 @@
 namespace spillway {
 namespace {
 
-// A connect that failed for want of something on this machine.
-bool IsOurShortage(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
-         error == EADDRNOTAVAIL;
-}
-
 bool AsksForWebSocket(const RequestHead& head) {
   std::string_view offers = head.upgrade;
   while (const auto offer = NextItem(&offers)) {
@@ -136,8 +130,7 @@ void Exchange::Connect() {
   const PoolConfig& config = pool().config();
   const TlsClientContext* tls = pool().tls().get();
   auto connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count, tls);
-  if (!connected && IsOurShortage(connected.error()) && worker_.upstreams.size() > 0) {
-    worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
+  if (!connected && IsOurShortage(connected.error()) && worker_.EndIdleUpstreams()) {
     connected = worker_.upstreams.Connect(lease_.endpoint(), config.response_head.count, tls);
   }
   if (!connected && IsOurShortage(connected.error())) return ReplyShortage("out of descriptors");
@@ -160,8 +153,7 @@ void Exchange::OpenStream() {
   };
   auto opened = open();
   if (!opened && IsOurShortage(opened.error())) {
-    worker_.upstreams.CloseAll();  // idle connections make room for one that is needed
-    worker_.http2_upstreams.CloseIdle();
+    worker_.EndIdleUpstreams();
     opened = open();
   }
   if (!opened && opened.error() == Http2Upstreams::kFull) return ReplyShortage("out of streams");

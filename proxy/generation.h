@@ -33,8 +33,9 @@ struct Generation {
   std::shared_ptr<BotChecks> bots;                     // of the whole process; null: nobody knows
   std::shared_ptr<const ChallengeState> challenge;     // the key, the cookie's name, spent tickets
   std::uint64_t most_connections = 1;  // over all workers; then accepting waits until one is gone
-  std::uint64_t hash_seed = 0;         // of limit and balance keys; the same for the whole process
-  HashSecret memo_secret = {};         // of texts whose matches are remembered; the same
+  std::uint64_t most_upstreams = 1;  // connections to servers, likewise; then requests are refused
+  std::uint64_t hash_seed = 0;       // of limit and balance keys; the same for the whole process
+  HashSecret memo_secret = {};       // of texts whose matches are remembered; the same
   std::vector<std::shared_ptr<Forecast>> forecasts;  // by worker; empty: there are no toggles
   // Numbers, [worker][index]; shared with earlier generations by name.
   std::vector<std::vector<std::shared_ptr<PoolCounters>>> pool_counters;

@@ -12,7 +12,8 @@
 namespace spillway {
 namespace {
 
-// Descriptors that are not for connections: listeners, logs, files, timers, the admin side.
+// Descriptors that are not for connections of either side: logs, files, the admin side, health
+// checks, names, a reload.
 constexpr std::uint64_t kReservedDescriptors = 64;
 
 using TlsContexts = std::vector<std::shared_ptr<const TlsContext>>;
@@ -125,13 +126,18 @@ std::vector<std::vector<std::shared_ptr<T>>> CarryCounters(
   return counters;
 }
 
-// A client connection may need an upstream one beside it.
-std::uint64_t MostConnections(const Config& config, const ProcessConstants& constants) {
-  const std::uint64_t asked = config.clients.max_connections;
-  const std::uint64_t possible = constants.descriptors > 2 * kReservedDescriptors
-                                     ? (constants.descriptors - kReservedDescriptors) / 2
-                                     : kReservedDescriptors / 2;
-  return asked == 0 ? possible : std::min(asked, possible);
+// Shares out the descriptors. A client connection may need an upstream one beside it, so half of
+// them is the most for clients. What is not for clients is for upstreams: one client of HTTP/2 may
+// ask for a hundred, and must leave room for new clients.
+void ShareDescriptors(const ProcessConstants& constants, Generation* next) {
+  // A worker's loop, and its listeners, which the control thread holds as well.
+  const std::uint64_t of_worker = 3 + 2 * next->config.listeners.size();
+  const std::uint64_t wanted =
+      std::max(kReservedDescriptors, kReservedDescriptors / 2 + constants.workers * of_worker);
+  const std::uint64_t all = constants.descriptors - std::min(wanted, constants.descriptors / 2);
+  const std::uint64_t asked = next->config.clients.max_connections;
+  next->most_connections = asked == 0 ? all / 2 : std::min(asked, all / 2);
+  next->most_upstreams = all - next->most_connections;
 }
 
 }  // namespace
@@ -167,7 +173,7 @@ Result<Blueprint> BuildGeneration(Config config, const Generation* previous, Poo
   next.hash_seed = constants.hash_seed;
   next.memo_secret = constants.memo_secret;
   next.bots = constants.bots;
-  next.most_connections = MostConnections(next.config, constants);
+  ShareDescriptors(constants, &next);
   next.pools = keeper.Build(next.config.pools, *upstream_tls);
   if (const std::size_t toggles = next.config.policy->toggles().size(); toggles > 0) {
     for (std::size_t worker = 0; worker < constants.workers; ++worker) {

@@ -207,6 +207,7 @@ void Server::Impl::Commit(Prepared prepared) {
   generation = prepared.blueprint.generation;
   const Config& config = generation->config;
   log::SetLevel(config.log_level);
+  places.upstreams().Allow(generation->most_upstreams);
   keeper.Adopt(generation->pools);
   if (bot_resolver.Use(config.bots.nameservers)) constants.bots->BeginAgain();
   toggles.Configure(config, succession.TakeState());

@@ -214,6 +214,11 @@ tl::expected<Fd, int> StartConnect(const KernelAddress& address) {
   return fd;
 }
 
+bool IsOurShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+         error == EADDRNOTAVAIL;
+}
+
 int ConnectError(int fd) {
   int error = 0;
   socklen_t size = sizeof(error);

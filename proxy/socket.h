@@ -64,6 +64,8 @@ std::optional<Accepted> Accept(int listener);
 // Starts to connect: the descriptor is writable when it is done. Fails only when it cannot even
 // begin, with the errno of that.
 tl::expected<Fd, int> StartConnect(const KernelAddress& address);
+// A connect that failed for want of something on this machine: it says nothing of the server.
+bool IsOurShortage(int error);
 // After writability: 0, or the errno of the connect.
 int ConnectError(int fd);
 

@@ -25,7 +25,8 @@ constexpr std::string_view kServing = "serving\n";
 constexpr std::size_t kMostText = 1024 * 1024;
 constexpr std::size_t kMostSockets = 4096;
 constexpr std::size_t kSocketsAtOnce = 128;  // the kernel takes 253 with one message
-constexpr int kPatienceSeconds = 5;          // for what the other side has ready
+constexpr Duration kAcceptPause = 50ms;
+constexpr int kPatienceSeconds = 5;  // for what the other side has ready
 
 Error Errno(std::string_view what) {
   return {fmt::format("{}: {}", what, std::strerror(errno))};
@@ -228,7 +229,8 @@ struct TakeoverServer::Impl {
         offer(std::move(gives)),
         taken(std::move(told)),
         watch(std::in_place, loop, listener.get(), this, &OnAsked, nullptr),
-        patience(loop, this, &OnExpired) {
+        patience(loop, this, &OnExpired),
+        again(loop, this, [](void* self) { static_cast<Impl*>(self)->watch->WantRead(true); }) {
     watch->WantRead(true);
   }
   ~Impl() {
@@ -246,7 +248,12 @@ struct TakeoverServer::Impl {
 
   void Asked() {
     std::optional<Accepted> accepted = Accept(listener.get());
-    if (!accepted) return;
+    if (!accepted) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      // Out of descriptors, it would be ready again at once.
+      watch->WantRead(false);
+      return again.SetAfter(kAcceptPause);
+    }
     const std::optional<ucred> peer = PeerOf(accepted->fd.get());
     if (!peer || !MayTalk(*peer) || talk) return;  // which closes it
     const Result<Estate> estate = offer();
@@ -280,6 +287,7 @@ struct TakeoverServer::Impl {
     EndTalk();
     if (!serves) return;
     inherited = true;
+    again.Clear();
     watch.reset();
     listener.Reset();
     taken(heir);
@@ -300,6 +308,7 @@ struct TakeoverServer::Impl {
   Fd talk;  // with the one who has asked, until it serves
   std::optional<IoWatch> answer;
   Deadline patience;
+  Deadline again;  // armed: accepting pauses until then
   int heir = 0;
   bool inherited = false;
 };

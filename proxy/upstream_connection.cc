@@ -11,12 +11,14 @@
 namespace spillway {
 
 UpstreamConnection::UpstreamConnection(Loop& loop, BlockPool& blocks, UpstreamCache& cache,
-                                       std::shared_ptr<Endpoint> endpoint, Fd fd,
-                                       std::size_t response_head, const TlsClientContext* tls)
+                                       std::shared_ptr<Endpoint> endpoint,
+                                       UpstreamPlaces::Socket socket, std::size_t response_head,
+                                       const TlsClientContext* tls)
     : endpoint_(std::move(endpoint)),
+      place_(std::move(socket.place)),
       stream_(tls == nullptr
-                  ? Stream(std::move(fd))
-                  : Stream(std::move(fd), *tls, {endpoint_->tls_name, &endpoint_->session})),
+                  ? Stream(std::move(socket.fd))
+                  : Stream(std::move(socket.fd), *tls, {endpoint_->tls_name, &endpoint_->session})),
       watch_(loop, stream_.fd(), this, &OnReadable, &OnWritable),
       deadline_(loop, this, &OnExpired),
       in_(blocks),
@@ -204,10 +206,10 @@ std::unique_ptr<UpstreamConnection> UpstreamCache::Take(const Endpoint& endpoint
 
 tl::expected<std::unique_ptr<UpstreamConnection>, int> UpstreamCache::Connect(
     std::shared_ptr<Endpoint> endpoint, std::size_t response_head, const TlsClientContext* tls) {
-  auto fd = StartConnect(endpoint->address);
-  if (!fd) return tl::unexpected(fd.error());
+  auto socket = places_.Connect(endpoint->address);
+  if (!socket) return tl::unexpected(socket.error());
   return std::make_unique<UpstreamConnection>(loop_, blocks_, *this, std::move(endpoint),
-                                              std::move(*fd), response_head, tls);
+                                              std::move(*socket), response_head, tls);
 }
 
 void UpstreamCache::Put(std::unique_ptr<UpstreamConnection> connection, std::size_t most,

@@ -17,6 +17,7 @@
 #include "proxy/loop.h"
 #include "proxy/stream.h"
 #include "proxy/upstream.h"
+#include "proxy/upstream_places.h"
 #include "proxy/upstream_side.h"
 
 namespace spillway {
@@ -26,8 +27,8 @@ class UpstreamCache;
 class UpstreamConnection final : public UpstreamSide {
  public:
   UpstreamConnection(Loop& loop, BlockPool& blocks, UpstreamCache& cache,
-                     std::shared_ptr<Endpoint> endpoint, Fd fd, std::size_t response_head,
-                     const TlsClientContext* tls);
+                     std::shared_ptr<Endpoint> endpoint, UpstreamPlaces::Socket socket,
+                     std::size_t response_head, const TlsClientContext* tls);
 
   void Use(UpstreamUser& user) { user_ = &user; }
   // Whether it may serve a request. `look`: one that could not be repeated, which is worth a look at
@@ -79,6 +80,7 @@ class UpstreamConnection final : public UpstreamSide {
   bool StillQuiet();
 
   const std::shared_ptr<Endpoint> endpoint_;
+  const UpstreamPlaces::Place place_;
   Stream stream_;
   IoWatch watch_;
   Deadline deadline_;
@@ -100,12 +102,13 @@ class UpstreamConnection final : public UpstreamSide {
 // Idle connections by endpoint; the last one put back is the first one taken.
 class UpstreamCache {
  public:
-  UpstreamCache(Loop& loop, BlockPool& blocks) : loop_(loop), blocks_(blocks) {}
+  UpstreamCache(Loop& loop, BlockPool& blocks, UpstreamPlaces& places)
+      : loop_(loop), blocks_(blocks), places_(places) {}
 
   // An idle connection, or null. Takes no system call.
   std::unique_ptr<UpstreamConnection> Take(const Endpoint& endpoint);
   // Begins to connect, and to speak TLS when `tls` is not null; or the errno with which the system
-  // refuses at once.
+  // refuses at once, EMFILE when all places are taken.
   tl::expected<std::unique_ptr<UpstreamConnection>, int> Connect(std::shared_ptr<Endpoint> endpoint,
                                                                  std::size_t response_head,
                                                                  const TlsClientContext* tls);
@@ -120,6 +123,7 @@ class UpstreamCache {
   void Drop(UpstreamConnection* connection);  // an idle one that was closed, broken or is too old
   Loop& loop_;
   BlockPool& blocks_;
+  UpstreamPlaces& places_;
   // Keyed by address: an Endpoint lives as long as a connection to it.
   std::unordered_map<const Endpoint*, std::vector<std::unique_ptr<UpstreamConnection>>> idle_;
   std::atomic<std::size_t> size_{0};  // written by the worker alone

@@ -9,8 +9,8 @@
 
 namespace spillway {
 
-Http2Upstreams::Http2Upstreams(Loop& loop)
-    : loop_(loop), input_(std::make_unique_for_overwrite<char[]>(kLargeBlock)) {}
+Http2Upstreams::Http2Upstreams(Loop& loop, UpstreamPlaces& places)
+    : loop_(loop), places_(places), input_(std::make_unique_for_overwrite<char[]>(kLargeBlock)) {}
 
 Http2Upstreams::~Http2Upstreams() = default;
 
@@ -42,10 +42,10 @@ tl::expected<Http2Upstreams::Opened, int> Http2Upstreams::Open(
     return tl::unexpected(kFull);
   }
   // Plain by prior knowledge (RFC 9113 3.3), with TLS by ALPN.
-  auto fd = StartConnect(endpoint->address);
-  if (!fd) return tl::unexpected(fd.error());
+  auto socket = places_.Connect(endpoint->address);
+  if (!socket) return tl::unexpected(socket.error());
   auto connection = std::make_shared<Http2UpstreamConnection>(loop_, *this, endpoint,
-                                                              std::move(*fd), tls, config);
+                                                              std::move(*socket), tls, config);
   connections_[endpoint.get()].push_back(connection);
   return Opened{connection->Attach(user), true};
 }

@@ -14,6 +14,7 @@
 
 #include "proxy/loop.h"
 #include "proxy/upstream.h"
+#include "proxy/upstream_places.h"
 #include "proxy/upstream_side.h"
 
 namespace spillway {
@@ -25,7 +26,7 @@ class Http2Upstreams {
   static constexpr std::size_t kMostStreams = 100, kMostConnections = 64;
   static constexpr int kFull = -1;  // in the place of an errno: there is no room at the endpoint
 
-  explicit Http2Upstreams(Loop& loop);
+  Http2Upstreams(Loop& loop, UpstreamPlaces& places);
   ~Http2Upstreams();
 
   struct Opened {
@@ -34,7 +35,8 @@ class Http2Upstreams {
   };
   // A stream of a connection that is there and has room, or else of a new one. `fresh`: of a new
   // one in any case. `look`: an idle connection is worth a look before it is trusted (a system
-  // call). Fails when it cannot even begin to connect, with the errno of that.
+  // call). Fails when it cannot even begin to connect, with the errno of that; EMFILE when all
+  // places are taken.
   tl::expected<Opened, int> Open(const std::shared_ptr<Endpoint>& endpoint,
                                  const PoolConfig& config, const TlsClientContext* tls,
                                  UpstreamUser& user, bool fresh, bool look);
@@ -51,6 +53,7 @@ class Http2Upstreams {
   void Remove(Http2UpstreamConnection& connection);
 
   Loop& loop_;
+  UpstreamPlaces& places_;
   std::unique_ptr<char[]> input_;     // one read of any connection, used up at once
   std::string frames_;                // one batch of any connection's frames, while it is sent
   std::atomic<std::size_t> idle_{0};  // written by the worker alone

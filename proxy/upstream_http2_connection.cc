@@ -41,7 +41,8 @@ void Http2UpstreamConnection::Event(void* self, What what) {
 }
 
 Http2UpstreamConnection::Http2UpstreamConnection(Loop& loop, Http2Upstreams& owner,
-                                                 std::shared_ptr<Endpoint> endpoint, Fd fd,
+                                                 std::shared_ptr<Endpoint> endpoint,
+                                                 UpstreamPlaces::Socket socket,
                                                  const TlsClientContext* tls,
                                                  const PoolConfig& config)
     : loop_(loop),
@@ -49,9 +50,10 @@ Http2UpstreamConnection::Http2UpstreamConnection(Loop& loop, Http2Upstreams& own
       endpoint_(std::move(endpoint)),
       keep_(config.keep_alive),
       stall_(config.timeouts.idle),
+      place_(std::move(socket.place)),
       stream_(tls == nullptr
-                  ? Stream(std::move(fd))
-                  : Stream(std::move(fd), *tls, {endpoint_->tls_name, &endpoint_->session})),
+                  ? Stream(std::move(socket.fd))
+                  : Stream(std::move(socket.fd), *tls, {endpoint_->tls_name, &endpoint_->session})),
       watch_(
           loop, stream_.fd(), this,
           [](void* self) { Event(self, [](auto& it) { it.OnReadable(); }); },

@@ -17,6 +17,7 @@
 #include "proxy/loop.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_http2_session.h"
+#include "proxy/upstream_places.h"
 #include "proxy/upstream_side.h"
 
 namespace spillway {
@@ -28,7 +29,8 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
                                       public std::enable_shared_from_this<Http2UpstreamConnection> {
  public:
   Http2UpstreamConnection(Loop& loop, Http2Upstreams& owner, std::shared_ptr<Endpoint> endpoint,
-                          Fd fd, const TlsClientContext* tls, const PoolConfig& config);
+                          UpstreamPlaces::Socket socket, const TlsClientContext* tls,
+                          const PoolConfig& config);
   ~Http2UpstreamConnection();
 
   // ---- for its owner ----
@@ -89,6 +91,7 @@ class Http2UpstreamConnection final : public Http2UpstreamHandler,
   const std::shared_ptr<Endpoint> endpoint_;
   const PoolConfig::KeepAlive keep_;
   const Duration stall_;  // the longest that the server takes nothing
+  const UpstreamPlaces::Place place_;
   Stream stream_;
   IoWatch watch_;
   Deadline deadline_;

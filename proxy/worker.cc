@@ -232,6 +232,11 @@ void Worker::GiveUpSome() {
   });
 }
 
+void Worker::EndIdleUpstreams(std::shared_ptr<void> heard) {
+  impl_->context.loop.Post(
+      [&context = impl_->context, heard = std::move(heard)] { context.EndIdleUpstreams(); });
+}
+
 void Worker::FindReceipt(std::string id, std::function<void(const FoundReceipt&)> found) {
   impl_->context.loop.Post([&context = impl_->context, id = std::move(id),
                             found = std::move(found)] { found(context.receipts.Search(id)); });

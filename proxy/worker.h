@@ -54,6 +54,8 @@ class Worker {
   void Drain(std::function<void()> drained);
   // Another worker wants a place: ends a few connections that wait for their clients.
   void GiveUpSome();
+  // Few places for connections to servers are left: ends those that are idle.
+  void EndIdleUpstreams(std::shared_ptr<void> heard);
   // Hands over a copy of the receipt with this id, if there is one.
   void FindReceipt(std::string id, std::function<void(const FoundReceipt&)> found);
   void OnTurn(std::function<void()> task);  // run on its thread, after all that was said before

@@ -42,8 +42,8 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlace
     : index(worker),
       access_log(log),
       places(all),
-      upstreams(loop, blocks),
-      http2_upstreams(loop),
+      upstreams(loop, blocks, all.upstreams()),
+      http2_upstreams(loop, all.upstreams()),
       desk(loop),
       hold_desk(loop),
       orphans(*this),
@@ -69,6 +69,13 @@ WallTime WorkerContext::wall_now() {
 
 std::string_view WorkerContext::date() {
   return date_.At(wall_now());
+}
+
+bool WorkerContext::EndIdleUpstreams() {
+  if (upstreams.size() + http2_upstreams.idle() == 0) return false;
+  upstreams.CloseAll();
+  http2_upstreams.CloseIdle();
+  return true;
 }
 
 void ConnectionList::Add(ClientConnection* connection) {

@@ -115,6 +115,9 @@ struct WorkerContext {
   // Ends the connection that has waited longest, if that is so long at least: its place is wanted.
   bool GiveUpOne(Duration at_least);
 
+  // Idle connections to servers make room for one that is needed; whether there were any.
+  bool EndIdleUpstreams();
+
   // HTTP/1 for a connection that has something to read; put aside when nothing is under way.
   std::unique_ptr<ClientProtocol> TakeHttp1(ClientConnection& connection);
   void PutAside(std::unique_ptr<ClientProtocol> protocol);

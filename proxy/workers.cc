@@ -20,6 +20,9 @@ void Workers::Start(std::size_t count, AccessLog& access_log, ConnectionPlaces& 
       if (i != asking) workers_[i]->GiveUpSome();
     }
   });
+  places.upstreams().OnScarce([this](const std::shared_ptr<void>& heard) {
+    for (const auto& worker : workers_) worker->EndIdleUpstreams(heard);
+  });
   workers_.reserve(count);  // those that run look at them
   for (std::size_t i = 0; i < count; ++i) {
     const std::string name = "worker " + std::to_string(i);
