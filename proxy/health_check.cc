@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proxy/log.h"
+#include "proxy/socket.h"
 
 namespace spillway {
 
@@ -36,6 +37,7 @@ void HealthCheck::OnTimer() {
 void HealthCheck::Begin() {
   timer_.SetAfter(config_.timeout);
   auto fd = StartConnect(endpoint_->address);
+  if (!fd && IsOurShortage(fd.error())) return FinishUnasked();
   if (!fd) return Finish(std::strerror(fd.error()));
   if (tls_) {
     stream_.emplace(std::move(*fd), *tls_, TlsPeer{endpoint_->tls_name, &endpoint_->session});
@@ -177,6 +179,12 @@ void HealthCheck::Finish(std::string_view failure) {
     }
   }
   for (const auto& done : asked) done(failure.empty());
+}
+
+// Nothing was learnt of the server: it is asked again when its time comes.
+void HealthCheck::FinishUnasked() {
+  timer_.SetAfter(config_.interval);
+  for (const auto& done : std::exchange(asked_, {})) done(false);
 }
 
 bool HealthCheck::Same(const HealthCheckConfig& config, UpstreamProtocol protocol) const {

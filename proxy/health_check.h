@@ -2,7 +2,8 @@
 // Asks one upstream server, again and again, whether it is well: a GET on a connection of its own,
 // in HTTP/1.1 or HTTP/2 as the pool says, with TLS where requests to it have it. `fall` failures in
 // a row make the endpoint unhealthy, `rise` answers in a row healthy again. A final 2xx or 3xx
-// within the time limit is an answer; its body is not read.
+// within the time limit is an answer; its body is not read. A check that we had no descriptor for
+// counts as none.
 //
 // Thread rule: one loop thread. Memory: at most kMostHead of an answer, while a check is under way.
 #pragma once
@@ -55,6 +56,7 @@ class HealthCheck {
   void Take(std::string_view bytes);
   void Parse(std::size_t from);
   void Finish(std::string_view failure);  // empty: it is well
+  void FinishUnasked();                   // for want of something of ours
 
   Loop& loop_;
   const std::string pool_;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Descriptors run short. Who looks on is answered, what is refused is refused at once, and nothing spins."""
+"""Descriptors run short. Who looks on is answered, what is refused is refused at once, and nothing spins; servers are not blamed."""
 
 import os
 import resource
@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from harness import SLOWNESS, Case, ask, config, eventually, main
+from harness import SLOWNESS, Case, ask, config, connect, eventually, main
 from http2_client import Client as Http2Client
 
 
@@ -117,6 +117,22 @@ class Nothing(Case):
             client.sendall(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 200 "))
         self.assertEqual(ask(proxy.port).status, 200)
+
+    def test_no_server_is_unwell_for_our_want_of_descriptors(self):
+        server = self.origin()
+        proxy = self.spillway(config(server, workers=1, app={
+            "health_check": {"path": "/well", "interval": "100ms", "fall": 1, "rise": 1}}))
+        eventually(lambda: server.requests, "the first check")
+        with connect(proxy.port) as client:
+            self.assertEqual(client.ask().status, 200)
+            with Short(proxy):
+                checks = len(server.requests)
+                threading.Event().wait(0.5)  # some intervals
+                self.assertLessEqual(len(server.requests), checks + 1)
+                self.assertEqual(client.ask().status, 200)  # over a kept connection
+            checks = len(server.requests)
+            eventually(lambda: len(server.requests) > checks, "checks to go on")
+        self.assertEqual([line for line in proxy.log.all() if "unhealthy" in line], [])
 
 
 if __name__ == "__main__":
