@@ -65,6 +65,9 @@ Result<void> UseKey(SSL_CTX* context, const std::string& key, const std::string&
 // The OCSP response in the file, to be shown with the certificate that `context` has already
 // (proxy/tls_ocsp.cc).
 Result<void> UseOcsp(SSL_CTX* context, const std::string& path);
+// What `from` shows with its certificate, if anything, `to` shows with that one too. False without
+// memory.
+bool ShareOcsp(const SSL_CTX* from, SSL_CTX* to);
 
 // TLS 1.2 or later with the suites and groups of both sides; null without memory.
 Owned<SSL_CTX> NewTlsContext(const SSL_METHOD* method, TlsVersion min_version);

@@ -4,7 +4,10 @@
 // for clients to check: they know whom they trust.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <memory>
+#include <vector>
 
 #include "proxy/files.h"
 #include "proxy/log.h"
@@ -15,7 +18,8 @@ namespace spillway {
 namespace {
 
 struct Staple {
-  std::string response;  // DER
+  Owned<X509> certificate;  // which it is about
+  std::string response;     // DER
   Owned<ASN1_GENERALIZEDTIME> from, until;
 
   // By OpenSSL's clock, as certificates are judged too.
@@ -24,6 +28,9 @@ struct Staple {
            (until == nullptr || X509_cmp_current_time(until.get()) > 0);
   }
 };
+
+// Of a context's certificates.
+using Staples = std::vector<std::shared_ptr<const Staple>>;
 
 // The response's entry for this certificate. It is named by its number and its issuer's hashed
 // name; the issuer's key would have to be known for more.
@@ -79,6 +86,8 @@ Result<Staple> ReadStaple(const std::string& path, X509* certificate) {
                             OCSP_cert_status_str(state)));
   }
   Staple staple;
+  X509_up_ref(certificate);
+  staple.certificate.reset(certificate);
   staple.response = std::move(*bytes);
   staple.from.reset(ASN1_STRING_dup(from));
   if (until != nullptr) staple.until.reset(ASN1_STRING_dup(until));
@@ -86,9 +95,14 @@ Result<Staple> ReadStaple(const std::string& path, X509* certificate) {
 }
 
 int OnStatusAsked(SSL* ssl, void*) {
-  const auto* staple = Attached<Staple>(SSL_get_SSL_CTX(ssl));
-  if (staple == nullptr || !staple->in_force()) return SSL_TLSEXT_ERR_NOACK;
-  const std::string& response = staple->response;
+  const auto* staples = Attached<Staples>(SSL_get_SSL_CTX(ssl));
+  if (staples == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  const X509* const shown = SSL_get_certificate(ssl);
+  const auto found = std::find_if(staples->begin(), staples->end(), [shown](const auto& staple) {
+    return staple->certificate.get() == shown;
+  });
+  if (found == staples->end() || !(*found)->in_force()) return SSL_TLSEXT_ERR_NOACK;
+  const std::string& response = (*found)->response;
   void* const copy = OPENSSL_memdup(response.data(), response.size());
   if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
   SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(response.size()));
@@ -97,6 +111,16 @@ int OnStatusAsked(SSL* ssl, void*) {
 
 std::string Untimely(const std::string& path) {
   return fmt::format("the OCSP response in '{}' is over, or not in force yet", path);
+}
+
+// False without memory.
+bool Show(SSL_CTX* context, std::shared_ptr<const Staple> staple) {
+  auto* staples = Attached<Staples>(context);
+  if (staples == nullptr) staples = Attach(context, std::make_unique<Staples>());
+  if (staples == nullptr) return false;
+  staples->push_back(std::move(staple));
+  SSL_CTX_set_tlsext_status_cb(context, &OnStatusAsked);
+  return true;
 }
 
 Result<Staple> ReadStapleFor(const std::string& path, const std::string& certificate) {
@@ -115,11 +139,16 @@ Result<void> UseOcsp(SSL_CTX* context, const std::string& path) {
   auto staple = ReadStaple(path, SSL_CTX_get0_certificate(context));
   if (!staple) return Fail(std::move(staple.error().message));
   if (!staple->in_force()) log::Warning("{}; it is not shown", Untimely(path));
-  if (Attach(context, std::make_unique<Staple>(std::move(*staple))) == nullptr) {
+  if (!Show(context, std::make_shared<const Staple>(std::move(*staple)))) {
     return Fail("cannot set up TLS");
   }
-  SSL_CTX_set_tlsext_status_cb(context, &OnStatusAsked);
   return {};
+}
+
+bool ShareOcsp(const SSL_CTX* from, SSL_CTX* to) {
+  const auto* staples = Attached<Staples>(from);
+  return staples == nullptr || std::all_of(staples->begin(), staples->end(),
+                                           [to](const auto& staple) { return Show(to, staple); });
 }
 
 Result<void> TryOcsp(const std::string& path, const std::string& certificate) {

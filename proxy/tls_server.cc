@@ -7,56 +7,22 @@
 // dropped.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <map>
 #include <vector>
 
 #include "proxy/tls.h"
 #include "proxy/tls_library.h"
+#include "proxy/tls_names.h"
 #include "proxy/tls_tickets.h"
 
 namespace spillway {
 namespace {
 
-// A name in lower case, without the root's dot.
-std::string Lower(std::string_view text) {
-  if (text.ends_with('.')) text.remove_suffix(1);
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return lower;
-}
-
-// Which SSL_CTX answers which name; the first that claims a name keeps it. Null is the listener's
-// first context, which owns the table and so cannot be referred to by it.
-class NameTable {
- public:
-  void Add(std::string name, SSL_CTX* context) {
-    if (Find(name) != nullptr) return;
-    if (context != nullptr) SSL_CTX_up_ref(context);
-    entries_.push_back({std::move(name), Owned<SSL_CTX>(context)});
-  }
-  struct Entry {
-    std::string name;
-    Owned<SSL_CTX> context;
-  };
-  // A name as the client said it: exact, or with its first label as a wildcard (RFC 6125 6.4.3).
-  const Entry* Match(std::string_view asked) const {
-    const std::string name = Lower(asked);
-    if (const Entry* exact = Find(name)) return exact;
-    const std::size_t dot = name.find('.');
-    if (dot == std::string::npos || dot == 0) return nullptr;
-    return Find("*" + name.substr(dot));
-  }
-
- private:
-  // Linear: a handshake costs 100,000 times more than a comparison.
-  const Entry* Find(std::string_view name) const {
-    const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                    [name](const Entry& entry) { return entry.name == name; });
-    return found == entries_.end() ? nullptr : &*found;
-  }
-  std::vector<Entry> entries_;
+// Which SSL_CTX answers which name. Null is the listener's first context, which owns the table and so
+// cannot be referred to by it.
+struct NameTable {
+  CertificateNames names;
+  std::map<CertificateNames::Set, Owned<SSL_CTX>> contexts;
 };
 
 int ChooseProtocol(SSL*, const unsigned char** out, unsigned char* out_size,
@@ -76,9 +42,10 @@ int ChooseProtocol(SSL*, const unsigned char** out, unsigned char* out_size,
 int ChooseCertificate(SSL* ssl, int*, void* table) {
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  const NameTable::Entry* entry = static_cast<const NameTable*>(table)->Match(name);
-  if (entry == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  if (entry->context) SSL_set_SSL_CTX(ssl, entry->context.get());
+  const auto* known = static_cast<const NameTable*>(table);
+  const CertificateNames::Set* set = known->names.Match(name);
+  if (set == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  if (SSL_CTX* context = known->contexts.at(*set).get()) SSL_set_SSL_CTX(ssl, context);
   return SSL_TLSEXT_ERR_OK;
 }
 
@@ -144,18 +111,29 @@ Result<Owned<SSL_CTX>> LoadContext(const TlsCertificate& files, const TlsConfig&
   return context;
 }
 
-// Puts the certificate's alternative names in the table, to be answered by `context`.
-void AddNames(X509* certificate, SSL_CTX* context, NameTable* table) {
-  const Owned<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
-    if (name->type != GEN_DNS) continue;
-    const std::string_view text(
-        reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
-        static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
-    table->Add(Lower(text), context);
+// The context that shows any of these certificates, each loaded in a context of its own: that one,
+// where it is one alone.
+Result<Owned<SSL_CTX>> JoinContexts(const CertificateNames::Set& set,
+                                    const std::vector<Owned<SSL_CTX>>& loaded,
+                                    const TlsConfig& config,
+                                    const std::shared_ptr<const TicketKeys>& tickets) {
+  if (set.size() == 1) {
+    SSL_CTX_up_ref(loaded[set.front()].get());
+    return Owned<SSL_CTX>(loaded[set.front()].get());
   }
+  auto joined = NewContext(config, tickets);
+  for (const std::size_t place : set) {
+    if (!joined) break;
+    SSL_CTX* const from = loaded[place].get();
+    STACK_OF(X509)* chain = nullptr;
+    SSL_CTX_get0_chain_certs(from, &chain);
+    const bool used = SSL_CTX_use_cert_and_key(joined->get(), SSL_CTX_get0_certificate(from),
+                                               SSL_CTX_get0_privatekey(from), chain, 0) == 1;
+    if (!used || !ShareOcsp(from, joined->get())) {
+      return Fail(fmt::format("cannot set up TLS: {}", TakeReason()));
+    }
+  }
+  return joined;
 }
 
 }  // namespace
@@ -174,26 +152,34 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Create(
     if (!read) return Fail(std::move(read.error().message));
     tickets = std::move(*read);
   }
-  std::vector<Owned<SSL_CTX>> contexts;
+  std::vector<Owned<SSL_CTX>> loaded;
+  auto made_table = std::make_unique<NameTable>();
   for (const TlsCertificate& files : config.certificates) {
     auto context = LoadContext(files, config, tickets);
     if (!context) return tl::unexpected(std::move(context.error()));
-    contexts.push_back(std::move(*context));
+    made_table->names.Add(CertificateClaim::Of(SSL_CTX_get0_certificate(context->get())));
+    loaded.push_back(std::move(*context));
   }
-  if (contexts.empty()) return Fail("no certificate is configured");
+  if (loaded.empty()) return Fail("no certificate is configured");
 
-  SSL_CTX* const first = contexts.front().get();
-  NameTable* const table = Attach(first, std::make_unique<NameTable>());
-  if (table == nullptr) return Fail("cannot set up TLS");
-  for (auto& context : contexts) {
-    AddNames(SSL_CTX_get0_certificate(context.get()),
-             context.get() == first ? nullptr : context.get(), table);
+  const CertificateNames::Set ours = made_table->names.Default();
+  auto joined = JoinContexts(ours, loaded, config, tickets);
+  if (!joined) return tl::unexpected(std::move(joined.error()));
+  made_table->contexts[ours] = nullptr;
+  for (const CertificateNames::Set* set : made_table->names.Sets()) {
+    if (made_table->contexts.count(*set) != 0) continue;
+    auto context = JoinContexts(*set, loaded, config, tickets);
+    if (!context) return tl::unexpected(std::move(context.error()));
+    made_table->contexts[*set] = std::move(*context);
   }
+  SSL_CTX* const first = joined->get();
+  NameTable* const table = Attach(first, std::move(made_table));
+  if (table == nullptr) return Fail("cannot set up TLS");
   SSL_CTX_set_tlsext_servername_callback(first, &ChooseCertificate);
   SSL_CTX_set_tlsext_servername_arg(first, table);
 
   std::shared_ptr<TlsContext> made(new TlsContext());
-  made->impl_->first = std::move(contexts.front());
+  made->impl_->first = std::move(*joined);
   return std::shared_ptr<const TlsContext>(std::move(made));
 }
 

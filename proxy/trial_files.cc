@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -12,6 +13,7 @@
 #include "proxy/crypto.h"
 #include "proxy/geo_file.h"
 #include "proxy/stream.h"
+#include "proxy/tls_names.h"
 
 namespace spillway {
 namespace {
@@ -86,13 +88,23 @@ std::string_view Wanted(FileUse use) {
   return {};
 }
 
+Result<void> TryNames(const std::string& path, std::string_view beside) {
+  std::vector<std::string> before;
+  while (!beside.empty()) {
+    before.emplace_back(beside.substr(0, beside.find('\n')));
+    if (ReadableOnce(before.back())) return {};
+    beside.remove_prefix(std::min(before.back().size() + 1, beside.size()));
+  }
+  return TryCertificateNames(path, before);
+}
+
 Result<void> TryUse(const FileSource& files, FileUse use, const std::string& path,
                     const std::string& beside) {
   const bool written = use == FileUse::kAppended || use == FileUse::kWrittenAnew;
   if (!written && (ReadableOnce(path) || ReadableOnce(beside))) return {};
   switch (use) {
     case FileUse::kCertificate:
-      return TryCertificate(path);
+      return beside.empty() ? TryCertificate(path) : TryNames(path, beside);
     case FileUse::kKey:
       return TryKey(path, beside);
     case FileUse::kOcsp:

@@ -44,7 +44,16 @@ void TryOcsp(const yaml::Node& node, const Loader& loader, const std::string& ce
   }
 }
 
+// One that no client is ever shown is no error either, but not what anybody wants. `before` are those
+// that stand before it in its list.
+void TryNames(const yaml::Node& node, const Loader& loader, const std::string& before,
+              Diagnostics* warnings) {
+  const auto tried = loader.Try(FileUse::kCertificate, loader.Resolve(node.text()), before);
+  if (!tried) warnings->push_back(node.About("warning: " + tried.error().message));
+}
+
 void TryCertificates(const yaml::Node& tls, const Loader& loader, Diagnostics* warnings) {
+  std::string before;
   for (const yaml::Node& item : tls.Items()) {
     if (!item.is_map()) continue;
     const yaml::Node certificate = item.Get("certificate"), key = item.Get("key");
@@ -53,6 +62,8 @@ void TryCertificates(const yaml::Node& tls, const Loader& loader, Diagnostics* w
       beside = loader.Resolve(certificate.text());
       const Result<void> tried = loader.Try(FileUse::kCertificate, beside);
       if (!tried) certificate.Fail(tried.error().message);
+      if (tried && !before.empty()) TryNames(certificate, loader, before, warnings);
+      before += beside + "\n";
       if (!tried) beside.clear();  // one error: whether the key matches cannot be known
     }
     const yaml::Node ocsp = item.Get("ocsp");

@@ -35,8 +35,8 @@ class FileSource {
   virtual Result<std::string> Read(const std::string& path) const = 0;
   // Paths that match a shell pattern, in byte order; none is not an error.
   virtual std::vector<std::string> Glob(const std::string& pattern) const = 0;
-  // What would go wrong with a file when it is used; nothing is changed by trying. `beside`: the
-  // certificate of a key. A source that does not know finds nothing wrong.
+  // What would go wrong with a file when it is used; nothing is changed by trying. `beside`: a key's
+  // certificate; a certificate's: those before it, a line each. Not to know is to find nothing wrong.
   virtual Result<void> Try(FileUse use, const std::string& path, const std::string& beside) const {
     static_cast<void>(use), static_cast<void>(path), static_cast<void>(beside);
     return {};

@@ -9,6 +9,7 @@ import threading
 from harness import RawOrigin
 
 CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+RSA = ["-newkey", "rsa:2048", "-nodes"]
 
 
 def openssl(*args, **more):
@@ -35,11 +36,11 @@ class Authority(Pair):
         openssl("req", "-x509", *CURVE, "-days", "2", "-keyout", self.key, "-out", self.certificate, "-subj", f"/CN={name}",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, name, *alternatives, days=2, subject=None, authority=False):
+    def issue(self, name, *alternatives, days=2, subject=None, authority=False, key=None):
         """A certificate for these alternative names ("DNS:a", "IP:127.0.0.1"); `days` of -1: expired."""
         pair = Pair(self.directory, name)
         request, extensions = pair.key + ".csr", pair.key + ".ext"
-        openssl("req", "-new", *CURVE, "-keyout", pair.key, "-out", request, "-subj", subject or f"/CN={name}")
+        openssl("req", "-new", *(key or CURVE), "-keyout", pair.key, "-out", request, "-subj", subject or f"/CN={name}")
         with open(extensions, "w") as out:
             if alternatives:
                 out.write("subjectAltName=" + ",".join(alternatives) + "\n")

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 
-from certificates import Authority, openssl, openssl_client
+from certificates import RSA, Authority, openssl, openssl_client
 from harness import Case, config, connect, eventually, main, run, PATIENCE
 
 # Mozilla's intermediate suites without those of DHE, in the order in which a server prefers them.
@@ -196,6 +196,89 @@ class Ocsp(Case):
         self.assertRegex(check(self.pair.key), r"8:13: .* is not an OCSP response in DER")
         self.assertRegex(check(self.response("theirs", self.other)), r"8:13: .* is not about this certificate")
         self.assertRegex(check(self.response("revoked", self.pair, status="R")), r"8:13: .* says that the certificate is revoked")
+
+    def test_of_two_kinds_of_keys_each_certificate_has_its_own(self):
+        rsa = self.authority.issue("rsa", "DNS:one.example", key=RSA)
+        numbers = {}
+        for name, pair in (("ecdsa", self.pair), ("rsa", rsa)):
+            with open(pair.certificate) as file:
+                numbers[name] = openssl("x509", "-noout", "-serial", input=file.read().encode()).stdout.decode().strip().split("=")[1]
+        tls = [{**self.pair.files(), "ocsp": self.good}, {**rsa.files(), "ocsp": self.response("of-rsa", rsa)}]
+        proxy = self.spillway(config(self.origin(), listeners=[{"address": "127.0.0.1:0", "tls": tls}]))
+        for kind, algorithm in (("ecdsa", "ecdsa_secp256r1_sha256"), ("rsa", "rsa_pss_rsae_sha256")):
+            for version in ("-tls1_2", "-tls1_3"):
+                said = self.shown(proxy, version, "-sigalgs", algorithm)
+                self.assertRegex(said, rf"Serial Number: {numbers[kind]}\s+Cert Status: good")
+                self.assertIn(f"0 s:CN = {'one' if kind == 'ecdsa' else 'rsa'}", said)
+
+
+class Kinds(Case):
+    """Certificates for one name with keys of two kinds, and some that nobody can be shown."""
+
+    def setUp(self):
+        self.folder = self.directory()
+        self.authority = Authority(self.folder)
+        self.ecdsa = self.authority.issue("ecdsa", "DNS:one.example", "DNS:www.one.example")
+        self.rsa = self.authority.issue("rsa", "DNS:one.example", "DNS:www.one.example", key=RSA)
+
+    def subject(self, proxy, *args, name="one.example"):
+        said = openssl_client(proxy.port, *args, "-CAfile", self.authority.certificate, "-verify_return_error", name=name)
+        found = re.search(r"0 s:CN = (\S+)", said)
+        return found.group(1) if found else said
+
+    def start(self, *pairs):
+        return self.spillway(config(self.origin(), listeners=[{"address": "127.0.0.1:0", "tls": [pair.files() for pair in pairs]}]))
+
+    def test_a_client_is_shown_the_one_that_it_can_use(self):
+        other = self.authority.issue("other", "DNS:other.example")
+        for order in ((self.ecdsa, self.rsa, other), (self.rsa, self.ecdsa, other), (other, self.ecdsa, self.rsa)):
+            proxy = self.start(*order)
+            with self.subTest([os.path.basename(pair.certificate) for pair in order]):
+                for name in ("one.example", "WWW.one.example"):
+                    self.assertEqual(self.subject(proxy, name=name), "ecdsa")
+                    self.assertEqual(self.subject(proxy, "-sigalgs", "rsa_pss_rsae_sha256", name=name), "rsa")
+                    self.assertEqual(self.subject(proxy, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", name=name), "rsa")
+                    self.assertEqual(self.subject(proxy, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256", name=name), "ecdsa")
+                self.assertEqual(self.subject(proxy, name="other.example"), "other")
+                if order[0] is not other:  # who answers unknown names does so with both keys
+                    self.assertEqual(self.subject(proxy, "-sigalgs", "rsa_pss_rsae_sha256", name="unknown.example"), "rsa")
+                    self.assertEqual(self.subject(proxy, name="unknown.example"), "ecdsa")
+
+    def test_a_name_that_only_one_of_them_has_is_not_answered_with_the_other(self):
+        more = self.authority.issue("more", "DNS:one.example", "DNS:more.example", key=RSA)
+        proxy = self.start(self.ecdsa, more)
+        self.assertEqual(self.subject(proxy, "-sigalgs", "rsa_pss_rsae_sha256"), "more")
+        self.assertEqual(self.subject(proxy), "ecdsa")
+        both = "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256"
+        self.assertEqual(self.subject(proxy, "-sigalgs", both, name="more.example"), "more")
+        self.assertIn("handshake failure", self.subject(proxy, "-sigalgs", "rsa_pss_rsae_sha256", name="www.one.example"))
+
+    def test_those_who_vouch_come_with_each(self):
+        middle = self.authority.issue("middle", authority=True)
+        under = Authority.__new__(Authority)
+        under.directory, under.certificate, under.key = self.folder, middle.certificate, middle.key
+        deep = under.issue("deep", "DNS:one.example", key=RSA)
+        with open(deep.certificate, "a") as out, open(middle.certificate) as vouching:
+            out.write(vouching.read())
+        proxy = self.start(self.ecdsa, deep)
+        self.assertEqual(self.subject(proxy, "-sigalgs", "rsa_pss_rsae_sha256"), "deep")
+        self.assertEqual(self.subject(proxy), "ecdsa")
+
+    def test_one_that_nobody_is_shown_is_a_warning_at_its_line(self):
+        late = self.authority.issue("late", "DNS:WWW.one.example")
+        nameless = self.authority.issue("nameless")
+        half = self.authority.issue("half", "DNS:one.example", "DNS:half.example")
+        site = os.path.join(self.folder, "site.yaml")
+        with open(site, "w") as out:
+            out.write("version: 1\npools: { app: { servers: '127.0.0.1:1' } }\nlisteners:\n  - address: '127.0.0.1:0'\n    tls:\n")
+            for pair in (nameless, self.ecdsa, self.rsa, half, late, nameless):
+                out.write(f"      - {{ certificate: {pair.certificate}, key: {pair.key} }}\n")
+        done = run("check", site)
+        said = done.stdout + done.stderr
+        self.assertEqual(done.returncode, 0, said)
+        self.assertEqual(said.count("never shown"), 2, said)
+        self.assertRegex(said, r"site\.yaml:10:24: .*warning: certificate '.*late\.crt' is never shown: those before it have all its names")
+        self.assertRegex(said, r"site\.yaml:11:24: .*warning: certificate '.*nameless\.crt' is never shown: it has no DNS name")
 
 
 if __name__ == "__main__":
