@@ -26,7 +26,7 @@ Json ViewAdmission(const Pool& pool, TimePoint now) {
   json["lowest_class"] = TrafficClassName(view.lowest);
   json["admit_share"] = view.admit_share;
   json["apart"] = view.apart;
-  json["protected"] = view.is_protected;
+  json["protected"] = view.protected_requests;
   json["app_pressure"] = view.pressure;
   json["failing"] = view.failing;
   Json& culprits = json["culprits"] = Json::array();

@@ -124,7 +124,8 @@ void Exchange::NoteUpload() {
 
 // An answer that goes on and on is a conversation, and no measure of what the servers can do.
 void Exchange::NoteStream() {
-  if (state_.apart || worker_.loop.now() - state_.began - state_.first_byte < kStream) return;
+  if (!permit_ || state_.apart || worker_.loop.now() - state_.began - state_.first_byte < kStream)
+    return;
   state_.apart = true;
   permit_->StandApart();
 }

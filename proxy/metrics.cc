@@ -293,7 +293,8 @@ class Scrape {
                               "1 while more is asked of a pool, lastingly, than it can do.");
     Family admitted = NewGauge("spillway_admit_ratio",
                                "Share of the visitors of a class that is served in an overload.");
-    Family pressure = NewGauge("spillway_app_pressure_ratio", "What the servers say of it.");
+    Family pressure =
+        NewGauge("spillway_app_pressure_ratio", "How pressed the servers say they are, 0 to 1.");
     Family culprit_has =
         NewGauge("spillway_culprit_in_flight", "Requests in flight of a route that is held back.");
     Family culprit_may = NewGauge("spillway_culprit_allowed", "How many it may have.");
@@ -307,7 +308,7 @@ class Scrape {
       gradient.Add(view.gradient, {name});
       baseline.Add(std::chrono::duration<double>(view.baseline).count(), {name});
       apart.Add(view.apart, {name});
-      guarded.Add(view.is_protected, {name});
+      guarded.Add(view.protected_requests, {name});
       pressed.Add(view.pressed ? 1 : 0, {name});
       pressure.Add(view.pressure, {name});
       for (const CappedRoute& route : view.capped) {

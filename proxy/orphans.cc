@@ -88,6 +88,7 @@ class Orphans::Orphan final : public UpstreamUser {
     pool().Report(*it_.lease.get(), error ? TryOutcome::kServerError : TryOutcome::kAnswered,
                   now());
     it_.permit->FirstByte(now() - it_.asked, status >= 500);
+    it_.permit->Settle();
     it_.upstream->SetDeadline(kLongestBody);
     return status != 101;
   }

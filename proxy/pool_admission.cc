@@ -64,8 +64,12 @@ void PoolAdmission::TellOfCaps(const std::vector<CappedRoute>& before,
                  one.hangs ? "its requests hang"
                            : "it has far more than its share of them while others wait");
   }
+  const auto named = [](const std::vector<CappedRoute>& routes, const CappedRoute& one) {
+    return std::any_of(routes.begin(), routes.end(),
+                       [&](const CappedRoute& each) { return each.name == one.name; });
+  };
   for (const CappedRoute& one : before) {
-    if (!held(now, one))
+    if (!named(now, one))
       log::Info("pool {}: {} is held back no more", name_, log::Escape(one.name));
   }
 }

@@ -28,11 +28,6 @@ std::uint8_t LineRank(const AdmissionAsk& ask) {
   return ask.is_protected ? 1 : static_cast<std::uint8_t>(1 + static_cast<int>(ask.traffic_class));
 }
 
-// A visitor in a class.
-std::uint64_t VisitorOf(const AdmissionAsk& ask) {
-  return ask.client ^ Mix(1 + ask.cohort + 256 * static_cast<std::uint64_t>(ask.traffic_class));
-}
-
 // So many of `limit` slots may be in use when one is admitted that is above its client's share. The
 // others come by chance, and are to find a slot: the rest is as with lines and callers (Erlang).
 double LeftOver(std::uint32_t limit) {
@@ -121,12 +116,13 @@ std::uint8_t Admission::Impl::RankOf(const AdmissionAsk& ask, TimePoint now) con
   return gauge.pressed() && visitors.Knows(VisitorOf(ask), now) ? rank - 1 : rank;
 }
 
-void Admission::Impl::NoteVisit(const AdmissionTicket& ticket, TimePoint now) {
-  if (gauge.pressed() && IsNewcomer(ticket.rank)) visitors.Note(VisitorOf(ticket.ask), now);
+std::uint64_t Admission::Impl::VisitorOf(const AdmissionAsk& ask) {
+  const auto of_class = static_cast<std::uint64_t>(ask.traffic_class);
+  return ask.client ^ Mix(1 + ask.cohort + 2 * CohortCut::kCohorts * of_class);
 }
 
 void Admission::Impl::Admit(AdmissionTicket* ticket, TimePoint now) {
-  NoteVisit(*ticket, now);
+  if (gauge.pressed() && IsNewcomer(ticket->rank)) visitors.LetIn(VisitorOf(ticket->ask), now);
   gauge.Used(in_flight, limit(), now);
   ++in_flight;
   ticket->state = State::kAdmitted;
@@ -153,7 +149,7 @@ void Admission::Impl::SetApart(AdmissionTicket* ticket, TimePoint now) {
     ticket->counted = false;
   }
   routes.SetApart(ticket);
-  ticket->apart = true;
+  ticket->by_design = true;
   --in_flight;
   ++apart_by_design;
 }
@@ -173,7 +169,7 @@ bool Admission::Impl::NeedsNoSlot(const AdmissionTicket& ticket) const {
 }
 
 void Admission::Impl::Shed(AdmissionTicket* ticket, ShedReason reason) {
-  if (ticket->state == State::kQueued && ticket->ask.is_protected) --is_protected;
+  if (ticket->state == State::kQueued && ticket->ask.is_protected) --protected_requests;
   ticket->state = State::kShed;
   ticket->reason = reason;
   ++shed[static_cast<std::size_t>(ticket->ask.traffic_class)][static_cast<std::size_t>(reason)];
@@ -210,6 +206,16 @@ std::optional<ShedReason> Admission::Impl::Refusal(AdmissionTicket* asking, Time
   return std::nullopt;
 }
 
+// Though a slot may be free. What a route takes is believed as long as one of it is at the servers, who will
+// tell whether that is so still.
+bool Admission::Impl::TooLate(const AdmissionTicket& ticket, TimePoint now) const {
+  if (!ticket.ask.deadline) return false;
+  const Duration left = *ticket.ask.deadline - now;
+  if (left <= Duration{0}) return true;
+  return routes.row(ticket.route_row).silent > 0 &&
+         left <= ToDuration(kSoonest * routes.UsualSeconds(ticket));
+}
+
 void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->entered = asked = now;
   ticket->lane = AdmissionQueue::LaneOf(ticket->ask.client);
@@ -219,8 +225,8 @@ void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->route_row = routes.Ask(ticket->ask);
   ticket->ask.method = ticket->ask.path = {};
   if (config.limit == Limit::kOff) return Admit(ticket, now);
+  if (TooLate(*ticket, now)) return Shed(ticket, ShedReason::kDeadline);
   if (const auto reason = Refusal(ticket, now)) return Shed(ticket, *reason);
-  if (Hopeless(*ticket, 0, now)) return Shed(ticket, ShedReason::kDeadline);
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
   if (NeedsNoSlot(*ticket)) return Admit(ticket, now);
   Wait(ticket, now);
@@ -242,7 +248,7 @@ void Admission::Configure(const AdmissionConfig& config, TimePoint now) {
 }
 void Admission::Enter(AdmissionTicket* ticket, TimePoint now) {
   impl_->Enter(ticket, now);
-  if (ticket->ask.is_protected && ticket->state != State::kShed) ++impl_->is_protected;
+  if (ticket->ask.is_protected && ticket->state != State::kShed) ++impl_->protected_requests;
 }
 void Admission::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
   impl_->FirstByte(ticket, took, now, error);
@@ -301,7 +307,7 @@ AdmissionView Admission::View(TimePoint) const {
   }
   view.capped = impl.routes.Capped();
   view.apart = impl.apart + impl.coming + impl.apart_by_design;
-  view.is_protected = impl.is_protected;
+  view.protected_requests = impl.protected_requests;
   view.pressure = impl.pressure;
   return view;
 }

@@ -35,7 +35,8 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
     if (AtEase()) room_by_design = std::min(room_by_design + 1, kMostByDesign);
   }
   if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
-  if (!error) NoteVisit(*ticket, now);
+  if (!error && gauge.pressed() && IsNewcomer(ticket->rank))
+    visitors.Answered(VisitorOf(ticket->ask), ticket->admitted, now);
   routes.Speak(ticket);
   if (ticket->apart) return;
   LimitSample sample{
@@ -83,6 +84,7 @@ void Admission::Impl::RequestDone(AdmissionTicket* ticket, TimePoint now) {
   ++in_flight;
   ticket->admitted = now;
   ticket->in_flight = in_flight;
+  ticket->route_row = routes.Ask(ticket->ask);  // another may have got its row meanwhile
   routes.Return(ticket);
 }
 
@@ -94,17 +96,27 @@ void Admission::Impl::StandApart(AdmissionTicket* ticket, TimePoint now) {
     Sample({now, ticket->cohort, Duration{0}, 0, ticket->counted, ticket->in_flight,
             LimitSample::End::kGone});
   }
-  routes.Speak(ticket);
-  ticket->apart = true;
+  const bool answered = ticket->measured;
+  routes.SetApart(ticket);
   --in_flight;
   ++apart;
+  LeftSlot(*ticket, answered, now);
+}
+
+void Admission::Impl::LeftSlot(const AdmissionTicket& ticket, bool answered, TimePoint now) {
+  gauge.Done();
+  clients.Done();
+  if (!answered || routes.Stuck(ticket.route_row)) return;
+  const double seconds = std::chrono::duration<double>(now - ticket.admitted).count();
+  slot_samples = std::min(slot_samples + 1, kSlotSamples);
+  slot_seconds += (seconds - slot_seconds) / slot_samples;
 }
 
 void Admission::Impl::Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now) {
   Tick(now);
   if (ticket->state == State::kShed && ticket->untold) Told(ticket);
   const bool inside = ticket->state == State::kQueued || ticket->state == State::kAdmitted;
-  if (inside && ticket->ask.is_protected) --is_protected;
+  if (inside && ticket->ask.is_protected) --protected_requests;
   if (ticket->state == State::kQueued) queue.Remove(ticket);
   if (ticket->state == State::kAdmitted) LeaveSlot(ticket, end, now);
   ticket->state = State::kOutside;
@@ -131,13 +143,7 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
   }
   gauge.Used(in_flight, limit(), now);
   --in_flight;
-  gauge.Done();
-  clients.Done();
-  const double seconds = std::chrono::duration<double>(now - ticket->admitted).count();
-  if (answered && !hung) {
-    slot_samples = std::min(slot_samples + 1, 64U);
-    slot_seconds += (seconds - slot_seconds) / slot_samples;
-  }
+  LeftSlot(*ticket, answered, now);
   if (config.limit == Limit::kOff) return;
   LimitSample sample{now,
                      ticket->cohort,
@@ -162,6 +168,7 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
       if (answered || adaptive == nullptr) return;
       // Who waits for so long in vain has met overload, whoever it was that gave up.
       const double usual = routes.mean_seconds();
+      const double seconds = std::chrono::duration<double>(now - ticket->admitted).count();
       const bool in_vain = seconds > std::max(kInVain * usual, kInVainAtLeast);
       if (hung || !in_vain) sample.end = LimitSample::End::kGone;
       Sample(sample);

@@ -23,13 +23,16 @@ struct Admission::Impl {
   static constexpr TimePoint kNever = TimePoint::max();
   // The ranks of those who wait: critical_plus, the protected, then of each other class first who was let
   // in lately and then the newcomers.
-  static constexpr std::uint8_t kFirstOfClass = 2, kFirstNewcomer = 3;
+  static constexpr std::uint8_t kVitalRanks = 2;  // critical_plus, and who is protected
+  static constexpr std::uint8_t kFirstOfClass = kVitalRanks, kFirstNewcomer = kFirstOfClass + 1;
   // Who waited when the overload began: served when nobody else wants the slot, until his time is
   // over.
   static constexpr std::uint8_t kBacklog = AdmissionQueue::kRanks - 1;
+  static_assert(kBacklog == kFirstOfClass + 2 * (kTrafficClasses - 1));
   static constexpr std::uint32_t kMostByDesign = 100000;
-  static constexpr double kSpare = 0.75;          // of the slots in use
-  static constexpr std::uint8_t kVitalRanks = 2;  // critical_plus, and who is protected
+  static constexpr double kSpare = 0.75;   // of the slots in use
+  static constexpr double kSoonest = 0.5;  // of an answer\'s time: hardly one comes sooner
+  static constexpr std::uint32_t kSlotSamples = 64;
 
   AdmissionConfig config;
   std::uint64_t chance;
@@ -42,13 +45,13 @@ struct Admission::Impl {
   SuccessRate success;
   std::uint32_t limit_now = 0;  // 0: none
   std::uint32_t in_flight = 0;
-  std::uint32_t coming = 0;           // admitted, and not counted yet
-  std::uint32_t apart = 0;            // admitted, and not counted: StandApart
-  std::uint32_t is_protected = 0;     // in flight or waiting
-  std::uint32_t apart_by_design = 0;  // admitted, and not counted: AdmissionTicket::by_design
-  std::uint32_t room_by_design = 0;   // at most so many
-  bool bound = false;                 // a slot was wanting since the last sample
-  double slot_seconds = 0;            // a slot is taken, smoothed
+  std::uint32_t coming = 0;              // admitted, and not counted yet
+  std::uint32_t apart = 0;               // admitted, and not counted: StandApart
+  std::uint32_t protected_requests = 0;  // in flight or waiting
+  std::uint32_t apart_by_design = 0;     // admitted, and not counted: AdmissionTicket::by_design
+  std::uint32_t room_by_design = 0;      // at most so many
+  bool bound = false;                    // a slot was wanting since the last sample
+  double slot_seconds = 0;               // a slot is taken, smoothed
   std::uint32_t slot_samples = 0;
   double pressure = 0;
   std::uint32_t at_rest = 0;  // answers that came while there was room to spare
@@ -72,10 +75,11 @@ struct Admission::Impl {
   std::optional<ShedReason> Refusal(AdmissionTicket* asking, TimePoint now);
   std::uint8_t RankOf(const AdmissionAsk& ask, TimePoint now) const;
   void Admit(AdmissionTicket* ticket, TimePoint now);
-  void NoteVisit(const AdmissionTicket& ticket, TimePoint now);
+  static std::uint64_t VisitorOf(const AdmissionAsk& ask);  // in his class
   static bool IsFollower(std::uint8_t rank) {
     return rank >= kFirstOfClass && rank < kBacklog && (rank - kFirstOfClass) % 2 == 0;
   }
+  // The backlog too.
   static bool IsNewcomer(std::uint8_t rank) { return rank >= kFirstNewcomer && !IsFollower(rank); }
   // At the queue, for want of a slot. What follows a page is no measure of how many newcomers are too many.
   void Refused(std::uint8_t rank, TimePoint now) {
@@ -107,6 +111,7 @@ struct Admission::Impl {
   double Drain() const;  // seconds between two slots that become free; 0: unknown
   Duration Allowed(std::uint8_t rank) const;   // to wait, by what is known when one comes
   Duration Patience(std::uint8_t rank) const;  // after which one who waits is refused after all
+  bool TooLate(const AdmissionTicket& ticket, TimePoint now) const;
   bool Hopeless(const AdmissionTicket& ticket, double wait, TimePoint now) const;
   void Untold(AdmissionTicket* ticket);
   void Told(AdmissionTicket* ticket);
@@ -118,6 +123,8 @@ struct Admission::Impl {
   void RequestDone(AdmissionTicket* ticket, TimePoint now);
   void StandApart(AdmissionTicket* ticket, TimePoint now);
   void Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
+  void LeftSlot(const AdmissionTicket& ticket, bool answered,
+                TimePoint now);  // another may have it
   void LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimePoint now);
 };
 

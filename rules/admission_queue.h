@@ -20,7 +20,7 @@ namespace spillway {
 
 class AdmissionQueue {
  public:
-  static constexpr std::size_t kRanks = 9;
+  static constexpr std::size_t kRanks = 9;  // as Admission gives them
   static constexpr std::size_t kLanes = 64;
 
   // REQUIRES: in no list; its rank is set.

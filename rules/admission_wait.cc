@@ -19,7 +19,6 @@ constexpr double kLongestWait = 4;  // times that, before one who waits is refus
 constexpr double kVitalWait = 5;    // of an answer's time, for vital ranks
 constexpr double kFollowWait = 2;   // for what a page loads that was served
 constexpr Duration kPromisedAtLeast = std::chrono::milliseconds(250);
-constexpr double kSoonest = 0.5;  // of an answer's time: hardly one comes sooner
 constexpr Duration kWaitAtLeast = std::chrono::milliseconds(2);
 constexpr Duration kSweep = std::chrono::milliseconds(10);
 
@@ -48,7 +47,7 @@ Duration Admission::Impl::Patience(std::uint8_t rank) const {
 
 bool Admission::Impl::Hopeless(const AdmissionTicket& ticket, double wait, TimePoint now) const {
   return ticket.ask.deadline &&
-         *ticket.ask.deadline <= now + ToDuration(wait + kSoonest * routes.UsualSeconds(ticket));
+         *ticket.ask.deadline <= now + ToDuration(wait + kSoonest * routes.mean_seconds());
 }
 
 void Admission::Impl::Untold(AdmissionTicket* ticket) {

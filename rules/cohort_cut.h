@@ -23,6 +23,7 @@ class CohortCut {
   static constexpr std::uint32_t kLevels = 5 * kCohorts;
   static constexpr std::uint32_t kVital = 2 * kCohorts;  // critical_plus, and who is protected
 
+  // REQUIRES: rank < 5. It is the line's: critical_plus, the protected, and a rank for each other class.
   static std::uint32_t Level(std::uint8_t rank, std::uint8_t cohort) {
     return rank * kCohorts + cohort % kCohorts;
   }

@@ -70,8 +70,8 @@ constexpr Duration kEpoch = std::chrono::milliseconds(400);
 constexpr double kTheirTime = 2;  // times an answer's mean time
 constexpr Duration kTheirTimeAtMost = std::chrono::seconds(4);
 constexpr double kLeastSpread = 0.03;
-constexpr double kOwn = 0.25,
-                 kNewest = 0.2;  // weights of a cohort's own variance, beside the others'
+constexpr double kOwn = 0.25;    // the weight of a cohort's own variance, beside the others'
+constexpr double kNewest = 0.2;  // by which it moves theirs
 constexpr double kAnswers = 32;  // that the mean time is of
 
 class KneeLimit final : public AdaptiveLimit {
@@ -180,7 +180,8 @@ class KneeLimit final : public AdaptiveLimit {
     lately_variance_ += (off * off - lately_variance_) * part;
     lately_in_flight_ += (sample.in_flight - lately_in_flight_) * part;
     if (sample.in_flight * kTells < limit_) return;
-    const double error = std::sqrt(lately_variance_ * part / 2);
+    // A mean that is moved by a part of each new value has this share of their variance.
+    const double error = std::sqrt(lately_variance_ * part / (2 - part));
     if (lately_ <= kAsUsual + kByChance * error) return Set(limit_ + kOpens);
     if (opened_by_ < kLately) return;
     opening_ = false;

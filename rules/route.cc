@@ -11,7 +11,6 @@
 namespace spillway {
 namespace {
 
-constexpr int kMostSegments = 5;
 constexpr std::size_t kLongestName = 32;
 constexpr std::size_t kShortestHex = 8;
 constexpr std::string_view kId = ":id";
@@ -33,12 +32,12 @@ bool IsId(std::string_view segment) {
          IsHex(segment);
 }
 
-// Gives the route's text in pieces; returns how many segments it has.
+// Gives the route's text in pieces; returns how many segments it has, kMostRouteSegments for more.
 template <class Take>
 int EachPiece(std::string_view path, Take take) {
   int segments = 0;
   for (; !path.empty(); ++segments) {
-    if (segments == kMostSegments) {
+    if (segments == kMostRouteSegments) {
       take("/*");
       break;
     }

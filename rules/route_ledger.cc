@@ -20,6 +20,12 @@ constexpr std::uint32_t kWell = 64;     // and until it is learnt in a crowd too
 constexpr double kSlow = 1.5;           // times the mean of all
 constexpr std::uint32_t kMemory = 256;  // answers a norm remembers
 constexpr double kDecayPerSecond = 0.7;
+constexpr double kLongestDecay = 60;  // seconds
+constexpr double kGivenUp = 0.5;      // of such requests it is as good as forgotten
+constexpr double kMostExcess = 4;     // a logarithm
+constexpr std::size_t kMostTold = 16;
+constexpr std::size_t kMethodBytes = 16;
+constexpr std::string_view kNameless = "(not known)";  // it has its row since it waited
 
 // A route hangs when so many of its requests have been silent for so many times of what is usual,
 // while others are answered. The first row comes soon and leaves the route an eighth; the second is
@@ -81,7 +87,7 @@ std::uint16_t RouteLedger::Place(std::uint64_t route) {
   std::size_t spare = 0;
   for (std::size_t i = first; i < first + kWays; ++i) {
     const Row& row = rows_[i];
-    if (row.in_flight != 0 || row.apart != 0 || row.cap != 0 || row.given_up > 0.5) continue;
+    if (row.in_flight != 0 || row.apart != 0 || row.cap != 0 || row.given_up > kGivenUp) continue;
     if (spare == 0 || row.asks < rows_[spare].asks) spare = i;
   }
   if (spare == 0) return 0;
@@ -98,17 +104,21 @@ std::uint16_t RouteLedger::Ask(const AdmissionAsk& ask) {
   return row;
 }
 
+// "GET /order/:id", and of a family "GET /order/*" or "GET /order/*/*".
 void RouteLedger::Call(std::uint16_t row, const AdmissionAsk& ask) {
   if (ask.path.empty()) return;  // it is known again, after it had waited for long
-  std::string name(ask.method);
+  std::string name(ask.method.substr(0, kMethodBytes));
   name += ' ';
-  if (keys_[row] == ask.route.route) {
-    AppendRoute(ask.path, &name);
-  } else {
-    const std::size_t second = ask.path.find('/', 1);
-    name.append(second == std::string_view::npos ? "" : ask.path.substr(0, second)).append("/*");
+  std::string_view path = ask.path;
+  if (keys_[row] != ask.route.route) path = path.substr(0, path.find('/', 1));
+  AppendRoute(path, &name);
+  if (path.size() < ask.path.size()) {
+    const auto more = std::count(ask.path.begin() + static_cast<std::ptrdiff_t>(path.size()),
+                                 ask.path.end(), '/');
+    for (std::ptrdiff_t i = 0; i < std::min<std::ptrdiff_t>(more, kMostRouteSegments - 1); ++i)
+      name += "/*";
   }
-  names_[row].size = name.copy(names_[row].text.data(), kName);
+  names_[row].size = name.copy(names_[row].text.data(), kNameBytes);
 }
 
 void RouteLedger::Admit(AdmissionTicket* ticket) {
@@ -142,7 +152,7 @@ void RouteLedger::Speak(AdmissionTicket* ticket) {
 
 void RouteLedger::SetApart(AdmissionTicket* ticket) {
   Speak(ticket);  // its silence is no sign
-  ticket->by_design = true;
+  ticket->apart = true;
   Row& row = rows_[ticket->route_row];
   --row.in_flight;
   ++row.apart;
@@ -160,12 +170,12 @@ bool RouteLedger::WaitsByDesign(const AdmissionTicket& ticket) const {
 
 void RouteLedger::Leave(AdmissionTicket* ticket, TimePoint now) {
   Row& row = rows_[ticket->route_row];
-  if (!ticket->measured && !ticket->by_design &&
+  if (!ticket->measured &&
       Seconds(now - ticket->admitted) > std::max(kHangs[0].times * Usual(row), kShortestHang)) {
     row.given_up += 1;
   }
   Speak(ticket);
-  if (ticket->by_design) {
+  if (ticket->apart) {
     --row.apart;
     return;
   }
@@ -187,7 +197,7 @@ void RouteLedger::Answered(std::uint16_t index, const AnswerTime& took, TimePoin
 
 void RouteLedger::SetBars() {
   by_design_ = std::log(std::max(kByDesign * std::exp(typical_), kByDesignAtLeast));
-  comparable_ = std::log(kSlow * std::max(mean_, 1e-6));
+  comparable_ = std::log(kSlow * std::max(mean_, kShortest));
 }
 
 bool RouteLedger::Knows(std::uint16_t index) const {
@@ -208,7 +218,7 @@ bool RouteLedger::Comparable(const AdmissionTicket& ticket) const {
 bool RouteLedger::Compare(const AdmissionTicket& ticket, const AnswerTime& took, double* excess) {
   const std::uint16_t index = NormRow(ticket);
   if (!Knows(index)) return false;
-  *excess = std::clamp(took.logarithm - rows_[index].norm - lift_, -4.0, 4.0);
+  *excess = std::clamp(took.logarithm - rows_[index].norm - lift_, -kMostExcess, kMostExcess);
   level_ += (std::min(*excess, kMuch) - level_) / kLevelMemory;
   return true;
 }
@@ -259,7 +269,7 @@ Duration RouteLedger::Typical() const {
 }
 
 void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
-  const double decay = std::pow(kDecayPerSecond, std::min(Seconds(now - judged_), 60.0));
+  const double decay = std::pow(kDecayPerSecond, std::min(Seconds(now - judged_), kLongestDecay));
   const double forget = std::exp(-Seconds(now - judged_) / kHangsFor);
   judged_ = now;
   SetBars();
@@ -270,13 +280,14 @@ void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
     row.asks *= decay;
     row.answers *= decay;
     row.given_up *= forget;
-    if (i == 0 || limit == 0) continue;  // the shared row is of many, none of them known to be it
-    if (row.in_flight != 0 || row.cap != 0 || row.given_up > 0.5) {
-      const bool was_capped = row.cap != 0;
+    if (i == 0) continue;  // the shared row is of many, none of them known to be it
+    const bool was_capped = row.cap != 0, was_stuck = row.stuck;
+    if (limit == 0) row.cap = 0, row.stuck = false;
+    if (limit != 0 && (row.in_flight != 0 || row.cap != 0 || row.given_up > kGivenUp)) {
       JudgeStuck(static_cast<std::uint16_t>(i), limit, now);
       JudgeShare(&row, limit, pressed, now);
-      cap_changes_ += was_capped != (row.cap != 0) ? 1 : 0;
     }
+    if (was_capped != (row.cap != 0) || was_stuck != row.stuck) ++cap_changes_;
     if (row.cap != 0 && row.stuck) stuck_slots_ += row.in_flight;
   }
 }
@@ -323,7 +334,7 @@ void RouteLedger::JudgeStuck(std::uint16_t index, std::uint32_t limit, TimePoint
     if (Seconds(now - t->admitted) < std::max(kHangs[0].times * usual, kShortestHang)) break;
     ++late;
   }
-  const bool calm = !hangs && late * 2 <= row->in_flight && row->given_up < 0.5 &&
+  const bool calm = !hangs && late * 2 <= row->in_flight && row->given_up < kGivenUp &&
                     (row->answers > 1 || row->asks < 0.01);
   if (calm && !row->calm) row->calm_since = now;
   row->calm = calm;
@@ -348,13 +359,21 @@ void RouteLedger::JudgeShare(Row* row, std::uint32_t limit, bool pressed, TimePo
   if (calm && now - row->calm_since >= kCalmFor) row->cap = 0, row->calm = row->over = false;
 }
 
+// Those of one name are one: of two long ones the names may be cut alike.
 std::vector<CappedRoute> RouteLedger::Capped() const {
   std::vector<CappedRoute> capped;
   for (std::size_t i = 1; i < kRows; ++i) {
     const Row& row = rows_[i];
-    if (row.cap == 0) continue;
-    capped.push_back(
-        {std::string(names_[i].text.data(), names_[i].size), row.in_flight, row.cap, row.stuck});
+    if (row.cap == 0 || capped.size() == kMostTold) continue;
+    std::string_view name(names_[i].text.data(), names_[i].size);
+    if (name.empty()) name = kNameless;
+    const auto same = std::find_if(capped.begin(), capped.end(),
+                                   [&](const CappedRoute& one) { return one.name == name; });
+    if (same == capped.end()) {
+      capped.push_back({std::string(name), row.in_flight, row.cap, row.stuck});
+    } else {
+      same->in_flight += row.in_flight, same->allowed += row.cap;
+    }
   }
   return capped;
 }

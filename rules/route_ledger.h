@@ -4,7 +4,8 @@
 // hangs is found and held to a few slots while the others go on.
 //
 // A bounded table: kRows routes and families of routes; those that find no place share row 0. A route with
-// requests or a cap is never pushed out; of the others the one that is asked for least.
+// requests, with some that were given up, or with a cap is never pushed out; of the others the one that is
+// asked for least.
 //
 // Where names are in the paths ("/product/blue-shirt") most routes are asked for too seldom to be known.
 // What is usual of such a one is what is usual of those of its family that are not known either, and of
@@ -15,7 +16,6 @@
 
 #include <array>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "spillway/admission.h"
@@ -25,7 +25,7 @@ namespace spillway {
 
 // What an answer took, as it is compared: a logarithm is taken once.
 struct AnswerTime {
-  AnswerTime(Duration took);  // NOLINT(google-explicit-constructor): it is that duration
+  explicit AnswerTime(Duration took);
   double seconds;
   double logarithm;  // of no less than two milliseconds: what is shorter says nothing of servers
 };
@@ -35,7 +35,7 @@ class RouteLedger {
   static constexpr std::size_t kWays = 8;
   static constexpr std::size_t kSets = 16;
   static constexpr std::size_t kRows = kWays * kSets + 1;
-  static constexpr std::size_t kName = 64;  // bytes of a name that are kept
+  static constexpr std::size_t kNameBytes = CappedRoute::kNameBytes;
 
   struct Row {
     AdmissionTicket* oldest = nullptr;  // in flight, no byte yet
@@ -65,7 +65,7 @@ class RouteLedger {
   void Return(AdmissionTicket* ticket);
   // Its first byte came.
   void Speak(AdmissionTicket* ticket);
-  // It waits by design: it counts no more, and its silence says nothing.
+  // It stands apart: it counts no more, and its silence says nothing.
   void SetApart(AdmissionTicket* ticket);
   // It ends; Speak or not.
   void Leave(AdmissionTicket* ticket, TimePoint now);
@@ -129,7 +129,7 @@ class RouteLedger {
   void JudgeShare(Row* row, std::uint32_t limit, bool pressed, TimePoint now);
 
   struct Name {
-    std::array<char, kName> text{};
+    std::array<char, kNameBytes> text{};
     std::size_t size = 0;
   };
   std::array<std::uint64_t, kRows> keys_{};  // of each row, a route's or a family's hash; 0: none
@@ -140,7 +140,7 @@ class RouteLedger {
   double mean_ = 0;     // seconds, over the last few answers
   double lift_ = 0;     // to be added to each norm
   double level_ = 0;    // what Compare said lately, in the mean
-  // Of a norm that is lifted: above it a route waits by design; below it, it is comparable. As of the last
+  // Of a norm that is lifted, ln of seconds: above it a route waits by design; below it, it is comparable. As of the last
   // tenth of a second, since most that are asked of are far from either.
   double by_design_ = 0, comparable_ = 0;
   // The last answer, and the last one of another route than that.

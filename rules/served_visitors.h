@@ -23,10 +23,14 @@ class ServedVisitors {
   static constexpr std::size_t kRows = 8192;
   static constexpr Duration kVisit = std::chrono::seconds(4);
 
-  void Note(std::uint64_t visitor, TimePoint now) {
+  // As a newcomer. Who is known stays known for as long as he was to be.
+  void LetIn(std::uint64_t visitor, TimePoint now) {
+    if (!Knows(visitor, now)) entries_[RowOf(visitor)] = {TagOf(visitor), Moment(now)};
+  }
+  // What he was let in for is answered.
+  void Answered(std::uint64_t visitor, TimePoint let_in, TimePoint now) {
     Entry& entry = entries_[RowOf(visitor)];
-    entry.tag = TagOf(visitor);
-    entry.since = Moment(now);
+    if (entry.tag == TagOf(visitor) && entry.since == Moment(let_in)) entry.since = Moment(now);
   }
   bool Knows(std::uint64_t visitor, TimePoint now) const {
     const Entry& entry = entries_[RowOf(visitor)];

@@ -5,7 +5,8 @@
 // Pure: time and chance are arguments, and a simulation runs the same code as the proxy.
 //
 // Thread rule: none of its own; the proxy holds one for each pool, of all workers, under a lock.
-// Memory: AdmissionConfig::Queue::max tickets may wait, and they belong to their owners.
+// Memory: about 150 KiB of tables, of routes, clients, visitors and lanes; AdmissionConfig::Queue::max tickets
+// may wait, and they belong to their owners.
 #pragma once
 
 #include <array>
@@ -105,7 +106,8 @@ enum class AdmissionEnd : std::uint8_t {
 
 // A route that is held to a few slots, the culprit of an overload or of what others wait for.
 struct CappedRoute {
-  std::string name;  // "GET /report/:id", what is longer than RouteLedger::kName cut off
+  static constexpr std::size_t kNameBytes = 64;
+  std::string name;  // "GET /report/:id", cut off at kNameBytes; as strangers wrote it
   std::uint32_t in_flight = 0;
   std::uint32_t allowed = 0;
   bool hangs = false;  // else it holds more than its share
@@ -117,7 +119,7 @@ struct AdmissionView {
   std::uint32_t limit = 0;  // 0: none
   std::uint32_t in_flight = 0;
   std::uint32_t apart = 0;  // admitted, and not counted: streams, uploads, slow readers, long polls
-  std::uint32_t is_protected = 0;  // of protected visitors, in flight or waiting
+  std::uint32_t protected_requests = 0;  // of protected visitors, in flight or waiting
   std::array<std::uint32_t, kTrafficClasses> queued{};
   std::array<std::array<std::uint64_t, kShedReasons>, kTrafficClasses> shed{};  // since it began
   Duration baseline{0};    // first byte of a server that is not pressed; 0: not known yet
@@ -157,8 +159,8 @@ class Admission {
   // The first byte of the final answer came, `took` after the server had the request. `error`: its
   // status is 500 or more; the time that an error took teaches nothing about answers.
   void FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error = false);
-  // It stays in flight without being counted: an upgraded connection, an event stream, a long
-  // upload. Its place is free for another.
+  // It stays in flight without being counted: an upgraded connection, an event stream, an answer that goes
+  // on and on or that its client is slow to take. Its place is free for another.
   void StandApart(AdmissionTicket* ticket, TimePoint now);
   // It is not all here yet, so the servers have nothing to do: it is not counted until RequestDone, which
   // counts it whatever the limit. Does nothing where kMostComing times the limit are so already, of a limit
@@ -167,7 +169,7 @@ class Admission {
   void RequestDone(AdmissionTicket* ticket, TimePoint now);
   static constexpr std::uint32_t kMostComing = 4, kComingAtLeast = 1000;
   // How pressed a server says it is: 0 not at all, 1 wholly. The last few count. From kNoMore on an adaptive
-  // limit does not grow, and from kLess on it shrinks.
+  // limit (Algorithm::kKnee) does not grow, and from kLess on it shrinks.
   static constexpr double kNoMore = 0.7, kLess = 0.9;
   void Pressure(double pressure, TimePoint now);
   // A ticket that is queued or admitted ends, or one that was shed while it waited and that Next has

@@ -122,15 +122,25 @@ TEST(SuccessRate, ForgetsAfterHalfAMinute) {
 TEST(ServedVisitors, AVisitLastsForAWhileAndThenHeIsANewcomer) {
   ServedVisitors visitors;
   EXPECT_FALSE(visitors.Knows(7, kBegin));
-  visitors.Note(7, kBegin);
+  visitors.LetIn(7, kBegin);
   EXPECT_TRUE(visitors.Knows(7, kBegin + 3900ms));
   EXPECT_FALSE(visitors.Knows(8, kBegin));
   EXPECT_FALSE(visitors.Knows(7, kBegin + ServedVisitors::kVisit));
 }
 
+TEST(ServedVisitors, AVisitBeginsAnewWithItsAnswerAndWithNothingElse) {
+  ServedVisitors visitors;
+  visitors.LetIn(7, kBegin);
+  visitors.Answered(7, kBegin, kBegin + 3s);
+  EXPECT_TRUE(visitors.Knows(7, kBegin + 6s));
+  visitors.Answered(7, kBegin, kBegin + 6s);
+  visitors.LetIn(7, kBegin + 6s);
+  EXPECT_FALSE(visitors.Knows(7, kBegin + 3s + ServedVisitors::kVisit));
+}
+
 TEST(ServedVisitors, ManyFindTheirPlaces) {
   ServedVisitors visitors;
-  for (std::uint64_t visitor = 1; visitor <= 1000; ++visitor) visitors.Note(visitor, kBegin);
+  for (std::uint64_t visitor = 1; visitor <= 1000; ++visitor) visitors.LetIn(visitor, kBegin);
   int known = 0, strangers = 0;
   for (std::uint64_t visitor = 1; visitor <= 1000; ++visitor) {
     known += visitors.Knows(visitor, kBegin) ? 1 : 0;
@@ -164,12 +174,12 @@ class RouteLedgerTest : public testing::Test {
     return ticket;
   }
   bool Compare(std::uint64_t route, Duration took, double* excess, std::uint64_t family = 0) {
-    return ledger_.Compare(Ask(route, family), took, excess);
+    return ledger_.Compare(Ask(route, family), AnswerTime(took), excess);
   }
   void Answer(AdmissionTicket& ticket, Duration took = 20ms) {
     ledger_.Speak(&ticket);
-    ledger_.Answered(ticket.route_row, took, now_);
-    ledger_.Learn(ticket, took);
+    ledger_.Answered(ticket.route_row, AnswerTime(took), now_);
+    ledger_.Learn(ticket, AnswerTime(took));
     ledger_.Leave(&ticket, now_);
   }
   // So long, in which `routes` answer, each fifty times in a second.
@@ -222,6 +232,17 @@ TEST_F(RouteLedgerTest, ARouteOfItsOwnTeachesItsFamilyOnlyUntilItIsKnown) {
   EXPECT_NEAR(excess, 0, 0.1);
   ASSERT_TRUE(Compare(7, 500ms, &excess, 1));
   EXPECT_NEAR(excess, 0, 0.01);
+}
+
+TEST_F(RouteLedgerTest, AFamilyThatIsHeldBackIsToldOfByItsBeginning) {
+  // All rows of the routes' own are taken, so the rest have their families'.
+  for (std::uint64_t route = 10; route < 2000; ++route) Ask(route, 1);
+  Live(2s, {1, 2});
+  for (std::uint64_t route = 10; route < 600; ++route) Send(route, 3);
+  Live(2s, {1, 2});
+  bool told = false;
+  for (const CappedRoute& route : ledger_.Capped()) told |= route.name == "GET /report/*";
+  EXPECT_TRUE(told);
 }
 
 TEST_F(RouteLedgerTest, TheRowOfWhatStandsApartIsNotGivenToAnother) {
