@@ -55,8 +55,12 @@ void Exchange::SpareClient() {
 
 // Passes on what has been read. False when the exchange has left the relay, or this upstream.
 bool Exchange::PassOnResponse(bool ended) {
+//
+// A head is taken when something is to be sent: what is found bad in one reading with it makes it a
+// bad answer as a whole, of which the client has seen nothing yet.
   vectors_.clear();
-  bool done = false;
+  bool done = false, head_waits = false;
+  std::uint64_t size = 0;  // of the pieces
   for (;;) {
     const ParseStep step = upstream_->Next(ended);
     if (step == ParseStep::kNeedMore && ended) {
@@ -69,16 +73,19 @@ bool Exchange::PassOnResponse(bool ended) {
       return false;
     }
     if (step == ParseStep::kHead) {
-      if (!TakeResponseHead()) return false;
+      head_waits = upstream_->head().status >= 200;
+      if (!head_waits && !TakeResponseHead()) return false;
       continue;
     }
     if (step == ParseStep::kBody) {
       const std::string_view piece = upstream_->body();
-      state_.bytes_out += piece.size();
+      size += piece.size();
       vectors_.push_back(ToVector(piece));
       if (vectors_.size() < kMostPieces) continue;
     }
     done = step == ParseStep::kEnd;
+    if (std::exchange(head_waits, false) && !TakeResponseHead()) return false;
+    state_.bytes_out += std::exchange(size, 0);
     const std::span<const HeaderField> trailers =
         done ? upstream_->trailers() : std::span<const HeaderField>{};
     if (state_.response_begun && !client_.SendBody(&vectors_, done, trailers)) {
@@ -104,7 +111,7 @@ bool Exchange::PassOnResponse(bool ended) {
   return true;
 }
 
-// True to go on parsing: an interim head was passed on, or head_ is the final head, to be sent.
+// True to go on: an interim head was passed on, or the final one is ready to be sent.
 bool Exchange::TakeResponseHead() {
   const ResponseHead& head = upstream_->head();
   const RequestHead& request = client_.head();

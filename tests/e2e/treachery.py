@@ -6,6 +6,7 @@ the same connection, so that every row also shows where the proxy believes that 
 """
 
 import itertools
+import re
 from typing import NamedTuple
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: next\r\n\r\n"
@@ -78,7 +79,7 @@ def waits(name, source, data):
 
 class Reply(NamedTuple):
     """A response, or several. `got`: the lines of the head that the client gets, but the proxy's own, and the body; BAD: a 502
-    of the proxy's own; CUT: an end before its answer is whole. `kept`: the upstream's connection is used again. `interim`:
+    of the proxy's own; CUT: an end before its answer is whole; SPOILED: the one or the other. `kept`: the upstream's connection is used again. `interim`:
     the statuses that come before. `ends`: the upstream closes behind it."""
 
     name: str
@@ -92,13 +93,19 @@ class Reply(NamedTuple):
     version: str = "HTTP/1.1"
     fields: str = ""
 
-    @property
-    def closes(self):
-        """The client's connection ends with it."""
-        return self.got == CUT or (self.got != BAD and "Connection: close" in self.got[0])
+    def outcomes(self, pieces):
+        """What may come of it in these pieces. What is spoiled is seen in one reading with the head's end, before the client
+        was told anything, or behind it."""
+        if self.got != SPOILED:
+            return [self.got]
+        heads = [empty_line.end() for empty_line in re.finditer(b"\r\n\r\n", self.data)]
+        head, first = heads[len(self.interim)], len(pieces[0])
+        if first < head:
+            return [BAD] if len(pieces) == 2 else [CUT]  # that is byte by byte
+        return [BAD] if len(pieces) == 1 else [CUT] if first == head else [BAD, CUT]
 
 
-BAD, CUT = "502", "cut"
+BAD, CUT, SPOILED = "502", "cut", "spoiled"
 
 
 def get(fields=b"", target=b"/a", method=b"GET", version=b"HTTP/1.1", host=b"Host: a\r\n"):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rows: responses of upstreams that are broken, or that somebody has talked into lying."""
 
-from treachery import BAD, CUT, Reply
+from treachery import BAD, CUT, SPOILED, Reply
 
 STATUS, FIELD, BARE, FOLD = "RFC 9112 4", "RFC 9112 5", "RFC 9112 2.2, bare CR and LF", "RFC 9112 5.2"
 LENGTH, CODING, BOTH, CHUNK = "RFC 9112 6.2", "RFC 9112 6.1", "RFC 9112 6.3", "RFC 9112 7.1"
@@ -42,6 +42,10 @@ def good(name, data, got=HELLO, source=FIELD, kept=True, **more):
 
 def cut(name, data, source=CHUNK, **more):
     return Reply(f"response: {name}", source, data, CUT, **more)
+
+
+def spoiled(name, data, source=CHUNK, **more):
+    return Reply(f"response: {name}", source, data, SPOILED, **more)
 
 
 STARTS = [
@@ -193,7 +197,11 @@ FRAMING = [
 
 
 def chunk(name, body, source=CHUNK, **more):
-    return cut(f"chunks: {name}", ok(b"Transfer-Encoding: chunked\r\n", body), source, **more)
+    return spoiled(f"chunks: {name}", ok(b"Transfer-Encoding: chunked\r\n", body), source, **more)
+
+
+def unfinished(name, body):
+    return cut(f"chunks: {name}", ok(b"Transfer-Encoding: chunked\r\n", body), ends=True)
 
 
 CHUNKS = [
@@ -216,11 +224,14 @@ CHUNKS = [
     chunk("a trailer without a colon", b"5\r\nhello\r\n0\r\nXyz\r\n\r\n"),
     chunk("a length for a trailer", b"5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n"),
     chunk("no end of the trailers, then a response", b"5\r\nhello\r\n0\r\n" + EVIL, SPLITTING),
-    chunk("an end within a size", b"5", ends=True),
-    chunk("an end within a chunk", b"5\r\nhel", ends=True),
-    chunk("an end behind a chunk", b"5\r\nhello", ends=True),
-    chunk("an end before the last", b"5\r\nhello\r\n", ends=True),
-    chunk("an end within the last", b"5\r\nhello\r\n0\r\n", ends=True),
+    chunk("a size with a minus", b"-2\r\nok\r\n" + END),
+    spoiled("chunks: a size with a minus, of 404", ok(b"Transfer-Encoding: chunked\r\n", b"-2\r\nok\r\n" + END, b"HTTP/1.1 404 Not Found")),
+    spoiled("chunks: bad behind 103", b"HTTP/1.1 103 Odd\r\nX: y\r\n\r\n" + ok(b"Transfer-Encoding: chunked\r\n", b"hello"), interim=(103,)),
+    unfinished("an end within a size", b"5"),
+    unfinished("an end within a chunk", b"5\r\nhel"),
+    unfinished("an end behind a chunk", b"5\r\nhello"),
+    unfinished("an end before the last", b"5\r\nhello\r\n"),
+    unfinished("an end within the last", b"5\r\nhello\r\n0\r\n"),
     cut("length: an end before it is reached", ok(b"Content-Length: 6\r\n"), BOTH, ends=True),
     cut("length: an end before the body", ok(b"Content-Length: 6\r\n", b""), BOTH, ends=True),
 ]

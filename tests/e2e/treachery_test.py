@@ -122,6 +122,7 @@ class Responses(Rows):
         stage, recorder = self.stage, self.stage.recorder
         for some in rounds(cuts(RESPONSES)):
             clients = stage.clients(len(some))
+            self.outcomes = {client: row.outcomes(pieces) for client, (row, pieces, _) in zip(clients, some)}
             for number, (client, (row, _, _)) in enumerate(zip(clients, some)):
                 keep = "Connection: keep-alive\r\n" if row.version == "HTTP/1.0" else ""
                 client.say(f"{row.method} /play/{number} {row.version}\r\nHost: a\r\n{keep}{row.fields}\r\n")
@@ -148,7 +149,9 @@ class Responses(Rows):
             if row.name in self.wrong:
                 continue
             answer = client.answer()
-            if (answer and answer[1]) != (None if row.closes else b"GET /next/%d" % number):
+            got = self.outcomes[client][0]
+            closes = got == CUT or (got != BAD and "Connection: close" in got[0])
+            if (answer and answer[1]) != (None if closes else b"GET /next/%d" % number):
                 self.note(row, how, f"the next answer is {answer}")
             elif row.kept and link.ended:
                 self.note(row, how, "the upstream's connection is not kept")
@@ -162,12 +165,15 @@ class Responses(Rows):
             if not answer or not answer[0][0].startswith(f"HTTP/1.1 {status} "):
                 return f"{answer} for {status}"
         answer = client.answer(row.method, until_end=row.version == "HTTP/1.0")
-        if row.got == CUT:
+        outcomes = self.outcomes[client]
+        if outcomes == [BAD, CUT]:
+            outcomes[:] = [BAD] if answer else [CUT]
+        if outcomes == [CUT]:
             return f"got {answer}" if answer else None
         if not answer:
             return "no answer"
         lines, body, trailers = answer
-        if row.got == BAD:
+        if outcomes == [BAD]:
             own = lines[0] == "HTTP/1.1 502 Bad Gateway" and "Content-Type: application/problem+json" in lines and b"evil" not in body
             return None if own else f"got {answer}"
         own = [line for line in lines if line.split(":")[0] in ("Date", "X-Request-Id", "Via")]
