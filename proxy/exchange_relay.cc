@@ -6,6 +6,7 @@
 
 #include "proxy/client_side.h"
 #include "proxy/exchange.h"
+#include "proxy/http1_rules.h"
 #include "proxy/log.h"
 
 namespace spillway {
@@ -54,10 +55,10 @@ void Exchange::SpareClient() {
 }
 
 // Passes on what has been read. False when the exchange has left the relay, or this upstream.
-bool Exchange::PassOnResponse(bool ended) {
 //
 // A head is taken when something is to be sent: what is found bad in one reading with it makes it a
 // bad answer as a whole, of which the client has seen nothing yet.
+bool Exchange::PassOnResponse(bool ended) {
   vectors_.clear();
   bool done = false, head_waits = false;
   std::uint64_t size = 0;  // of the pieces
@@ -83,9 +84,9 @@ bool Exchange::PassOnResponse(bool ended) {
       vectors_.push_back(ToVector(piece));
       if (vectors_.size() < kMostPieces) continue;
     }
-    done = step == ParseStep::kEnd;
     if (std::exchange(head_waits, false) && !TakeResponseHead()) return false;
     state_.bytes_out += std::exchange(size, 0);
+    done = step == ParseStep::kEnd;
     const std::span<const HeaderField> trailers =
         done ? upstream_->trailers() : std::span<const HeaderField>{};
     if (state_.response_begun && !client_.SendBody(&vectors_, done, trailers)) {
@@ -131,7 +132,8 @@ bool Exchange::TakeResponseHead() {
   pool().Report(*lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
                 worker_.loop.now());
 
-  if (head.status == 101 && (request.upgrade.empty() || !head.upgrade)) {
+  if (head.status == 101 &&
+      (!head.upgrade || !WereOffered(head.Get(Field::kUpgrade), request.upgrade))) {
     FailTry(Failure::kProtocol, "unasked 101");
     return false;
   }

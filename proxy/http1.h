@@ -60,7 +60,7 @@ struct ResponseHead {
   BodyKind body = BodyKind::kNone;
   std::uint64_t content_length = 0;
   bool keep_alive = true;
-  bool upgrade = false;  // 101 with an Upgrade field
+  bool upgrade = false;  // 101 with one Upgrade field
   bool interim() const { return status < 200 && status != 101; }
 
   std::string_view Get(Field field) const;

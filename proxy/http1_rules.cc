@@ -143,15 +143,31 @@ Refusal JudgeForwards(const Findings& found, RequestHead* head) {
   return {};
 }
 
-// A protocol that carries HTTP itself would be a tunnel around every rule.
-bool CarriesHttp(std::string_view protocols) {
-  while (const auto protocol = NextItem(&protocols)) {
-    const std::string_view name = protocol->substr(0, protocol->find('/'));
-    for (std::string_view carrier : {"h2c", "h2", "h3", "http", "tls"}) {
-      if (EqualsIgnoreCase(name, carrier)) return true;
-    }
+// A protocol that carries HTTP itself would be a tunnel around every rule, whatever its version is
+// called ("h2c-16", "http2", "TLS-1.2").
+bool CarriesHttp(std::string_view protocol) {
+  for (std::string_view carrier : {"h2", "h3", "http", "tls"}) {
+    if (EqualsIgnoreCase(protocol.substr(0, carrier.size()), carrier)) return true;
   }
   return false;
+}
+
+// name ["/" version], each a token (RFC 9110 7.8). What is written otherwise a server may read as
+// another name than we do.
+bool IsProtocol(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (!IsToken(text.substr(0, slash))) return false;
+  return slash == std::string_view::npos || IsToken(text.substr(slash + 1));
+}
+
+// Some protocols, and none that must not be offered to a server.
+bool MayBeOffered(std::string_view protocols) {
+  bool some = false;
+  while (const auto protocol = NextItem(&protocols)) {
+    if (!IsProtocol(*protocol) || CarriesHttp(*protocol)) return false;
+    some = true;
+  }
+  return some;
 }
 
 }  // namespace
@@ -170,7 +186,7 @@ Refusal JudgeRequest(RequestHead* head) {
   if (head->minor == 1 && found.unmet) return {417, "Expect other than 100-continue"};
   head->expect_continue = head->minor == 1 && found.expects;
   head->keep_alive = !found.close && (head->minor == 1 || found.kept);
-  const bool offers = found.upgrading && found.upgrades == 1 && !CarriesHttp(found.upgrade);
+  const bool offers = found.upgrading && found.upgrades == 1 && MayBeOffered(found.upgrade);
   const bool bare = head->body == BodyKind::kNone ||
                     (head->body == BodyKind::kLength && head->content_length == 0);
   head->upgrade = offers && bare && head->minor == 1 && head->method == "GET" ? found.upgrade
@@ -187,8 +203,8 @@ Refusal JudgeResponse(ResponseHead* head, bool to_head) {
   if (status < 200) {
     if (head->minor == 0) return {502, "interim response in HTTP/1.0"};
     if (promises) return {502, "interim response with a body"};
-    if (status == 101 && (found.upgrades == 0 || !found.upgrading))
-      return {502, "101 without Upgrade"};
+    if (status == 101 && (found.upgrades != 1 || !found.upgrading))
+      return {502, "101 without one Upgrade"};
   }
   head->upgrade = status == 101;
   const bool bodiless = to_head || status < 200 || status == 204 || status == 304;
@@ -199,6 +215,18 @@ Refusal JudgeResponse(ResponseHead* head, bool to_head) {
   // request.
   if (status == 204 && promises) head->keep_alive = false;
   return {};
+}
+
+bool WereOffered(std::string_view protocols, std::string_view offers) {
+  bool some = false;
+  while (const auto protocol = NextItem(&protocols)) {
+    bool offered = false;
+    std::string_view rest = offers;
+    while (const auto offer = NextItem(&rest)) offered |= EqualsIgnoreCase(*protocol, *offer);
+    if (!offered) return false;
+    some = true;
+  }
+  return some;
 }
 
 }  // namespace spillway

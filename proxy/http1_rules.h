@@ -20,5 +20,7 @@ struct Refusal {
 Refusal JudgeRequest(RequestHead* head);
 // Fills in body, content_length, keep_alive and upgrade. `to_head`: the request was HEAD.
 Refusal JudgeResponse(ResponseHead* head, bool to_head);
+// There are protocols in a 101's Upgrade, and the request's Upgrade offered all of them.
+bool WereOffered(std::string_view protocols, std::string_view offers);
 
 }  // namespace spillway

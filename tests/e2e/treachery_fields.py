@@ -8,6 +8,7 @@ HOST, TROUBLES, HOP = "RFC 9112 3.2", "Host of Troubles, CCS 2016", "RFC 9110 7.
 ABUSED = "Davison 2019: abusing hop-by-hop fields"
 STRANGER = "forwarding fields of a stranger"
 UPGRADE, EXPECT = "RFC 9110 7.8", "RFC 9110 10.1.1"
+MISREAD = "RFC 9110 7.8: what a server may read as h2c"
 
 
 def bad(name, lines, source=FIELD, status=400):
@@ -181,6 +182,11 @@ HOPS = [
     hop("an upgrade to h2c behind another", b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n", source="Miller 2020: h2c smuggling"),
     hop("an upgrade to HTTP/2.0", b"Connection: Upgrade\r\nUpgrade: HTTP/2.0\r\n", source="Miller 2020: h2c smuggling"),
     hop("an upgrade to TLS", b"Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n", source="RFC 2817"),
+    *(hop(f"an upgrade to {protocol.decode('latin-1')}", b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n", source=MISREAD) for protocol in (
+        b"web socket/", b"h2c foo", b'"h2c"', b"h2c;q=1", b"websocket\th2c", b"/h2c", b"h2c-16", b"h2-14", b"http2", b"TLS-1.2", b",",
+        b"websocket/", b"websocket, h2c-14", b"websocket;a, h2c", b"HTTPS", b"h3")),
+    hop("an upgrade to several that are whole", b"Connection: Upgrade\r\nUpgrade: websocket/13 ,foo\r\n",
+        "Connection: upgrade", "Upgrade: websocket/13 ,foo", source=UPGRADE),
     hop("an upgrade that Connection does not list", b"Upgrade: websocket\r\n", source=UPGRADE),
     hop("two upgrades", b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n", source=UPGRADE),
     passed("connection: an upgrade in 1.0", UPGRADE,

@@ -215,6 +215,52 @@ TEST(RequestParser, OffersAnUpgradeOnlyWhenItIsWholeAndSafe) {
   }
 }
 
+struct Offer {
+  const char* upgrade;
+  bool passes;
+};
+const Offer kOffers[] = {
+    {"websocket", true},
+    {"WebSocket/13", true},
+    {", websocket ,\tfoo/1.0", true},
+    {"xh2c", true},
+    {",", false},
+    {"web socket", false},
+    {"web socket/", false},
+    {"websocket/", false},
+    {"/websocket", false},
+    {"websocket/1/2", false},
+    {"websocket\th2c", false},
+    {"websocket;q=1", false},
+    {"\"websocket\"", false},
+    {"(websocket)", false},
+    {"web\xc3\xa4socket", false},
+    {"h2", false},
+    {"h2c foo", false},
+    {"\"h2c\"", false},
+    {"h2c;q=1", false},
+    {"/h2c", false},
+    {"h2c-16", false},
+    {"H2-14", false},
+    {"h3-29", false},
+    {"http2", false},
+    {"HTTP/2.0", false},
+    {"https", false},
+    {"TLS-1.2", false},
+    {"tls/1.3", false},
+    {"websocket, foo bar", false},
+    {"websocket, H2C-14", false},
+};
+TEST(RequestParser, OffersProtocolsThatAreWrittenAsSuchAndDoNotCarryHttp) {
+  for (const Offer& each : kOffers) {
+    const std::string upgrade = each.upgrade;
+    const Reading r = ReadAll(
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: " + upgrade + "\r\n\r\n");
+    EXPECT_EQ(r.last, ParseStep::kEnd) << r;
+    EXPECT_EQ(r.upgrade, each.passes ? upgrade : "") << upgrade;
+  }
+}
+
 TEST(RequestParser, RefusesOneByteMoreThanEachLimit) {
   const auto get = [](std::size_t target, std::size_t fields, std::size_t pad) {
     std::string bytes = "GET /" + std::string(target - 1, 'a') + " HTTP/1.1\r\nHost: h\r\n";

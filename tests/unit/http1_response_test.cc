@@ -6,6 +6,7 @@
 
 #include "proxy/fields.h"
 #include "proxy/http1.h"
+#include "proxy/http1_rules.h"
 #include "tests/unit/http1_feeding.h"
 
 namespace spillway {
@@ -111,6 +112,9 @@ const Refused kRefused[] = {
     {"interim in HTTP/1.0", "HTTP/1.0 100 Continue\r\n\r\n"},
     {"101 without Upgrade", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n"},
     {"101 without Connection", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"},
+    {"101 with two of Upgrade",
+     "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nUpgrade: "
+     "websocket\r\n\r\n"},
 };
 
 TEST(ResponseParser, RefusesWhatCouldBeReadInTwoWays) {
@@ -214,6 +218,33 @@ TEST(ResponseParser, RefusesTheSeventeenthInterimHead) {
   for (int i = 0; i < 16; ++i) bytes += "HTTP/1.1 102 Processing\r\n\r\n";
   EXPECT_EQ(ReadAll(bytes + Ok("Content-Length: 0", "")).last, ParseStep::kEnd);
   EXPECT_EQ(ReadAll(bytes + "HTTP/1.1 102 Processing\r\n\r\n").last, ParseStep::kFailed);
+}
+
+struct Taken {
+  std::string_view protocols, offers;
+  bool well;
+};
+constexpr Taken kTaken[] = {
+    {"websocket", "websocket", true},
+    {"WebSocket", "websocket", true},
+    {"foo/1", "bar, foo/1", true},
+    {"foo/1, bar", "bar,foo/1", true},
+    {" websocket ,", "websocket", true},
+    {"h2c", "websocket", false},
+    {"websocket, h2c", "websocket", false},
+    {"websocket/13", "websocket", false},
+    {"foo", "foo/1", false},
+    {"websocke", "websocket", false},
+    {"", "websocket", false},
+    {",", "websocket", false},
+    {"websocket", "", false},
+    {"", "", false},
+};
+TEST(WereOffered, WantsAllThatA101NamesToBeWhatTheRequestNamed) {
+  for (const Taken& each : kTaken) {
+    EXPECT_EQ(WereOffered(each.protocols, each.offers), each.well)
+        << each.protocols << " of " << each.offers;
+  }
 }
 
 TEST(ResponseParser, TellsAnUpgradeByStatusOneHundredAndOneOnly) {
