@@ -18,11 +18,27 @@ bool HasUnderscore(std::string_view name) {
   return name.find('_') != std::string_view::npos;
 }
 
-// Said by proxies of whom they speak for. From anyone else it is a claim that an upstream must not
-// see.
+// Said by proxies of whom they speak for, and of what was asked of them. From anyone else it is a
+// claim that an upstream must not see.
 constexpr std::string_view kOnlyFromProxies[] = {
-    "cf-connecting-ip", "client-ip",     "true-client-ip",      "x-client-ip",
-    "x-original-url",   "x-rewrite-url", "x-cluster-client-ip",
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded-for",
+    "true-client-ip",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
+    "x-host",
+    "x-http-host-override",
+    "x-original-host",
+    "x-original-url",
+    "x-originating-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
 };
 
 bool IsOnlyFromProxies(std::string_view name, std::string_view address_header) {

@@ -202,7 +202,9 @@ HOPS = [
 
 CLAIMED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server",
            "Forwarded", "X-Real-IP", "X-Original-URL", "X-Rewrite-URL", "CF-Connecting-IP", "True-Client-IP", "Client-IP",
-           "X-Client-IP", "X-Cluster-Client-IP", "X-Request-Id")
+           "X-Client-IP", "X-Cluster-Client-IP", "X-Request-Id", "X-Forwarded", "Forwarded-For", "X-Original-Host", "X-Host",
+           "X-HTTP-Host-Override", "Fastly-Client-IP", "X-Azure-ClientIP", "X-Envoy-External-Address", "X-Remote-IP", "X-Remote-Addr",
+           "X-Originating-IP")
 IDENTITY = [
     *(passed(f"identity: {name} is no stranger's to say", STRANGER, get(name.encode() + b": 10.0.0.1\r\n"), saw("GET /a"))
       for name in CLAIMED),

@@ -441,12 +441,12 @@ TEST(WriteLastChunkOfRequest, PassesNoTrailerThatAHeadMayNotHaveFromAStranger) {
                                   {"X-Forwarded-Prefix", "/x"},
                                   {"X-Original-URL", "/x"},
                                   {"CF-Connecting-IP", ""},
-                                  {"Fastly-Client-IP", "1.1.1.1"},
+                                  {"X-Edge-Client-IP", "1.1.1.1"},
                                   {"X_User", "root"},
                                   {"Proxy", "http://x"},
                                   {"Cookie", "a=b"}};
   std::string out = "left over";
-  WriteLastChunkOfRequest(trailers, "fastly-client-ip", &out);
+  WriteLastChunkOfRequest(trailers, "x-edge-client-ip", &out);
   EXPECT_EQ(out, "0\r\nX-Sum: 1\r\n\r\n");
 }
 
