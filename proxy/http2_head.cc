@@ -106,6 +106,9 @@ void Http2HeadBuilder::TakeHead(bool ended, Http2Request* request) {
     if (!request->tunnel) Refuse(501, "a protocol other than websocket");
     head.method = "GET";  // what it would have been in HTTP/1.1 (RFC 8441 5.1)
   }
+  const std::string_view scheme = head_.View(pseudo_.scheme);
+  const bool http = EqualsIgnoreCase(scheme, "http") || EqualsIgnoreCase(scheme, "https");
+  if (!scheme.empty() && !http) Refuse(400, "a scheme other than http and https");
   if (!IsKnownMethod(head.method)) Refuse(501, "unknown method");
   // The absolute form would name a second authority (RFC 9113 8.3.1 knows none).
   const bool origin_form = head.target.starts_with('/') || head.target == "*";

@@ -124,6 +124,8 @@ MALFORMED = {
     "8.3.1 a :path without a slash": request_fields("GET", "x"),
     "8.3.1 a :path with an authority": request_fields("GET", "http://evil.example/"),
     "8.3.1 the same with a scheme of its own": request_fields("GET", "http://evil.example/", scheme="x"),
+    "8.3.1 a :scheme that is not HTTP's": request_fields("GET", "/", scheme="ftp"),
+    "8.3.1 a :scheme with a URL in it": request_fields("GET", "/", scheme="http://evil.example/?"),
     "8.3.1 a :path of * without OPTIONS": request_fields("GET", "*"),
     "8.3.1 a :path with a space": request_fields("GET", "/a b"),
     "8.3.1 a :path with another request": request_fields("GET", "/ HTTP/1.1\r\nHost: evil\r\n\r\n"),
