@@ -196,7 +196,8 @@ void Exchange::BeginSend() {
   forward.client_address = client_text_;
   forward.peer_address = client_.peer_text();
   forward.peer_trusted = state_.peer_trusted;
-  forward.address_header = state_.generation->shared->config.clients.address_header;
+  const Config& all = state_.generation->shared->config;
+  forward.relied_on = {all.clients.address_header, all.policy->ruled_fields()};
   forward.scheme = state_.request.scheme;
   forward.client_host = state_.to_send.host;
   forward.request_id = request_id_;

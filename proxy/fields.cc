@@ -195,7 +195,8 @@ Field ClassifyField(std::string_view name) {
 Field ClassifyLoosely(std::string_view name) {
   if (name.size() > kLongest) return Field::kOther;
   char dashed[kLongest];
-  std::replace_copy(name.begin(), name.end(), dashed, '_', '-');
+  std::replace_copy_if(
+      name.begin(), name.end(), dashed, [](char c) { return c == '_' || c == '.'; }, '-');
   return ClassifyField({dashed, name.size()});
 }
 

@@ -40,8 +40,8 @@ std::optional<std::uint64_t> ParseDecimal(std::string_view text);
 bool ConnectionLists(std::span<const HeaderField> headers, const FieldKinds& fields,
                      std::string_view name);
 
-// What the field would be if "_" were "-". Some application servers read both as one (CGI's
-// variable names), so an underscored twin of a field that the proxy writes must never pass.
+// What the field would be if "_" and "." were "-". Some application servers read them as one (CGI's
+// variable names), so such a twin of a field that the proxy writes must never pass.
 Field ClassifyLoosely(std::string_view name);
 
 }  // namespace spillway

@@ -136,6 +136,12 @@ struct Framing {
   std::uint64_t content_length = 0;
 };
 
+// Names that the configuration relies on, beside those that the proxy knows.
+struct ReliedOn {
+  std::string_view address_header{};            // clients.address_header
+  std::span<const std::string> ruled_fields{};  // Policy::ruled_fields()
+};
+
 // REQUIRES: the addresses and the scheme may stand in a field as they are.
 struct ForwardRequest {
   std::string_view target{};  // as received (origin form; an absolute form's path and query)
@@ -143,10 +149,10 @@ struct ForwardRequest {
   Framing framing{};
   std::string_view client_address{};  // text, for X-Forwarded-For
   std::string_view peer_address{};    // text; what is appended when the peer is trusted
-  std::string_view address_header;    // clients.address_header: dropped unless the peer is trusted
-  bool peer_trusted = false;          // keep and extend what came; else replace it
-  std::string_view scheme{};          // "http" or "https"
-  std::string_view client_host{};     // the Host the client sent, for X-Forwarded-Host
+  ReliedOn relied_on{};
+  bool peer_trusted = false;       // keep and extend what came; else replace it
+  std::string_view scheme{};       // "http" or "https"
+  std::string_view client_host{};  // the Host the client sent, for X-Forwarded-Host
   std::string_view request_id{};
   bool upgrade = false;          // pass Connection: upgrade and Upgrade on
   bool expect_continue = false;  // pass Expect on
@@ -190,13 +196,14 @@ std::size_t WriteChunkHead(std::uint64_t size, char* out);
 void FrameChunk(std::size_t first, std::vector<iovec>* pieces, char* head);
 // A field that the proxy treats in heads has no business after a body: it would pass untreated.
 bool MayBeTrailer(std::string_view name);
-// Nor, in a request, has one that says what only proxies say, or that a server may take for that.
-bool MayBeTrailerOfRequest(std::string_view name, std::string_view address_header);
+// Nor, in a request, has one that says what only proxies say, or that rules look at or set, or that
+// a server may take for one of these: it would be a way around what was decided.
+bool MayBeTrailerOfRequest(std::string_view name, const ReliedOn& relied_on);
 // Replaces *out with "0\r\n", the trailers that may be passed on, and the empty line.
 void WriteLastChunk(std::span<const HeaderField> trailers, std::string* out);
 // The same for a request, whose trailers some servers add to its head: what a stranger may not say
 // there, nobody may say here.
-void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, std::string_view address_header,
+void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, const ReliedOn& relied_on,
                              std::string* out);
 
 // Is this a method that we know how to treat? Exact case.

@@ -49,6 +49,31 @@ bool IsOnlyFromProxies(std::string_view name, std::string_view address_header) {
                      [&](std::string_view each) { return EqualsIgnoreCase(name, each); });
 }
 
+bool IsRuled(std::string_view name, std::span<const std::string> ruled_fields) {
+  return std::any_of(ruled_fields.begin(), ruled_fields.end(),
+                     [name](const std::string& each) { return EqualsIgnoreCase(each, name); });
+}
+
+std::string Dashed(std::string_view name) {
+  std::string dashed(name);
+  std::replace(dashed.begin(), dashed.end(), '.', '-');
+  return dashed;
+}
+
+// Some servers read "." as CGI reads "_". Unlike that one it is in names that are in use: so it only
+// must not make a second name of one that is known, whoever says it.
+bool IsKnownWithDots(std::string_view name, const ReliedOn& relied_on) {
+  if (name.find('.') == std::string_view::npos) return false;
+  if (ClassifyLoosely(name) != Field::kOther) return true;
+  const std::string dashed = Dashed(name);
+  if (IsOnlyFromProxies(dashed, relied_on.address_header)) return true;
+  return std::any_of(relied_on.ruled_fields.begin(), relied_on.ruled_fields.end(),
+                     [&](const std::string& each) {
+                       return each.size() == name.size() && !EqualsIgnoreCase(each, name) &&
+                              EqualsIgnoreCase(Dashed(each), dashed);
+                     });
+}
+
 // CGI hands it to scripts as HTTP_PROXY, where many a library looks for the proxy to use (httpoxy).
 // No standard has such a field, so nobody misses it.
 bool IsProxy(std::string_view name) {
@@ -158,7 +183,9 @@ class RequestFields {
     }
     // Of the names that are known none has an underscore, and none is "proxy".
     if (HasUnderscore(header.name) || IsProxy(header.name)) return false;
-    if (!forward_.peer_trusted && IsOnlyFromProxies(header.name, forward_.address_header)) {
+    if (IsKnownWithDots(header.name, forward_.relied_on)) return false;
+    if (!forward_.peer_trusted &&
+        IsOnlyFromProxies(header.name, forward_.relied_on.address_header)) {
       return false;
     }
     return !lists_ || !ConnectionLists(head_.headers, head_.fields, header.name);
@@ -313,18 +340,19 @@ void ListRequestFields(const RequestHead& head, const ForwardRequest& forward,
   });
 }
 
-bool MayBeTrailerOfRequest(std::string_view name, std::string_view address_header) {
+bool MayBeTrailerOfRequest(std::string_view name, const ReliedOn& relied_on) {
   return MayBeTrailer(name) && !HasUnderscore(name) && !IsProxy(name) &&
-         !IsOnlyFromProxies(name, address_header);
+         !IsOnlyFromProxies(name, relied_on.address_header) &&
+         !IsRuled(name, relied_on.ruled_fields) && !IsKnownWithDots(name, relied_on);
 }
 
-void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, std::string_view address_header,
+void WriteLastChunkOfRequest(std::span<const HeaderField> trailers, const ReliedOn& relied_on,
                              std::string* out) {
   out->clear();
   Pen pen(out);
   pen.Put("0\r\n");
   for (const HeaderField& trailer : trailers) {
-    if (MayBeTrailerOfRequest(trailer.name, address_header)) PutParsed(trailer, &pen);
+    if (MayBeTrailerOfRequest(trailer.name, relied_on)) PutParsed(trailer, &pen);
   }
   pen.Put("\r\n");
 }

@@ -91,7 +91,7 @@ void UpstreamConnection::BeginRequest(const RequestHead& head, const ForwardRequ
   parser_.Reset(head.method);
   watch_.WantRead(true);
   chunked_ = head.body == BodyKind::kChunked;
-  address_header_ = forward.address_header;
+  relied_on_ = forward.relied_on;
   WriteRequestHead(head, forward, room);
   pieces->push_back(ToVector(*room));
   head_pieces_ = pieces->size();
@@ -105,7 +105,7 @@ IoStatus UpstreamConnection::SendBody(std::vector<iovec>* pieces, bool last,
   if (chunked_) {
     FrameChunk(first, pieces, chunk_head);
     if (last) {
-      WriteLastChunkOfRequest(trailers, address_header_, &last_chunk);
+      WriteLastChunkOfRequest(trailers, relied_on_, &last_chunk);
       pieces->push_back(ToVector(last_chunk));
     }
   }

@@ -88,9 +88,9 @@ class UpstreamConnection final : public UpstreamSide {
   std::size_t parsed_ = 0;  // how much of in_ the parser has taken
   ResponseParser parser_;
   Output out_;
-  std::size_t head_pieces_ = 0;      // of what SendBody is called with: no part of the body
-  std::string_view address_header_;  // clients.address_header: for the trailers
-  bool chunked_ = false;             // the request's body
+  std::size_t head_pieces_ = 0;  // of what SendBody is called with: no part of the body
+  ReliedOn relied_on_;           // for the request's trailers
+  bool chunked_ = false;         // the request's body
   bool connected_ = false;
   bool doubtful_ = false;         // its last answer had no body: one may come late, by mistake
   bool reused_ = false;           // has served an exchange before this one

@@ -108,7 +108,7 @@ bool Http2UpstreamStream::stale() const {
 
 void Http2UpstreamStream::BeginRequest(const RequestHead& head, const ForwardRequest& forward,
                                        std::string* room, std::vector<iovec>*) {
-  address_header_ = forward.address_header;
+  relied_on_ = forward.relied_on;
   wants_read_ = true;
   if (connection_->broken()) return TakeClose(Http2End::kUnprocessed, {});
   // nghttp2 copies them: the list lives no longer than this.
@@ -134,7 +134,7 @@ IoStatus Http2UpstreamStream::SendBody(std::vector<iovec>* pieces, bool last,
   if (last) {
     all_out_ = true;
     for (const HeaderField& trailer : trailers) {
-      if (MayBeTrailerOfRequest(trailer.name, address_header_))
+      if (MayBeTrailerOfRequest(trailer.name, relied_on_))
         trailers_out_.emplace_back(trailer.name, trailer.value);
     }
   }

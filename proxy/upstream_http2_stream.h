@@ -92,8 +92,8 @@ class Http2UpstreamStream final : public UpstreamSide {
   std::unique_ptr<Http2Response> end_;  // the trailers' text
   std::vector<HeaderField> trailers_;
 
-  std::string_view address_header_;  // clients.address_header: for the trailers
-  std::string out_;                  // of the request's body, not yet taken by the session
+  ReliedOn relied_on_;  // for the request's trailers
+  std::string out_;     // of the request's body, not yet taken by the session
   std::size_t sent_ = 0;
   std::vector<std::pair<std::string, std::string>> trailers_out_;
 

@@ -58,8 +58,9 @@ struct CompiledRules {
   // rule: it is worth a look (now only those without gates); by test: it is known to hold (none); by
   // stage: it has run, so that its other tests do not hold (none).
   std::vector<std::uint64_t> first_findings;
-  std::size_t holds_at = 0, ran_at = 0;  // where in it the tests and the stages begin
-  HeaderNames header_names;              // of the fields that may be looked at
+  std::size_t holds_at = 0, ran_at = 0;   // where in it the tests and the stages begin
+  HeaderNames header_names;               // of the fields that may be looked at
+  std::vector<std::string> ruled_fields;  // Policy::ruled_fields()
 };
 
 }  // namespace spillway

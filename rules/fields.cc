@@ -76,10 +76,11 @@ std::string NameOf(const FieldId& field) {
   return name;
 }
 
-void AddHeaderName(const FieldId& field, HeaderNames* names) {
-  if (field.source->of_response) return;
-  if (field.source->form == Source::Form::kHeader) names->Add(field.name);
-  if (field.source->form == Source::Form::kCookie) names->Add(kCookieField);
+std::string_view HeaderNameOf(const FieldId& field) {
+  if (field.source->of_response) return {};
+  if (field.source->form == Source::Form::kHeader) return field.name;
+  if (field.source->form == Source::Form::kCookie) return kCookieField;
+  return {};
 }
 
 std::optional<std::string_view> FirstValue(const FieldId& field, const Scene& scene,
@@ -176,8 +177,11 @@ bool Fields::Build(std::string* error, Diagnostics* warnings) {
   return true;
 }
 
-void Fields::AddHeaderNames(HeaderNames* names) const {
-  for (const FieldMatcher& matcher : matchers_) AddHeaderName(matcher.id, names);
+void Fields::AddHeaderNames(std::vector<std::string>* names) const {
+  for (const FieldMatcher& matcher : matchers_) {
+    if (const std::string_view name = HeaderNameOf(matcher.id); !name.empty())
+      names->emplace_back(name);
+  }
 }
 
 std::optional<std::string_view> FieldValues::NextText() {

@@ -44,8 +44,8 @@ struct FieldId {
 std::string NameOf(const FieldId& field);
 
 inline constexpr std::string_view kCookieField = "cookie";  // the header field of all cookies
-// The name of the header field of requests that it is read from, where there is one.
-void AddHeaderName(const FieldId& field, HeaderNames* names);
+// The name of the header field of requests that it is read from; empty where there is none.
+std::string_view HeaderNameOf(const FieldId& field);
 
 // Buffers that matching needs, kept from request to request by the caller.
 struct MatchScratch {
@@ -123,8 +123,8 @@ class Fields {
   const Source& source_of(std::uint32_t test) const { return *field_of(test).source; }
   Stage kind_of(std::uint32_t test) const { return static_cast<Stage>(stage_of_[test] % kStages); }
 
-  // The header fields of requests that are looked at.
-  void AddHeaderNames(HeaderNames* names) const;
+  // The names of the header fields of requests that are looked at; some come twice.
+  void AddHeaderNames(std::vector<std::string>* names) const;
 
   // Calls hit(test) for each test of the stage that holds, at least once. `memo` may be null.
   template <class OnHit>

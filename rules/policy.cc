@@ -400,4 +400,8 @@ std::span<const std::string> Policy::pools() const {
   return rules_->pools;
 }
 
+std::span<const std::string> Policy::ruled_fields() const {
+  return rules_->ruled_fields;
+}
+
 }  // namespace spillway

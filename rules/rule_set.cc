@@ -116,12 +116,22 @@ void LayOut(const Expression& expression, CompiledRules* rules) {
   rules->steps[at].end = static_cast<std::uint32_t>(rules->steps.size());
 }
 
-// Which header fields may be looked at: by conditions, or for the keys of limits.
+// Which header fields may be looked at, by conditions or for the keys of limits; and, with those that
+// are set, which ones servers may rely on.
 void ExpectHeaders(CompiledRules* rules) {
-  rules->fields.AddHeaderNames(&rules->header_names);
+  std::vector<std::string>& names = rules->ruled_fields;
+  rules->fields.AddHeaderNames(&names);
   for (const LimitKeyPlan& plan : rules->limit_keys) {
-    for (const FieldId& part : plan.parts) AddHeaderName(part, &rules->header_names);
+    for (const FieldId& part : plan.parts) {
+      if (const std::string_view name = HeaderNameOf(part); !name.empty()) names.emplace_back(name);
+    }
   }
+  for (const std::string& name : names) rules->header_names.Add(name);
+  for (const CompiledRule& rule : rules->rules) {
+    for (const auto& [name, value] : rule.action.set_headers) names.push_back(LowerAscii(name));
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
 }
 
 // Which rules are looked at in any case, and which once a gate is known to hold.

@@ -96,6 +96,9 @@ class Policy {
   std::span<const LimitInfo> limits() const;
   std::span<const std::string> toggles() const;
   std::span<const std::string> pools() const;
+  // The header fields of requests that rules set, or look at in conditions and in the keys of
+  // limits: their names in lower case, in order, each once.
+  std::span<const std::string> ruled_fields() const;
   const CompiledRules& compiled() const { return *rules_; }  // for rules/
 
  private:

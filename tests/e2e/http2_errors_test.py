@@ -300,12 +300,16 @@ class Errors(Case):
                 conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
         server = self.raw_origin(play)
-        proxy = self.spillway(config(server, listeners=[{"address": "127.0.0.1:0", "http2": True}]))
+        proxy = self.spillway(config(server, listeners=[{"address": "127.0.0.1:0", "http2": True}], rules=[
+            {"name": "role", "match": {"header.X-Role": "admin"}, "action": "deny"},
+            {"name": "tenant", "action": {"set_header": {"X-Tenant": "public"}}}]))
         with Raw(proxy.port) as raw:
             raw.send(head(1, POST, END_HEADERS) + frame(DATA, 0, 1, b"body") +
-                     head(1, plain_block([("content-length", "4"), ("host", "evil"), ("x-forwarded-for", "1.2.3.4"), ("x-sum", "5")])))
+                     head(1, plain_block([("content-length", "4"), ("host", "evil"), ("x-forwarded-for", "1.2.3.4"), ("x-tenant", "evil"),
+                                          ("x.tenant", "evil"), ("x-role", "admin"), ("x-sum", "5")])))
             self.assertEqual(raw.wait_status(1), 200)
-        self.assertEqual((server.requests[0].body, server.requests[0].trailers), (b"body", [("x-sum", "5")]))
+        seen = server.requests[0]
+        self.assertEqual((seen.body, seen.get("X-Tenant"), seen.trailers), (b"body", "public", [("x-sum", "5")]))
 
     def test_a_bad_preface_ends_it(self):
         for bytes_ in (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n\0\0\0\0\0\0\0\0\0", b"PRI * HTTP/2.0\r\nHost: a\r\n\r\n"):

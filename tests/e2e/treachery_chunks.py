@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rows: chunks, their sizes, extensions and ends, and what comes behind them."""
 
-from treachery import SMUGGLED, Row, broken, passed, post, saw, waits
+from treachery import SMUGGLED, Row, broken, get, passed, post, saw, waits
 
 CHUNK, EXTENSION, TRAILER = "RFC 9112 7.1", "RFC 9112 7.1.1", "RFC 9112 7.1.2"
 FUNKY = "Weikop 2025: funky chunks"
@@ -145,6 +145,11 @@ TRAILERS = [
         "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Prefix", "Forwarded", "X-Real-IP", "X-Original-URL", "X-Rewrite-URL",
         "CF-Connecting-IP", "True-Client-IP", "Authorization", "Cookie", "Connection", "Upgrade", "Expect", "Content_Length",
         "X_Forwarded_For", "X_User", "Proxy")),
+    *(dropped(name, name.encode() + b": admin") for name in (
+        "X-Tenant", "x-TENANT", "X.Tenant", "X-Role", "X-Key", "X-Host", "Fastly-Client-IP", "User-Agent", "X.Forwarded.For")),
+    passed("a trailer of what a rule sets goes no further", TRAILING,
+           get(b"Transfer-Encoding: chunked\r\n", target=b"/tenant", method=b"POST") + b"5\r\nhello\r\n0\r\nX-Tenant: evil\r\nX-Other: y\r\n\r\n",
+           saw("POST /tenant", "Transfer-Encoding: chunked", "X-Tenant: public", body=b"hello", trailers=["X-Other: y"])),
     Row("a trailer, and a request behind it", "RFC 9112 9.3.2", post(b"Connection: close\r\nTransfer-Encoding: chunked\r\n",
         b"5\r\nhello\r\n0\r\nX: y\r\n\r\n") + SMUGGLED, (200,),
         (saw("POST /a", "Transfer-Encoding: chunked", body=b"hello", trailers=["X: y"]),)),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rows: header fields, what Host names, what Connection lists, who says to be somebody else, and expectations."""
 
-from treachery import SMUGGLED, get, passed, post, refused, saw
+from treachery import SMUGGLED, Row, get, passed, post, refused, saw
 
 FIELD, FOLD, BARE = "RFC 9112 5", "RFC 9112 5.2", "RFC 9112 2.2, bare CR and LF"
 HOST, TROUBLES, HOP = "RFC 9112 3.2", "Host of Troubles, CCS 2016", "RFC 9110 7.6.1"
@@ -9,6 +9,7 @@ ABUSED = "Davison 2019: abusing hop-by-hop fields"
 STRANGER = "forwarding fields of a stranger"
 UPGRADE, EXPECT = "RFC 9110 7.8", "RFC 9110 10.1.1"
 MISREAD = "RFC 9110 7.8: what a server may read as h2c"
+DOTS = "read as dashes by some, as underscores are"
 
 
 def bad(name, lines, source=FIELD, status=400):
@@ -204,12 +205,17 @@ CLAIMED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwar
            "Forwarded", "X-Real-IP", "X-Original-URL", "X-Rewrite-URL", "CF-Connecting-IP", "True-Client-IP", "Client-IP",
            "X-Client-IP", "X-Cluster-Client-IP", "X-Request-Id", "X-Forwarded", "Forwarded-For", "X-Original-Host", "X-Host",
            "X-HTTP-Host-Override", "Fastly-Client-IP", "X-Azure-ClientIP", "X-Envoy-External-Address", "X-Remote-IP", "X-Remote-Addr",
-           "X-Originating-IP")
+           "X-Originating-IP", "X.Forwarded.For", "X-Forwarded.For", "X.Real.IP", "X.Host", "X.Request.Id")
 IDENTITY = [
     *(passed(f"identity: {name} is no stranger's to say", STRANGER, get(name.encode() + b": 10.0.0.1\r\n"), saw("GET /a"))
       for name in CLAIMED),
     passed("identity: X-Forwarded-For in many lines", STRANGER, get(b"X-Forwarded-For: 10.0.0.1\r\n" * 5), saw("GET /a")),
     passed("identity: X-Forwarded-For in other case", STRANGER, get(b"x-FORWARDED-for: 10.0.0.1\r\n"), saw("GET /a")),
+    passed("identity: dots in names that are known", DOTS,
+           get(b"Transfer.Encoding: chunked\r\nContent.Length: 5\r\nX.Tenant: evil\r\nX.Role: admin\r\nX.Y: z\r\n"), saw("GET /a", "X.Y: z")),
+    passed("identity: what a rule sets is its to say", STRANGER, get(b"X-Tenant: evil\r\n", target=b"/tenant"),
+           saw("GET /tenant", "X-Tenant: public")),
+    Row("identity: what a rule denies", STRANGER, get(b"X-Role: admin\r\n"), (403,), kept=True),
     passed("identity: Proxy is nobody's to say", "httpoxy, 2016", get(b"Proxy: http://other/\r\n"), saw("GET /a")),
     passed("identity: Via of a stranger stays", "RFC 9110 7.6.3", get(b"Via: 1.0 fred\r\n"), saw("GET /a", "Via: 1.0 fred")),
 ]

@@ -295,8 +295,12 @@ class Stage:
                "retries": {"attempts": 0}, "keep_alive": {"connections": 1000}, "response_head": "8KiB", "concurrency": "off"}
         self.proxy = case.spillway(config(
             self.recorder, workers=1, access_log="off", clients={"sizes": SIZES, "timeouts": patient}, app=app,
+            limits={"keyed": {"key": "header.X-Key", "rate": "1/s", "burst": 1000000}},
             rules=[{"name": "prompter", "match": {"path": "/prompter"}, "action": {"respond": {"status": 200, "body": "go"}}},
-                   {"name": "admin", "match": {"any": [{"path": "/admin"}, {"path": {"prefix": "/admin/"}}]}, "action": "deny"}]))
+                   {"name": "admin", "match": {"any": [{"path": "/admin"}, {"path": {"prefix": "/admin/"}}]}, "action": "deny"},
+                   {"name": "role", "match": {"header.X-Role": "admin"}, "action": "deny"},
+                   {"name": "keyed", "match": {"path": "/keyed"}, "action": {"limit": "keyed"}},
+                   {"name": "tenant", "match": {"path": "/tenant"}, "action": {"set_header": {"X-Tenant": "public"}}}]))
         self.port = self.proxy.port
         self.prompter = case.connect(self.port)
         # 127.1.0.1 to 127.254.255.254

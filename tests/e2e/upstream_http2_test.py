@@ -62,6 +62,15 @@ class Forwarding(Http2Case):
         self.assertEqual([seen["method"], seen["body"], seen["trailers"]], ["PUT", "abc", [["x-sum", "9"]]])
         self.assertEqual(dict(seen["headers"])["te"], "trailers")
 
+    def test_no_trailer_that_rules_look_at_or_set_reaches_it(self):
+        origin = self.origin2()
+        proxy = self.behind(origin, rules=[{"name": "role", "match": {"header.X-Role": "admin"}, "action": "deny"},
+                                           {"name": "tenant", "action": {"set_header": {"X-Tenant": "public"}}}])
+        answer = self.client(proxy).ask("PUT", "/x", body=b"abc", trailers=[
+            ("x-tenant", "evil"), ("x.tenant", "evil"), ("x-role", "admin"), ("x-host", "evil"), ("x-sum", "9")])
+        seen = answer.json()
+        self.assertEqual((dict(seen["headers"])["x-tenant"], seen["trailers"]), ("public", [["x-sum", "9"]]))
+
     def test_te_goes_only_as_trailers(self):
         origin = self.origin2()
         spillway = self.behind(origin)

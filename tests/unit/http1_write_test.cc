@@ -118,6 +118,20 @@ TEST(ListRequestFields, SaysWhatTheWrittenHeadSays) {
   }
 }
 
+TEST(WriteRequestHead, PassesNoNameThatIsAKnownOneToAServerThatReadsDotsAsDashes) {
+  const std::string ruled[] = {"x-role.name", "x-tenant"};
+  for (const bool trusted : {false, true}) {
+    Hop hop(
+        "X.Forwarded.For: 1\r\nx-real.ip: 1\r\nTransfer.Encoding: 1\r\nX.Original.URL: 1\r\n"
+        "X.Tenant: 1\r\nX-Edge.IP: 1\r\nX.Role.Name: 1\r\nX-Role.Name: 2\r\nX.Other: 3\r\n");
+    hop.forward.relied_on = {.address_header = "x-edge-ip", .ruled_fields = ruled};
+    hop.forward.peer_trusted = trusted;
+    const std::string head = hop.Write();
+    EXPECT_THAT(head, Not(HasSubstr(": 1\r\n")));
+    EXPECT_THAT(head, HasSubstr("\r\nX-Role.Name: 2\r\nX.Other: 3\r\n"));
+  }
+}
+
 TEST(WriteRequestHead, SendsAnOriginFormAlways) {
   Hop hop("", "GET http://h HTTP/1.1");
   hop.forward.target = "";
@@ -436,6 +450,16 @@ TEST(WriteLastChunk, PassesOnlyTrailersThatMeanNothingToAProxy) {
   EXPECT_EQ(out, "0\r\n\r\n");
 }
 
+TEST(WriteLastChunkOfRequest, PassesNoTrailerThatRulesLookAtOrSet) {
+  const HeaderField trailers[] = {{"X-Sum", "1"},    {"X-TENANT", "evil"}, {"x.tenant", "evil"},
+                                  {"X.Sum.A", "2"},  {"X-Tenants", "3"},   {"x-role.name", "evil"},
+                                  {"X.Real.IP", "1"}};
+  const std::string ruled[] = {"x-role.name", "x-tenant"};
+  std::string out = "left over";
+  WriteLastChunkOfRequest(trailers, {.ruled_fields = ruled}, &out);
+  EXPECT_EQ(out, "0\r\nX-Sum: 1\r\nX.Sum.A: 2\r\nX-Tenants: 3\r\n\r\n");
+}
+
 TEST(WriteLastChunkOfRequest, PassesNoTrailerThatAHeadMayNotHaveFromAStranger) {
   const HeaderField trailers[] = {{"X-Sum", "1"},
                                   {"X-Forwarded-Prefix", "/x"},
@@ -446,7 +470,7 @@ TEST(WriteLastChunkOfRequest, PassesNoTrailerThatAHeadMayNotHaveFromAStranger) {
                                   {"Proxy", "http://x"},
                                   {"Cookie", "a=b"}};
   std::string out = "left over";
-  WriteLastChunkOfRequest(trailers, "x-edge-client-ip", &out);
+  WriteLastChunkOfRequest(trailers, {.address_header = "x-edge-client-ip"}, &out);
   EXPECT_EQ(out, "0\r\nX-Sum: 1\r\n\r\n");
 }
 

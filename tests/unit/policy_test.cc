@@ -333,6 +333,17 @@ TEST_F(Policies, KeyLimitsByWhatTheySay) {
   EXPECT_FALSE(shares("client.address", {.client = "192.0.2.7"}, {.client = "192.0.2.8"}));
 }
 
+TEST_F(Policies, KnowTheFieldsThatRulesLookAtOrSet) {
+  const RuleBook& book = Book(
+      "[{ match: { header.X-Role: admin, cookie.sid: { present: true } }, action: deny },\n"
+      " { mode: off, match: { not: { referer: a } }, action: { set_header: { X-Tenant: b } } },\n"
+      " { match: { header.x-role: c }, action: { limit: limit-0 } },\n"
+      " { when: response, match: { response.header.x-kind: d }, action: { tag: e } }]",
+      {"[client.address, header.X-Key]"});
+  EXPECT_THAT(book.policy->ruled_fields(),
+              ElementsAre("cookie", "referer", "x-key", "x-role", "x-tenant"));
+}
+
 TEST_F(Policies, GiveEveryKeyAParentOfTheAddressesAround) {
   MatchScratch scratch;
   const auto key = [&](const std::vector<FieldId>& parts, Sample sample, int prefix = 64) {
