@@ -364,7 +364,8 @@ void Exchange::Account() {
     record.upstream_status = state_.upstream_status;
     record.tries = state_.tries_before + state_.tries;
     record.decision = DecisionName(decision);
-    if (permit_) record.traffic_class = TrafficClassName(verdict_.traffic_class);
+    if (permit_ || state_.turned_away)
+      record.traffic_class = TrafficClassName(verdict_.traffic_class);
     record.queued = state_.queued;
     record.is_protected = state_.protection.has_value();
     record.held = state_.held;

@@ -236,6 +236,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUse
     Duration queued{0};  // it waited for its turn
     Duration held{0};    // it waited for a server, all in all
     TimePoint held_since;
+    bool turned_away = false;  // no server answers: it was not held, or in vain
     AdmissionEnd admission_end = AdmissionEnd::kUnmeasured;
     bool apart = false;      // its place at the servers is free for others
     bool uploading = false;  // the same, until the request is all here

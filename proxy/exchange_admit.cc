@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The step admit: a request waits for its turn at the pool, or is told that there is none; and what
 // becomes of its place when it ends.
+#include <algorithm>
 #include <utility>
 
 #include "proxy/client_side.h"
@@ -82,8 +83,11 @@ void Exchange::CarryOutAdmission() {
 }
 
 void Exchange::OnAdmission() {
-  state_.queued = worker_.loop.now() - state_.began;
-  pool_counters().queue_seconds.Observe(state_.queued);
+  // Not from the request's beginning: it may have been held before.
+  const Duration waited =
+      std::max<Duration>(worker_.loop.now() - permit_->ticket().entered, Duration{0});
+  state_.queued += waited;
+  pool_counters().queue_seconds.Observe(waited);
   CarryOutAdmission();
   ArmUpstream();
   client_.Settle();

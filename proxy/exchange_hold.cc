@@ -73,6 +73,7 @@ void Exchange::OnHoldEnd() {
 }
 
 void Exchange::TurnAway(std::string_view why) {
+  state_.turned_away = true;
   EndEarly(why);
   AnswerContext context = answer_context();
   context.retry_after = pool().hold()->TurnAway(worker_.loop.now());

@@ -62,6 +62,8 @@ bool Exchange::LeavesReceipt(Decision decision) const {
       return true;
     case Decision::kRespond:
       return state_.status >= 400;
+    case Decision::kUpstreamError:
+      return state_.turned_away;
     default:
       return false;
   }

@@ -77,6 +77,7 @@ FinalAction ActionOf(const Receipt& receipt) {
     case Decision::kDrop:
       return Drop{};
     case Decision::kShed:
+    case Decision::kUpstreamError:
       return Forward{};  // so the rules had it
     default:
       return Deny{receipt.status};
@@ -228,6 +229,8 @@ Json ViewReceipt(const AdminControls& server, const Receipt& receipt) {
     json["answer"] =
         fmt::format("{} with status {}", ShedReasonText(receipt.shed.reason), receipt.status);
   }
+  if (receipt.decision == Decision::kUpstreamError)
+    json["answer"] = fmt::format("no server answered: status {}", receipt.status);
   const char* const pass = PassOf(receipt, policy);
   json["pass"] = pass == nullptr ? Json() : Json(pass);
   json["limits"] = Json::array();

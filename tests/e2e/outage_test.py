@@ -204,6 +204,35 @@ class Holding(Case):
         eventually(lambda: self.view(proxy)["state"] == "up", "the outage to be over")
         self.assertEqual(self.view(proxy)["released"], 1)
 
+    def test_the_time_that_it_was_held_is_not_of_the_queue(self):
+        proxy = self.start(concurrency=1)
+        shop = self.shops[0]
+        shop.takes = 0.2
+        shop.kill()
+        orders = []
+        for _ in range(8):
+            orders.append(self.send(proxy))
+            self.held(proxy, len(orders))
+        self.assertTrue(orders[0].quiet(0.5))
+        shop.open()
+        for order in orders:
+            self.assertEqual(order.read_response().status, 200)
+        records = eventually(lambda: len(proxy.records()) == 8 and proxy.records(), "eight lines")
+        queued = [record for record in records if record.get("queue_ms", 0) > 10]
+        self.assertTrue(queued, records)
+        for record in queued:
+            self.assertLess(record["queue_ms"] + record["held_ms"], record["dur_ms"] + 5, record)
+
+    def test_a_page_that_an_outage_refuses_says_its_class_and_is_explained(self):
+        proxy = self.start()
+        self.shops[0].kill()
+        eventually(lambda: ask(proxy.port).status == 503 and self.view(proxy)["state"] == "down", "the outage")
+        answer = ask(proxy.port, target="/page")
+        record = proxy.wait_record(lambda it: it["path"] == "/page")
+        self.assertEqual((record["status"], record["class"], record["decision"]), (503, "critical", "upstream_error"))
+        told = proxy.ctl("explain", answer.get("X-Request-Id"), check=0).stdout
+        self.assertIn("no server answered: status 503", told)
+
     def test_a_request_of_http2_is_held_too(self):
         shop = self.keep(Shop())
         proxy = self.spillway(config(shop, rules=CLASSES, listeners=[{"address": "127.0.0.1:0", "http2": True}]))
