@@ -167,6 +167,7 @@ Json ViewPoolConfig(const PoolConfig& pool) {
   json["ejection"] = {{"consecutive_errors", pool.ejection.consecutive_errors},
                       {"time", FormatDuration(pool.ejection.time)},
                       {"max_share", fmt::format("{}%", pool.ejection.max_share)}};
+  json["slow_start"] = FormatDuration(pool.slow_start);
   json["timeouts"] = {{"connect", FormatDuration(pool.timeouts.connect)},
                       {"first_byte", FormatDuration(pool.timeouts.first_byte)},
                       {"idle", FormatDuration(pool.timeouts.idle)}};
@@ -216,6 +217,8 @@ Json ViewEndpoint(const PoolMember& member, TimePoint now) {
   json["refuses"] = endpoint.refuses.load(relaxed);  // the last connection; tried all the same
   const Duration ejected = TimePoint(Duration(endpoint.ejected_until.load(relaxed))) - now;
   json["ejected_for_seconds"] = std::max(0.0, Seconds(ejected));
+  json["ejected_as"] = nullptr;
+  if (ejected > Duration{0}) json["ejected_as"] = EjectionText(endpoint.ejected_as.load(relaxed));
   json["in_flight"] = endpoint.in_flight.load(relaxed);
   json["requests"] = endpoint.requests.load(relaxed);
   json["errors"] = endpoint.errors.load(relaxed);

@@ -217,7 +217,8 @@ std::string FormatPools(const Json& pools) {
     for (const Json& server : At(pool, "servers")) {
       std::string state = At(server, "healthy") != true ? "unhealthy"
                           : At(server, "up") != true
-                              ? "ejected for " + ShowSeconds(At(server, "ejected_for_seconds"))
+                              ? "ejected for " + ShowSeconds(At(server, "ejected_for_seconds")) +
+                                    ": " + Show(server, "ejected_as")
                           : At(server, "refuses") == true ? "refuses connections"
                                                           : "up";
       if (At(server, "backup") == true) state += " (backup)";

@@ -389,6 +389,7 @@ void Exchange::Account() {
     worker_.access_log.Write(worker_.index, record);
   }
   held_.reset();
+  silent_.Leave();
   if (!LetItFinish()) {
     DropUpstream();
     GiveBackPermit();

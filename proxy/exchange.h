@@ -23,6 +23,7 @@
 #include "proxy/pool_admission.h"
 #include "proxy/pool_hold.h"
 #include "proxy/reply.h"
+#include "proxy/silence.h"
 #include "proxy/upstream_side.h"
 #include "proxy/worker_context.h"
 #include "spillway/identify_target.h"
@@ -50,7 +51,10 @@ enum class Step : std::uint8_t {
 };
 std::string_view StepName(Step step);
 
-class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUser {
+class Exchange final : public UpstreamUser,
+                       public AdmissionUser,
+                       public HoldUser,
+                       public SilentUser {
  public:
   explicit Exchange(ClientSide& client);
   ~Exchange();
@@ -79,6 +83,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUse
   void OnUpstreamDeadline() override;
   void OnAdmission() override;
   void OnHoldEnd() override;
+  void OnServerHangs() override;
 
  private:
   enum class Side : std::uint8_t { kClient, kUpstream };
@@ -136,6 +141,9 @@ class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUse
   WideHash SameRequest();
   bool LetItFinish();
   bool TakeUp();
+
+  // exchange_hang.cc
+  bool MayMove() const;
 
   // exchange_hold.cc
   bool MeetOutage();
@@ -250,6 +258,7 @@ class Exchange final : public UpstreamUser, public AdmissionUser, public HoldUse
   State state_;
   std::unique_ptr<Permit> permit_;  // null: it asks for none, or has given it back
   std::unique_ptr<Held> held_;      // null: it never was
+  SilentWait silent_{*this};        // for the first byte
   Lease lease_;
   std::unique_ptr<UpstreamSide> upstream_;
 

@@ -287,6 +287,7 @@ void Exchange::ArmUpstream() {
     case Wait::kConnect:
       return upstream_->SetDeadline(timeouts.connect);
     case Wait::kFirstByte:
+      if (state_.request_done) worker_.silence.Enter(&silent_, pool(), *lease_.get(), state_.asked);
       return upstream_->SetDeadline(timeouts.first_byte);
     case Wait::kProgress:
       return upstream_->SetDeadline(timeouts.idle);
@@ -429,6 +430,7 @@ void Exchange::TellOfCertificate(std::string_view fault) {
 }
 
 void Exchange::DropUpstream() {
+  silent_.Leave();
   upstream_.reset();
   if (lease_) state_.last = lease_.endpoint();
   lease_.Release();

@@ -94,6 +94,7 @@ bool Exchange::TakeUp() {
   ++state_.tries;
   state_.asked = found->asked;
   state_.armed_for = Wait::kFirstByte;  // its clock goes on
+  worker_.silence.Enter(&silent_, pool(), *lease_.get(), state_.asked);
   step_ = Step::kSend;
   client_.NextBodyPiece();  // says that there is none
   state_.request_done = true;

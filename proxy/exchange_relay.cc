@@ -123,14 +123,13 @@ bool Exchange::TakeResponseHead() {
   }
   state_.upstream_status = head.status;
   state_.first_byte = worker_.loop.now() - state_.began;
+  silent_.Leave();
   // An answer to half a request says nothing of how long one takes.
-  if (state_.request_done) {
-    pool_counters().first_byte_seconds.Observe(worker_.loop.now() - state_.asked);
-  }
+  std::optional<Duration> took;
+  if (state_.request_done) took = worker_.loop.now() - state_.asked;
+  if (took) pool_counters().first_byte_seconds.Observe(*took);
   pool_counters().status_classes[static_cast<std::size_t>(head.status) / 100 % 6].Add();
-  const bool server_error = head.status == 502 || head.status == 503 || head.status == 504;
-  pool().Report(*lease_.get(), server_error ? TryOutcome::kServerError : TryOutcome::kAnswered,
-                worker_.loop.now());
+  pool().Answered(*lease_.get(), head.status, took, worker_.loop.now());
 
   if (head.status == 101 &&
       (!head.upgrade || !WereOffered(head.Get(Field::kUpgrade), request.upgrade))) {

@@ -167,6 +167,8 @@ void HealthCheck::Finish(std::string_view failure) {
     ++good_;
     bad_ = 0;
     if (!healthy && (good_ >= config_.rise || !asked.empty())) {
+      endpoint_->well_since.store(loop_.now().time_since_epoch().count(),
+                                  std::memory_order_relaxed);
       endpoint_->healthy.store(true, std::memory_order_relaxed);
       log::Info("pool {}: {} is healthy again", pool_, endpoint_->text);
     }

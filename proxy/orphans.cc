@@ -16,19 +16,22 @@ constexpr Duration kLongestBody = 1s;
 
 }  // namespace
 
-class Orphans::Orphan final : public UpstreamUser {
+class Orphans::Orphan final : public UpstreamUser, public SilentUser {
  public:
   Orphan(Orphans& owner, Orphaned from) : owner_(owner), it_(std::move(from)) {
     it_.permit->Forget();
     it_.upstream->WantRead(true);
     it_.upstream->SetDeadline(std::max<Duration>(it_.asked + it_.patience - now(), 1ms));
+    owner_.worker_.silence.Enter(&silent_, pool(), *it_.lease.get(), it_.asked);
   }
   ~Orphan() { GiveBack(); }
 
   std::size_t place = 0;  // among its owner's
   const WideHash& same() const { return it_.same; }
-  Orphaned GiveUp() { return std::move(it_); }
-
+  Orphaned GiveUp() {
+    silent_.Leave();
+    return std::move(it_);
+  }
   void OnUpstreamReadable() override {
     // What TLS has decrypted already no event will tell of.
     do {
@@ -36,6 +39,7 @@ class Orphans::Orphan final : public UpstreamUser {
     } while (it_.upstream && it_.upstream->has_pending());
   }
   void OnUpstreamWritable() override {}  // all has been sent
+  void OnServerHangs() override { it_.permit->StandApart(); }
   // Only silence before the head is the server's failure.
   void OnUpstreamDeadline() override {
     End(answered_ ? TryOutcome::kAnswered : TryOutcome::kFailed);
@@ -84,9 +88,8 @@ class Orphans::Orphan final : public UpstreamUser {
     end_ = status >= 500 ? AdmissionEnd::kError : AdmissionEnd::kAnswered;
     counters().first_byte_seconds.Observe(now() - it_.asked);
     counters().status_classes[static_cast<std::size_t>(status) / 100 % 6].Add();
-    const bool error = status == 502 || status == 503 || status == 504;
-    pool().Report(*it_.lease.get(), error ? TryOutcome::kServerError : TryOutcome::kAnswered,
-                  now());
+    silent_.Leave();
+    pool().Answered(*it_.lease.get(), status, now() - it_.asked, now());
     it_.permit->FirstByte(now() - it_.asked, status >= 500);
     it_.permit->Settle();
     it_.upstream->SetDeadline(kLongestBody);
@@ -114,6 +117,7 @@ class Orphans::Orphan final : public UpstreamUser {
   }
 
   void GiveBack() {
+    silent_.Leave();
     it_.upstream.reset();
     it_.lease.Release();
     if (!it_.permit) return;
@@ -123,6 +127,7 @@ class Orphans::Orphan final : public UpstreamUser {
 
   Orphans& owner_;
   Orphaned it_;
+  SilentWait silent_{*this};
   AdmissionEnd end_ = AdmissionEnd::kUnmeasured;
   std::uint64_t passed_over_ = 0;
   bool answered_ = false;

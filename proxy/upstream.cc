@@ -5,32 +5,17 @@
 #include <utility>
 
 #include "proxy/log.h"
+#include "spillway/mix.h"
 
 namespace spillway {
 namespace {
 
 constexpr std::int64_t kWindowSeconds = 10;
 constexpr std::int64_t kLeastRetries = 3;
-constexpr std::int64_t kLongestEjection = 10;  // times the configured time
+constexpr double kFirstShare = 0.1;  // of a slow start
 
 std::int64_t Seconds(TimePoint now) {
   return std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
-}
-
-std::int64_t Nanoseconds(TimePoint now) {
-  return now.time_since_epoch().count();
-}
-
-bool Ejected(const Endpoint& endpoint, TimePoint now) {
-  return endpoint.ejected_until.load(std::memory_order_relaxed) > Nanoseconds(now);
-}
-
-// How many of `members` may be ejected at once: the share rounded down, but one where the share is
-// not zero (10 % of three servers would otherwise never eject), and never all of them.
-std::size_t MostEjected(std::size_t members, std::uint32_t share) {
-  if (members < 2 || share == 0) return 0;
-  const std::size_t by_share = std::max<std::size_t>(1, members * share / 100);
-  return std::min(by_share, members - 1);
 }
 
 bool Contains(std::span<const Endpoint* const> endpoints, const Endpoint* endpoint) {
@@ -153,51 +138,6 @@ std::shared_ptr<const PoolMembers> Pool::members() const {
   return members_;
 }
 
-bool Pool::Usable(const Endpoint& endpoint, TimePoint now) {
-  return endpoint.healthy.load(std::memory_order_relaxed) && !Ejected(endpoint, now);
-}
-
-void Pool::Report(Endpoint& endpoint, TryOutcome outcome, TimePoint now) {
-  if (outcome == TryOutcome::kAnswered) {
-    // Loads first: the healthy path must not write to a cache line that all workers read.
-    if (endpoint.errors_in_row.load(std::memory_order_relaxed) != 0) {
-      endpoint.errors_in_row.store(0, std::memory_order_relaxed);
-    }
-    if (endpoint.ejections.load(std::memory_order_relaxed) != 0 && !Ejected(endpoint, now)) {
-      endpoint.ejections.store(0, std::memory_order_relaxed);
-    }
-    return;
-  }
-  const std::uint32_t in_row = endpoint.errors_in_row.fetch_add(1, std::memory_order_relaxed) + 1;
-  const std::uint32_t limit = config_.ejection.consecutive_errors;
-  if (limit != 0 && in_row >= limit && !Ejected(endpoint, now)) Eject(endpoint, now);
-}
-
-// Rare, so it may walk the members. When another thread is ejecting just now, this one leaves it:
-// the next error will come back here.
-void Pool::Eject(Endpoint& endpoint, TimePoint now) {
-  const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock() || Ejected(endpoint, now)) return;
-  std::size_t ejected = 0;
-  bool another_usable = false;
-  for (const PoolMember& member : *members_) {
-    if (member.endpoint.get() == &endpoint) continue;
-    if (Ejected(*member.endpoint, now)) ++ejected;
-    another_usable = another_usable || Usable(*member.endpoint, now);
-  }
-  if (!another_usable || ejected >= MostEjected(members_->size(), config_.ejection.max_share))
-    return;
-
-  const std::uint32_t before = endpoint.ejections.fetch_add(1, std::memory_order_relaxed);
-  const std::int64_t factor =
-      std::min(kLongestEjection, std::int64_t{1} << std::min<std::uint32_t>(before, 8));
-  const Duration time = config_.ejection.time * factor;
-  endpoint.ejected_until.store(Nanoseconds(now + time), std::memory_order_relaxed);
-  log::Warning("pool {}: {} is ejected for {}s after {} errors in a row", config_.name,
-               endpoint.text, std::chrono::duration_cast<std::chrono::seconds>(time).count(),
-               endpoint.errors_in_row.load(std::memory_order_relaxed));
-}
-
 // Ejection is a guess, and those ejected are asked when there is nobody else (PoolLocal::Pick).
 bool Pool::AllOut() const {
   const std::shared_ptr<const PoolMembers> all = members();
@@ -288,17 +228,56 @@ PoolState PoolLocal::State(TimePoint now) {
   return state;
 }
 
+double PoolLocal::Readiness(const Endpoint& endpoint, TimePoint now) const {
+  if (Pool::OnTrial(endpoint)) return 0;
+  const std::int64_t back = std::max(endpoint.ejected_until.load(std::memory_order_relaxed),
+                                     endpoint.well_since.load(std::memory_order_relaxed));
+  const Duration whole = pool_->config().slow_start;
+  const Duration since = now - TimePoint(Duration(back));
+  if (back == 0 || since >= whole) return 1;
+  return std::max(kFirstShare, std::chrono::duration<double>(since) / whole);
+}
+
+// One that hung is tried by one request at a time: each may wait in vain for Pool::kLeastPatience, and has a
+// place meanwhile.
+bool PoolLocal::HoldsBack(const Endpoint& endpoint, std::uint64_t draw, TimePoint now) const {
+  if (Pool::OnTrial(endpoint)) {
+    const TimePoint tried(Duration(endpoint.tried_at.load(std::memory_order_relaxed)));
+    return now - tried < 2 * Pool::kLeastPatience;
+  }
+  const double drawn = static_cast<double>(Mix(draw ^ endpoint.identity) >> 11) * 0x1p-53;
+  return drawn >= Readiness(endpoint, now);
+}
+
+// Those that are back only now are left out of most choices at first, while there is one that is not: by
+// chance, or by the key that is hashed, so that keys come over one by one. Weights alone would not do: a
+// server that answers at once, or has no request yet, is what least_requests looks for.
+void PoolLocal::HoldBackYoung(std::uint64_t draw, TimePoint now) {
+  bool another = false;
+  for (std::size_t i = 0; i < loads_.size(); ++i)
+    another = another || (loads_[i].usable && Readiness(*(*members_)[i].endpoint, now) == 1);
+  if (!another) return;
+  for (ServerLoad& load : loads_) {
+    const Endpoint& endpoint =
+        *(*members_)[static_cast<std::size_t>(&load - loads_.data())].endpoint;
+    load.usable = load.usable && !HoldsBack(endpoint, draw, now);
+  }
+}
+
 // From the best to the least: usable and new to this request, usable, merely healthy and new,
 // healthy.
 Lease PoolLocal::Pick(std::uint64_t key, std::uint64_t chance,
                       std::span<const Endpoint* const> tried, TimePoint now) {
   Refresh();
   ++turn_;
+  bool young = false;
   for (std::size_t i = 0; i < loads_.size(); ++i) {
     const Endpoint& endpoint = *(*members_)[i].endpoint;
     loads_[i].in_flight = endpoint.in_flight.load(std::memory_order_relaxed);
     loads_[i].usable = Pool::Usable(endpoint, now) && !Contains(tried, &endpoint);
+    young = young || (loads_[i].usable && Readiness(endpoint, now) < 1);
   }
+  if (young) HoldBackYoung(pool_->config().balance == Balance::kHash ? key : chance, now);
   std::optional<std::size_t> chosen = Choose(key, chance);
   for (int pass = 1; !chosen && pass <= 3; ++pass) {
     const bool ejected_too = pass >= 2, tried_too = pass != 2;
@@ -311,6 +290,9 @@ Lease PoolLocal::Pick(std::uint64_t key, std::uint64_t chance,
     chosen = Choose(key, chance);
   }
   if (!chosen) return Lease();
+  Endpoint& endpoint = *(*members_)[*chosen].endpoint;
+  if (young && Pool::OnTrial(endpoint))
+    endpoint.tried_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
   return Lease((*members_)[*chosen].endpoint);
 }
 

@@ -18,6 +18,7 @@
 
 #include "proxy/pool_admission.h"
 #include "proxy/pool_hold.h"
+#include "proxy/pulse.h"
 #include "proxy/socket.h"
 #include "proxy/tls.h"
 #include "spillway/balance.h"
@@ -26,6 +27,14 @@
 #include "spillway/units.h"
 
 namespace spillway {
+
+// Why a server is ejected.
+enum class Ejection : std::uint8_t {
+  kErrors,  // so many in a row
+  kHangs,   // it answers nothing while others do
+  kFails,   // most of its answers are errors, and another's are not
+};
+std::string_view EjectionText(Ejection why);  // as status says it
 
 // One address that can be connected to, for one pool. Lives on across reloads as long as a pool of
 // that name has the address and speaks to it in the same way.
@@ -37,10 +46,15 @@ struct Endpoint {
 
   std::atomic<std::uint32_t> in_flight{0};
   std::atomic<std::uint32_t> errors_in_row{0};
-  std::atomic<bool> healthy{true};             // by the active checks
-  std::atomic<bool> refuses{false};            // took no connection, and has taken none since
-  std::atomic<std::int64_t> ejected_until{0};  // steady nanoseconds; 0: not ejected
-  std::atomic<std::uint32_t> ejections{0};     // in a row: each doubles the time, up to 10 x
+  std::atomic<bool> healthy{true};   // by the active checks
+  std::atomic<bool> refuses{false};  // took no connection, and has taken none since
+  // Steady nanoseconds; 0: not ejected, or never found well again by the checks
+  std::atomic<std::int64_t> ejected_at{0}, ejected_until{0}, well_since{0};
+  std::atomic<std::int64_t> tried_at{
+      0};  // one that hung, and has not answered since; steady nanoseconds
+  std::atomic<Ejection> ejected_as{Ejection::kErrors};
+  std::atomic<std::uint32_t> ejections{0};  // in a row: each doubles the time, up to 10 x
+  Pulse pulse;
   std::atomic<std::uint64_t> requests{0}, errors{0};  // tries; counted by the exchange
   std::atomic<std::int64_t> told_of_certificate{0};   // steady nanoseconds of the last warning
   TlsSessionSlot session;                             // one, of all workers
@@ -72,7 +86,8 @@ class RetryBudget {
 
 // How one try at an endpoint went, for passive ejection.
 enum class TryOutcome : std::uint8_t {
-  kAnswered,
+  kAnswered /* with a status below 500 */,
+  kErred /* another error than those that follow */,
   kServerError /* 502, 503, 504 from it */,
   kFailed /* connect, reset, timeout */
 };
@@ -95,12 +110,28 @@ class Pool {
   std::shared_ptr<const PoolMembers> members() const;
   std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
-  // Tells how a try went. `consecutive_errors` in a row eject the endpoint for a while; after that
-  // while, one more error ejects it again for twice as long (up to 10 x), one answer clears it.
-  // Never ejects more than max_share of the members (though one, if another stays usable), nor the
-  // last usable one. Lock-free but for the moment of an ejection, and then it does not wait for the
-  // lock either.
+  // Tells how a try went. What ejects the endpoint for a while: `consecutive_errors` in a row, after
+  // that while one more; many answers of which most are errors, while another answers well. Each time
+  // is twice as long as the one before (up to 10 x), until it has answered. Never ejects more than
+  // max_share of the members (though one, if another stays usable), nor the last usable one.
+  // Lock-free but while an endpoint fails, and then it does not wait for the lock of an ejection.
   void Report(Endpoint& endpoint, TryOutcome outcome, TimePoint now);
+  // The same of an answer, whose head came `took` after the endpoint had all of the request. One that
+  // was ejected as it hangs is taken back by it.
+  void Answered(Endpoint& endpoint, int status, std::optional<Duration> took, TimePoint now);
+  // A request that the endpoint had at `asked` is not answered yet. Those that wait for longer than
+  // `patience` while nothing is answered at all, but by another, eject it. `counted` is the request's.
+  void NoteSilence(Endpoint& endpoint, TimePoint asked, Duration patience, bool* counted,
+                   TimePoint now);
+  // How long one may wait before it means anything: some times what is usual. Takes a lock.
+  Duration Patience() const;
+  static constexpr Duration kLeastPatience = 1s;
+  // It has answered nothing since.
+  static bool SilentSince(const Endpoint& endpoint, TimePoint asked);
+  // It was ejected so, its time is over, and it has not answered yet.
+  static bool OnTrial(const Endpoint& endpoint);
+  // It is ejected as one that hangs, and a request of then is one that met it so.
+  static bool Hangs(const Endpoint& endpoint, TimePoint asked, TimePoint now);
   // Healthy and not ejected.
   static bool Usable(const Endpoint& endpoint, TimePoint now);
   // No server can be asked: each is unhealthy, or has refused the last connection. Takes a lock.
@@ -114,7 +145,11 @@ class Pool {
   RetryBudget& budget() { return budget_; }
 
  private:
-  void Eject(Endpoint& endpoint, TimePoint now);
+  bool FailsAlone(const Endpoint& endpoint, TimePoint now) const;
+  bool AnotherAnswers(const Endpoint& endpoint, TimePoint asked, TimePoint now) const;
+  void Eject(Endpoint& endpoint, Ejection why, TimePoint now);
+  void TellOfEjection(const Endpoint& endpoint, Ejection why, Duration time, TimePoint now) const;
+  void TakeBackEarly(Endpoint& endpoint, TimePoint now);
   const PoolConfig config_;
   const std::shared_ptr<const TlsClientContext> tls_;
   const std::shared_ptr<PoolAdmission> admission_;
@@ -162,6 +197,10 @@ class PoolLocal {
 
  private:
   void Refresh();
+  // How much of its share a server gets, 1 being all: less while its slow start lasts.
+  double Readiness(const Endpoint& endpoint, TimePoint now) const;
+  bool HoldsBack(const Endpoint& endpoint, std::uint64_t draw, TimePoint now) const;
+  void HoldBackYoung(std::uint64_t draw, TimePoint now);
   std::optional<std::size_t> Choose(std::uint64_t key, std::uint64_t chance);
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<const PoolMembers> members_;

@@ -46,6 +46,7 @@ WorkerContext::WorkerContext(std::size_t worker, AccessLog& log, ConnectionPlace
       http2_upstreams(loop, all.upstreams()),
       desk(loop),
       hold_desk(loop),
+      silence(loop),
       orphans(*this),
       http2_spares(*this),
       chance(seed),

@@ -27,6 +27,7 @@
 #include "proxy/pool_hold.h"
 #include "proxy/prepared_answers.h"
 #include "proxy/receipts.h"
+#include "proxy/silence.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
 #include "proxy/upstream_http2.h"
@@ -92,6 +93,7 @@ struct WorkerContext {
   Http2Upstreams http2_upstreams;
   AdmissionDesk desk;
   HoldDesk hold_desk;
+  Silence silence;
   Orphans orphans;
   Http2Spares http2_spares;
   WorkerCounters counters;

@@ -180,7 +180,7 @@ void ReadUpstreamTls(const Slot& slot, PoolConfig* out) {
 using Ejection = PoolConfig::Ejection;
 constexpr KeyRow<Ejection> kEjectionRows[] = {
     {"consecutive_errors", "integer 0..1000", "5",
-     "errors in a row for which a server is left out; 0: never",
+     "errors in a row for which a server is left out; 0: it never is, whatever it does",
      &Set<&Ejection::consecutive_errors>},
     {"time", "duration 100ms..1h", "10s", "for how long", &Set<&Ejection::time>},
     {"max_share", "percent 0%..100%", "50%", "of the pool's servers at once; one may always stay",
@@ -265,8 +265,11 @@ constexpr KeyRow<PoolConfig> kPoolRows[] = {
      &ListSection<kUpstreamTlsRows>},
     {"health_check", "map", "", "ask each server regularly whether it is well", &ReadHealthCheck,
      &ListSection<kHealthCheckRows>},
-    {"ejection", "map", "", "leave out a server that fails in a row",
+    {"ejection", "map", "", "leave out a server that fails or hangs",
      &Section<&PoolConfig::ejection, kEjectionRows>, &ListSection<kEjectionRows>},
+    {"slow_start", "duration 0s..1h", "10s",
+     "until a server that was ejected or unwell has its share again; 0s: at once",
+     &Set<&PoolConfig::slow_start>},
     {"timeouts", "map", "", "how long to wait for a server",
      &Section<&PoolConfig::timeouts, kTimeoutRows>, &ListSection<kTimeoutRows>},
     {"retries", "map", "", "try another server when one fails",

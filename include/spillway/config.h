@@ -166,6 +166,8 @@ struct PoolConfig {
     Duration time = std::chrono::seconds(10);
     std::uint32_t max_share = 50;  // percent of the pool's servers; one may always stay
   } ejection;
+  Duration slow_start =
+      std::chrono::seconds(10);  // until one that is back has its share; 0: at once
   struct Timeouts {
     Duration connect = std::chrono::seconds(1);
     // From the request's last byte to the response's first

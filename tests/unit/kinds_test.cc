@@ -87,7 +87,7 @@ class Dump {
         pool.retries.budget, pool.keep_alive.connections, pool.keep_alive.idle, pool.errors.page);
     Put("admission", static_cast<int>(pool.admission.limit), pool.admission.fixed,
         pool.admission.min, pool.admission.max, pool.admission.initial, pool.admission.queue.max,
-        pool.admission.queue.timeout, pool.apdex);
+        pool.admission.queue.timeout, pool.apdex, pool.slow_start);
     Put("hold", pool.hold.on, pool.hold.time, pool.hold.max, pool.hold.bytes,
         static_cast<int>(pool.hold.from));
     for (int status : pool.errors.hide) Put(status);
