@@ -14,6 +14,13 @@ namespace {
 constexpr std::uint64_t kMostBody = 256 * 1024;
 constexpr Duration kLongestBody = 1s;
 
+bool HasAnother(const Pool& pool, const Endpoint& than, TimePoint now) {
+  const std::shared_ptr<const PoolMembers> all = pool.members();
+  return std::any_of(all->begin(), all->end(), [&](const PoolMember& member) {
+    return member.endpoint.get() != &than && Pool::Usable(*member.endpoint, now);
+  });
+}
+
 }  // namespace
 
 class Orphans::Orphan final : public UpstreamUser, public SilentUser {
@@ -32,6 +39,15 @@ class Orphans::Orphan final : public UpstreamUser, public SilentUser {
     silent_.Leave();
     return std::move(it_);
   }
+  // Its server is out, or seems to hang, while there is another.
+  bool Hopeless() const {
+    const Endpoint& server = *it_.lease.get();
+    const bool out = !Pool::Usable(server, now());
+    const bool hangs =
+        Pool::SilentSince(server, it_.asked) && now() - it_.asked >= pool().Patience();
+    return (out || hangs) && HasAnother(pool(), server, now());
+  }
+
   void OnUpstreamReadable() override {
     // What TLS has decrypted already no event will tell of.
     do {
@@ -152,6 +168,7 @@ std::optional<Orphaned> Orphans::GiveBack(const WideHash& same, UpstreamUser* us
   const auto found = waiting_.find(same.low);
   if (found == waiting_.end() || found->second->same().high != same.high) return std::nullopt;
   Orphan* orphan = found->second;
+  if (orphan->Hopeless()) return std::nullopt;
   waiting_.erase(found);
   Orphaned it = orphan->GiveUp();
   it.upstream->ChangeUser(*user);

@@ -47,7 +47,8 @@ class Orphans {
   // False when there are too many, or its upstream hears of a client's leaving: then nothing has been
   // taken, and the caller cuts it short. REQUIRES: all of the request was sent.
   bool Take(Orphaned* from);
-  // One whose answer would do and has not begun, for its new user; its deadline stays as it is.
+  // One whose answer would do and has not begun, for its new user; its deadline stays as it is. None where
+  // its server is out, or seems to hang: another may answer sooner.
   std::optional<Orphaned> GiveBack(const WideHash& same, UpstreamUser* user);
   std::size_t size() const { return orphans_.size(); }
 

@@ -153,6 +153,27 @@ class Hangs(Ejection):
         self.assertEqual({client.read_response().body for client in waiting}, {b"report"})
         self.assertNotIn("ejected", "\n".join(proxy.log.all()))
 
+    def test_who_presses_reload_is_not_joined_to_a_request_at_a_server_that_hangs(self):
+        proxy = self.start(balance="least_requests")
+        self.sick.open.clear()
+        asked, number = len(self.sick_origin.requests), 0
+        while True:  # until one has met it
+            number += 1
+            first = connect(proxy.port)
+            first.send(f"GET /page/{number} HTTP/1.1\r\nHost: a\r\n\r\n")
+            if first.quiet(0.5):
+                break
+            first.close()
+        self.assertEqual(len(self.sick_origin.requests), asked + 1)
+        first.close()
+
+        def reload():
+            with connect(proxy.port) as client:
+                client.send(f"GET /page/{number} HTTP/1.1\r\nHost: a\r\n\r\n")
+                return not client.quiet(0.3)
+
+        eventually(reload, "an answer of the other server", timeout=6 * SLOWNESS)
+
 
 class Fails(Ejection):
     def test_a_server_that_answers_errors_at_once_does_not_draw_all_requests(self):
