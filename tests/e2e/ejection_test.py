@@ -177,7 +177,7 @@ class Hangs(Ejection):
 
 class Fails(Ejection):
     def test_a_server_that_answers_errors_at_once_does_not_draw_all_requests(self):
-        proxy = self.start(balance="least_requests", ejection={"time": "1m"})
+        proxy = self.start(balance="least_requests", concurrency="off", ejection={"time": "1m"})
         self.sick.fails = True
         before = len(self.sick_origin.requests)
         eventually(lambda: self.crowd(proxy, 6, 10) and self.states(proxy) == ["fails", None], "it to be ejected")
