@@ -34,7 +34,7 @@ constexpr KeyRow<AdmissionConfig> kConcurrencyRows[] = {
      "requests at the pool's servers at once; adaptive: found by how they answer", &ReadLimit},
     {"min", "integer 1..1000000", "4", "adaptive: never below", &Set<&AdmissionConfig::min>},
     {"max", "integer 1..1000000", "100000", "adaptive: never above", &Set<&AdmissionConfig::max>},
-    {"initial", "integer 1..1000000", "20", "adaptive: where it begins",
+    {"initial", "integer 1..1000000", "12", "adaptive: where it begins",
      &Set<&AdmissionConfig::initial>},
 };
 

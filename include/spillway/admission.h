@@ -33,7 +33,7 @@ struct AdmissionConfig {
   std::uint32_t fixed = 0;  // requests in flight; of kFixed
   std::uint32_t min = 4;    // of kAdaptive, as what follows
   std::uint32_t max = 100000;
-  std::uint32_t initial = 20;
+  std::uint32_t initial = 12;
   struct Queue {
     std::uint32_t max = 5000;                    // requests that wait, of all classes
     Duration timeout = std::chrono::seconds(5);  // none waits longer

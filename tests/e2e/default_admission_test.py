@@ -51,7 +51,7 @@ class DefaultAdmission(Case):
     def test_a_pool_that_says_nothing_has_an_adaptive_limit(self):
         self.start()
         self.assertEqual(ask(self.proxy.port).status, 200)
-        self.assertEqual(self.view()["limit"], 20)
+        self.assertEqual(self.view()["limit"], 12)
 
     def test_off_counts_nobody(self):
         self.start(concurrency="off")

@@ -297,11 +297,16 @@ TEST_F(AdminApiTest, CtlPrintsEveryAnswerForPeople) {
 
 TEST(FormatForPeople, TellsOfPoolsWithALimitHowTheyStand) {
   const Json pools = *ParseJson(
-      R"({"pools":[{"name":"app","servers":[],"admission":{"limit":50,"in_flight":12,
-          "queued":{"critical":3,"sheddable":0},"shed":{"critical":{"queue full":2}}}},
+      R"({"pools":[{"name":"app","servers":[],"admission":{"limit":50,"in_flight":12,"apart":4,"protected":1,
+          "queued":{"critical":3,"sheddable":0},"shed":{"critical":{"queue full":2}},
+          "pressed":true,"lowest_class":"sheddable","admit_share":0.25,
+          "culprits":[{"route":"GET /report","in_flight":4,"allowed":2,"reason":"hangs"}]}},
           {"name":"static","servers":[],"admission":null,"hold":{"state":"up"}}]})");
   const std::string text = FormatForPeople("pools", pools);
-  EXPECT_THAT(text, HasSubstr("12 of 50 in flight; queued: critical 3; shed: 2 critical queue"));
+  EXPECT_THAT(text, HasSubstr("12 of 50 in flight, 4 apart, 1 protected; queued: critical 3; shed: "
+                              "2 critical queue full; "
+                              "overloaded: 25.0 % of sheddable is served; GET /report is held to 2 "
+                              "places, as it hangs"));
   EXPECT_THAT(text, Not(HasSubstr("pool static")));
 }
 
