@@ -46,7 +46,7 @@ inline constexpr double kMuch = 1.1;
 class AdaptiveLimit {
  public:
   struct Range {
-    double min = 4, max = 100000, initial = 12;
+    double min = 1, max = 100000, initial = 12;
   };
   explicit AdaptiveLimit(const Range& range) : range_(range), limit_(range.initial) { Set(limit_); }
   virtual ~AdaptiveLimit() = default;

@@ -32,7 +32,7 @@ void ReadLimit(const Slot& slot, AdmissionConfig* out) {
 constexpr KeyRow<AdmissionConfig> kConcurrencyRows[] = {
     {"limit", kLimitTypes, "adaptive",
      "requests at the pool's servers at once; adaptive: found by how they answer", &ReadLimit},
-    {"min", "integer 1..1000000", "4", "adaptive: never below", &Set<&AdmissionConfig::min>},
+    {"min", "integer 1..1000000", "1", "adaptive: never below", &Set<&AdmissionConfig::min>},
     {"max", "integer 1..1000000", "100000", "adaptive: never above", &Set<&AdmissionConfig::max>},
     {"initial", "integer 1..1000000", "12", "adaptive: where it begins",
      &Set<&AdmissionConfig::initial>},

@@ -31,7 +31,7 @@ struct AdmissionConfig {
   enum class Algorithm : std::uint8_t { kKnee, kGradient2, kVegas, kAimd };
   Algorithm algorithm = Algorithm::kKnee;
   std::uint32_t fixed = 0;  // requests in flight; of kFixed
-  std::uint32_t min = 4;    // of kAdaptive, as what follows
+  std::uint32_t min = 1;    // of kAdaptive, as what follows
   std::uint32_t max = 100000;
   std::uint32_t initial = 12;
   struct Queue {
