@@ -57,6 +57,8 @@ constexpr double kTolerance = 0.15, kToleranceOfSpread = 0.06, kSlowErrors = 0.5
 // so many of its standard errors besides; and they tell something of a limit that is so many times as high
 // as what was in flight.
 constexpr double kLately = 16, kAsUsual = 0.3, kByChance = 1.5, kTells = 2.5;
+// The first to answer are the short ones: what is usual is not known by them.
+constexpr double kSettled = 32;
 constexpr double kOpens = 0.5;   // slots for each answer
 constexpr double kBeyond = 1.2;  // what was in flight when it ended, without the wait; so much more
 constexpr double kWaitOfSpread = 0.25, kLeastExcess = 0.04;
@@ -183,7 +185,7 @@ class KneeLimit final : public AdaptiveLimit {
     // A mean that is moved by a part of each new value has this share of their variance.
     const double error = std::sqrt(lately_variance_ * part / (2 - part));
     if (lately_ <= kAsUsual + kByChance * error) return Set(limit_ + kOpens);
-    if (opened_by_ < kLately) return;
+    if (opened_by_ < kSettled) return;
     opening_ = false;
     const double knee = lately_in_flight_ * std::exp(-lately_) * kBeyond;
     if (knee < limit_) Change(knee, sample.now);
