@@ -50,8 +50,8 @@ struct Endpoint {
   std::atomic<bool> refuses{false};  // took no connection, and has taken none since
   // Steady nanoseconds; 0: not ejected, or never found well again by the checks
   std::atomic<std::int64_t> ejected_at{0}, ejected_until{0}, well_since{0};
-  std::atomic<std::int64_t> tried_at{
-      0};  // one that hung, and has not answered since; steady nanoseconds
+  // One that hung, and has not answered since; steady nanoseconds.
+  std::atomic<std::int64_t> tried_at{0};
   std::atomic<Ejection> ejected_as{Ejection::kErrors};
   std::atomic<std::uint32_t> ejections{0};  // in a row: each doubles the time, up to 10 x
   Pulse pulse;
@@ -86,10 +86,10 @@ class RetryBudget {
 
 // How one try at an endpoint went, for passive ejection.
 enum class TryOutcome : std::uint8_t {
-  kAnswered /* with a status below 500 */,
-  kErred /* another error than those that follow */,
-  kServerError /* 502, 503, 504 from it */,
-  kFailed /* connect, reset, timeout */
+  kAnswered,     // with a status below 500
+  kErred,        // another error than those that follow
+  kServerError,  // 502, 503, 504 from it
+  kFailed,       // connect, reset, timeout
 };
 
 class Pool {

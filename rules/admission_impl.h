@@ -31,7 +31,7 @@ struct Admission::Impl {
   static_assert(kBacklog == kFirstOfClass + 2 * (kTrafficClasses - 1));
   static constexpr std::uint32_t kMostByDesign = 100000;
   static constexpr double kSpare = 0.75;   // of the slots in use
-  static constexpr double kSoonest = 0.5;  // of an answer\'s time: hardly one comes sooner
+  static constexpr double kSoonest = 0.5;  // of an answer's time: hardly one comes sooner
   static constexpr std::uint32_t kSlotSamples = 64;
 
   AdmissionConfig config;
