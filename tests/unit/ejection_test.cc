@@ -5,35 +5,20 @@
 
 #include <map>
 
-#include "proxy/upstream.h"
 #include "spillway/mix.h"
+#include "tests/unit/pool_with_servers.h"
 
 namespace spillway {
 namespace {
 
-const TimePoint kStart{1000s};
 constexpr Duration kUsual = 50ms;
 
-class EjectionTest : public testing::Test {
+class EjectionTest : public PoolWithServers {
  protected:
-  void Make(std::size_t count, PoolConfig config = {}) {
-    config.name = "app";
-    pool_ = std::make_shared<Pool>(config);
-    auto members = std::make_shared<PoolMembers>();
-    for (std::size_t i = 0; i < count; ++i) {
-      auto endpoint = std::make_shared<Endpoint>();
-      endpoint->text = std::string(1, static_cast<char>('a' + i));
-      endpoint->identity = HashAddress(endpoint->text);
-      members->push_back({endpoint, 1, false});
-      endpoints_.push_back(endpoint);
-    }
-    pool_->SetMembers(members);
-    local_ = std::make_unique<PoolLocal>(pool_);
-  }
   void Answer(std::size_t index, TimePoint now, int status = 200, Duration took = kUsual) {
     pool_->Answered(*endpoints_[index], status, took, now);
   }
-  // All answer, one millisecond after the other.
+  // All have answered.
   void Warm(TimePoint now = kStart) {
     for (std::size_t i = 0; i < endpoints_.size(); ++i) Answer(i, now);
   }
@@ -44,7 +29,24 @@ class EjectionTest : public testing::Test {
       pool_->NoteSilence(*endpoints_[index], asked, pool_->Patience(), &counted, now);
     }
   }
-  bool Usable(std::size_t index, TimePoint now) { return Pool::Usable(*endpoints_[index], now); }
+  // Two servers, of which the first answers nothing for two seconds, while the other does.
+  void MakeTwoWithAHang() {
+    Make(2);
+    Warm();
+    Answer(1, kStart + 200ms);
+    Look(0, 3, kStart + 100ms, kStart + 2s);
+  }
+  // The first answers an error, and the second answers well, `count` times.
+  void FirstErrs(int count, Duration every = 10ms) {
+    for (int i = 0; i < count; ++i) {
+      Answer(0, kStart + i * every, 500);
+      Answer(1, kStart + i * every);
+    }
+  }
+  // By its checks, and only just.
+  void FoundWell(std::size_t index) {
+    endpoints_[index]->well_since = kStart.time_since_epoch().count();
+  }
   // How many of `picks` go to each.
   std::map<std::string, int> Shares(int picks, TimePoint now) {
     std::map<std::string, int> shares;
@@ -55,11 +57,6 @@ class EjectionTest : public testing::Test {
     }
     return shares;
   }
-
-  std::shared_ptr<Pool> pool_;
-  std::unique_ptr<PoolLocal> local_;
-  std::vector<std::shared_ptr<Endpoint>> endpoints_;
-  std::uint64_t chance_ = 1;
 };
 
 // --- hangs ---
@@ -144,10 +141,7 @@ TEST_F(EjectionTest, NothingIsLongBeforeAnythingWasAnswered) {
 }
 
 TEST_F(EjectionTest, AnAnswerTakesBackWhatHung) {
-  Make(2);
-  Warm();
-  Answer(1, kStart + 200ms);
-  Look(0, 3, kStart + 100ms, kStart + 2s);
+  MakeTwoWithAHang();
   ASSERT_FALSE(Usable(0, kStart + 3s));
   Answer(0, kStart + 3s);
   EXPECT_TRUE(Usable(0, kStart + 3s));
@@ -167,18 +161,12 @@ TEST_F(EjectionTest, ZeroConsecutiveErrorsEjectsNothingThatHangsOrFails) {
   Warm();
   Answer(1, kStart + 200ms);
   Look(0, 10, kStart + 100ms, kStart + 20s);
-  for (int i = 0; i < 100; ++i) {
-    Answer(0, kStart + i * 10ms, 500);
-    Answer(1, kStart + i * 10ms);
-  }
+  FirstErrs(100);
   EXPECT_TRUE(Usable(0, kStart + 20s));
 }
 
 TEST_F(EjectionTest, AServerThatHungIsTriedByOneRequestAtATime) {
-  Make(2);
-  Warm();
-  Answer(1, kStart + 200ms);
-  Look(0, 3, kStart + 100ms, kStart + 2s);
+  MakeTwoWithAHang();
   const TimePoint over = kStart + 12s;
   ASSERT_TRUE(Usable(0, over));
   EXPECT_EQ(Shares(100, over)["a"], 1);
@@ -195,10 +183,7 @@ TEST_F(EjectionTest, AServerThatHungIsTriedByOneRequestAtATime) {
 
 TEST_F(EjectionTest, AServerThatAnswersErrorsWhileAnotherAnswersWellFails) {
   Make(2);
-  for (int i = 0; i < 19; ++i) {
-    Answer(0, kStart + i * 10ms, 500);
-    Answer(1, kStart + i * 10ms);
-  }
+  FirstErrs(19);
   Answer(1, kStart + 200ms);
   EXPECT_TRUE(Usable(0, kStart + 200ms));
   Answer(0, kStart + 201ms, 500);
@@ -229,10 +214,7 @@ TEST_F(EjectionTest, AFifthOfErrorsIsNotAServerThatFails) {
 
 TEST_F(EjectionTest, ErrorsOfLongAgoAreForgotten) {
   Make(2);
-  for (int i = 0; i < 100; ++i) {
-    Answer(0, kStart + i * 1s, 500);
-    Answer(1, kStart + i * 1s);
-  }
+  FirstErrs(100, 1s);
   EXPECT_TRUE(Usable(0, kStart + 100s));
 }
 
@@ -240,10 +222,7 @@ TEST_F(EjectionTest, WhereAServerHasItsOwnClientsItsErrorsMayBeTheirs) {
   PoolConfig config;
   config.balance = Balance::kHash;
   Make(2, config);
-  for (int i = 0; i < 200; ++i) {
-    Answer(0, kStart + i * 10ms, 500);
-    Answer(1, kStart + i * 10ms);
-  }
+  FirstErrs(200);
   EXPECT_TRUE(Usable(0, kStart + 2s));
 }
 
@@ -252,7 +231,6 @@ TEST_F(EjectionTest, WhereAServerHasItsOwnClientsItsErrorsMayBeTheirs) {
 TEST_F(EjectionTest, AServerThatIsBackGetsItsShareBitByBit) {
   for (const Balance balance : {Balance::kRoundRobin, Balance::kLeastRequests, Balance::kHash}) {
     SCOPED_TRACE(static_cast<int>(balance));
-    endpoints_.clear();
     PoolConfig config;
     config.balance = balance;
     Make(2, config);
@@ -267,14 +245,15 @@ TEST_F(EjectionTest, AServerThatIsBackGetsItsShareBitByBit) {
 
 TEST_F(EjectionTest, ASlowStartIsOfAServerThatTheChecksFindWellAgainToo) {
   Make(2);
-  endpoints_[0]->well_since = kStart.time_since_epoch().count();
+  FoundWell(0);
   EXPECT_LT(Shares(1000, kStart + 1s)["a"], 100);
   EXPECT_GT(Shares(1000, kStart + 10s)["a"], 400);
 }
 
 TEST_F(EjectionTest, WithoutAnotherThatIsUpThereIsNoSlowStart) {
   Make(2);
-  endpoints_[0]->well_since = endpoints_[1]->well_since = kStart.time_since_epoch().count();
+  FoundWell(0);
+  FoundWell(1);
   EXPECT_GT(Shares(1000, kStart)["a"], 400);
   endpoints_[1]->healthy = false;
   EXPECT_EQ(Shares(100, kStart)["a"], 100);
@@ -284,15 +263,12 @@ TEST_F(EjectionTest, SlowStartZeroIsNone) {
   PoolConfig config;
   config.slow_start = 0s;
   Make(2, config);
-  endpoints_[0]->well_since = kStart.time_since_epoch().count();
+  FoundWell(0);
   EXPECT_GT(Shares(1000, kStart)["a"], 400);
 }
 
 TEST_F(EjectionTest, AShortHangHasAShortSlowStart) {
-  Make(2);
-  Warm();
-  Answer(1, kStart + 200ms);
-  Look(0, 3, kStart + 100ms, kStart + 2s);
+  MakeTwoWithAHang();
   Answer(0, kStart + 3s);
   EXPECT_GT(Shares(1000, kStart + 3s)["a"], 350);  // nine tenths of it
 }

@@ -6,33 +6,15 @@
 #include <map>
 #include <thread>
 
+#include "tests/unit/pool_with_servers.h"
+
 namespace spillway {
 namespace {
 
-const TimePoint kStart{1000s};
-
-class PoolTest : public testing::Test {
+class PoolTest : public PoolWithServers {
  protected:
-  // A pool of `count` endpoints "a", "b", ...
-  void Make(std::size_t count, PoolConfig config = {}) {
-    config.name = "app";
-    pool_ = std::make_shared<Pool>(config);
-    auto members = std::make_shared<PoolMembers>();
-    for (std::size_t i = 0; i < count; ++i) {
-      auto endpoint = std::make_shared<Endpoint>();
-      endpoint->text = std::string(1, static_cast<char>('a' + i));
-      endpoint->identity = HashAddress(endpoint->text);
-      members->push_back({endpoint, 1, false});
-      endpoints_.push_back(endpoint);
-    }
-    pool_->SetMembers(members);
-    local_ = std::make_unique<PoolLocal>(pool_);
-  }
   void Fail(std::size_t index, int times, TimePoint now = kStart) {
     for (int i = 0; i < times; ++i) pool_->Report(*endpoints_[index], TryOutcome::kFailed, now);
-  }
-  bool Usable(std::size_t index, TimePoint now = kStart) {
-    return Pool::Usable(*endpoints_[index], now);
   }
   Lease Pick(std::vector<const Endpoint*> tried = {}, TimePoint now = kStart) {
     return local_->Pick(7, chance_ += 0x9e3779b97f4a7c15u, tried, now);
@@ -41,11 +23,6 @@ class PoolTest : public testing::Test {
     const Lease lease = Pick(std::move(tried), now);
     return lease ? lease->text : "";
   }
-
-  std::shared_ptr<Pool> pool_;
-  std::unique_ptr<PoolLocal> local_;
-  std::vector<std::shared_ptr<Endpoint>> endpoints_;
-  std::uint64_t chance_ = 1;
 };
 
 TEST_F(PoolTest, LeaseCountsInFlightForAsLongAsItLives) {
