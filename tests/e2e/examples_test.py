@@ -33,6 +33,9 @@ class Examples(Case):
         self.assertGreaterEqual(len(ours), 3, paths)
         for path in ours:
             with self.subTest(os.path.relpath(path, ROOT)):
+                with open(path) as file:
+                    settings = yaml.safe_load(file)
+                self.assertEqual("tests" in settings, "rules" in settings)
                 for command in ("check", "test"):
                     done = run(command, path)
                     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
