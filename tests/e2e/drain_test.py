@@ -9,6 +9,12 @@ from harness import PATIENCE, SLOWNESS, Case, ask, config, connect, eventually, 
 
 
 class Drain(Case):
+    def drain_while_it_waits(self, proxy, client, began):
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertTrue(began.wait(PATIENCE))
+        proxy.signal(signal.SIGTERM)
+        proxy.log.wait(r"(?i)drain")
+
     def test_a_request_under_way_is_answered_in_full(self):
         began, go = threading.Event(), threading.Event()
 
@@ -22,10 +28,7 @@ class Drain(Case):
         server = self.raw_origin(play)
         proxy = self.spillway(config(server))
         with connect(proxy.port) as client:
-            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            self.assertTrue(began.wait(PATIENCE))
-            proxy.signal(signal.SIGTERM)
-            proxy.log.wait(r"(?i)drain")
+            self.drain_while_it_waits(proxy, client, began)
             go.set()
             self.assertEqual(client.read_response().body, b"firstrest.")
             self.assertTrue(client.at_end())
@@ -42,10 +45,7 @@ class Drain(Case):
         server = self.origin(answer)
         proxy = self.spillway(config(server))
         with connect(proxy.port) as client:
-            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            self.assertTrue(began.wait(PATIENCE))
-            proxy.signal(signal.SIGTERM)
-            proxy.log.wait(r"(?i)drain")
+            self.drain_while_it_waits(proxy, client, began)
             go.set()
             response = client.read_response()
             self.assertEqual((response.status, response.get("connection")), (200, "close"))
