@@ -34,6 +34,8 @@ WideHash Exchange::SameRequest() {
   std::string& text = head_;  // what it was for has been sent, or is not made yet
   text.clear();
   AppendPart(client_text_, &text);
+  // Of what a stranger says some is kept from the server: the same fields tell it less.
+  AppendPart(state_.peer_trusted ? "by proxy" : "", &text);
   AppendPart(request.scheme, &text);
   AppendPart(state_.to_send.host, &text);
   AppendPart(state_.to_send.target, &text);
@@ -43,6 +45,7 @@ WideHash Exchange::SameRequest() {
     AppendPart(field.name, &text);
     AppendPart(field.value, &text);
   }
+  AppendPart({}, &text);  // what a rule sets is not what a client says
   for (const HeaderToSet& set : verdict_.set_headers) {
     AppendPart(set.name, &text);
     AppendPart(set.value, &text);

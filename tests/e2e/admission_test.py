@@ -59,8 +59,8 @@ class Admission(Case):
     def view(self, proxy):
         return proxy.api("/api/v1/pools")["pools"][0]["admission"]
 
-    def send(self, proxy, target="/", headers=(), method="GET"):
-        client = self.connect(proxy.port)
+    def send(self, proxy, target="/", headers=(), method="GET", source=None):
+        client = self.connect(proxy.port, source=source)
         extra = "".join(f"{name}: {value}\r\n" for name, value in headers)
         client.send(f"{method} {target} HTTP/1.1\r\nHost: a\r\n{extra}\r\n".encode())
         return client
@@ -209,6 +209,19 @@ class Admission(Case):
                 self.gate.answer(2)
                 self.assertEqual(client.read_response(to=method).status, 200)
                 self.assertEqual(len(self.gate.paths), 2)
+
+    def test_what_a_trusted_proxy_asked_is_not_for_a_stranger_who_says_the_same(self):
+        said = [("X-Forwarded-For", "127.0.0.8"), ("X-Forwarded-User", "alice")]  # as the proxy has found out
+        proxy = self.start(workers=1, clients={"trusted_proxies": ["127.0.0.9"]})
+        by_proxy = self.send(proxy, "/page", said, source="127.0.0.9")
+        eventually(lambda: self.gate.waiting, "a request at the origin")
+        by_proxy.close()
+        proxy.wait_record(lambda it: it.get("end") == "client left")
+        stranger = self.send(proxy, "/page", said, source="127.0.0.8")
+        self.queue(proxy, 1)
+        self.gate.answer(2)
+        self.assertEqual(stranger.read_response().status, 200)
+        self.assertEqual([request.get("X-Forwarded-User") for request in self.server.requests], ["alice", None])
 
     def test_one_who_takes_up_a_request_and_leaves_as_well_leaves_it_to_the_next(self):
         proxy = self.start(workers=1)
