@@ -109,8 +109,7 @@ void Exchange::NoteFirstByte(const ResponseHead& head) {
       permit_->pool()->Pressure(*value, worker_.loop.now(), &worker_.desk);
   }
   // Half a request says nothing of how long one takes.
-  if (state_.request_done)
-    permit_->FirstByte(worker_.loop.now() - state_.asked, head.status >= 500);
+  if (state_.request_done) permit_->FirstByte(worker_.loop.now() - state_.asked, head.status);
   if (head.status != 101 && !IsEventStream(head)) return;
   state_.apart = true;
   permit_->StandApart();

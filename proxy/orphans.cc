@@ -106,7 +106,7 @@ class Orphans::Orphan final : public UpstreamUser, public SilentUser {
     counters().status_classes[static_cast<std::size_t>(status) / 100 % 6].Add();
     silent_.Leave();
     pool().Answered(*it_.lease.get(), status, now() - it_.asked, now());
-    it_.permit->FirstByte(now() - it_.asked, status >= 500);
+    it_.permit->FirstByte(now() - it_.asked, status);
     it_.permit->Settle();
     it_.upstream->SetDeadline(kLongestBody);
     return status != 101;

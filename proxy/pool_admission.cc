@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proxy/log.h"
+#include "spillway/refused_route.h"
 
 namespace spillway {
 
@@ -112,17 +113,22 @@ void Permit::Enter(std::shared_ptr<PoolAdmission> pool, const AdmissionAsk& ask,
   });
 }
 
+void Permit::Speak(Admission* admission, TimePoint now) {
+  if (spoken_->status / 100 == 4) ticket_.ask.route = kRefusedRoute;
+  admission->FirstByte(&ticket_, spoken_->took, now, spoken_->status >= 500);
+}
+
 template <class Action>
 void Permit::Tell(Action action) {
   pool_->Do(desk_.loop().now(), &desk_, [&](Admission* admission, TimePoint now) {
-    if (spoken_) admission->FirstByte(&ticket_, spoken_->took, now, spoken_->error);
+    if (spoken_) Speak(admission, now);
     action(admission, now);
   });
   spoken_.reset();
 }
 
-void Permit::FirstByte(Duration took, bool error) {
-  if (state_ == State::kAdmitted) spoken_ = {took, error};
+void Permit::FirstByte(Duration took, int status) {
+  if (state_ == State::kAdmitted) spoken_ = {took, status};
 }
 
 void Permit::Settle() {

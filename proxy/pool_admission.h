@@ -85,7 +85,7 @@ class Permit {
   const AdmissionTicket& ticket() const { return ticket_; }
   // The pool hears of it with what is told next, or by Settle: an answer that is all here costs one turn at
   // the pool's lock, not two.
-  void FirstByte(Duration took, bool error);
+  void FirstByte(Duration took, int status);
   void Settle();
   void StandApart();
   void AwaitRequest();
@@ -100,6 +100,7 @@ class Permit {
   // Tells of the first byte, and then does `action`.
   template <class Action>
   void Tell(Action action);
+  void Speak(Admission* admission, TimePoint now);
 
   AdmissionDesk& desk_;
   std::shared_ptr<PoolAdmission> pool_;
@@ -108,7 +109,7 @@ class Permit {
   AdmissionTicket::State state_ = AdmissionTicket::State::kOutside;  // as this worker knows it
   struct Spoken {
     Duration took;
-    bool error;
+    int status;
   };
   std::optional<Spoken> spoken_;  // and the pool does not know
 };

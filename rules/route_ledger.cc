@@ -7,6 +7,7 @@
 
 #include "rules/adaptive_limit.h"
 #include "spillway/mix.h"
+#include "spillway/refused_route.h"
 
 namespace spillway {
 namespace {
@@ -56,6 +57,10 @@ constexpr double kSpread = 1.3;
 
 double Seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
+}
+
+bool IsRefused(const AdmissionTicket& ticket) {
+  return ticket.ask.route.route == kRefusedRoute.route;
 }
 
 std::uint32_t Slots(double share, std::uint32_t limit, std::uint32_t least) {
@@ -205,6 +210,7 @@ bool RouteLedger::Knows(std::uint16_t index) const {
 }
 
 std::uint16_t RouteLedger::NormRow(const AdmissionTicket& ticket) const {
+  if (IsRefused(ticket)) return Find(kRefusedRoute.route);
   if (Knows(ticket.route_row)) return ticket.route_row;
   const std::uint16_t family = Find(ticket.ask.route.family);
   return Knows(family) ? family : 0;
@@ -224,8 +230,16 @@ bool RouteLedger::Compare(const AdmissionTicket& ticket, const AnswerTime& took,
 }
 
 // Its own row; and as long as that is not known its family's, and as long as that is not the shared one.
+// What is refused teaches its own row alone.
 template <class Teach>
 void RouteLedger::EachToTeach(const AdmissionTicket& ticket, Teach teach) {
+  if (IsRefused(ticket)) {
+    if (const std::uint16_t refused = Place(kRefusedRoute.route); refused != 0) {
+      rows_[refused].asks += 1;  // so it stays
+      teach(refused);
+    }
+    return;
+  }
   const std::uint16_t own = ticket.route_row;
   bool known = Knows(own);
   teach(own);

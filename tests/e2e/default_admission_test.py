@@ -12,7 +12,8 @@ POLLS = 120
 
 
 class App:
-    """Pages at once; /poll when something has happened, or after `patience` seconds; /slow after 50 ms; /big is large."""
+    """Pages at once; /poll when something has happened, or after `patience` seconds; /slow after 50 ms, but for /slow/1000, which
+    is not there; /big is large."""
 
     def __init__(self):
         self.happened, self.polling, self.patience, self.lock = threading.Event(), 0, 0.6, threading.Lock()
@@ -22,6 +23,8 @@ class App:
             with self.lock:
                 self.polling += 1
             self.happened.wait(self.patience)
+        if request.path == "/slow/1000":
+            return 404, {}, "none"
         if request.path.startswith("/slow"):
             time.sleep(0.05)
         return 200, {}, "x" * (8 << 20) if request.path == "/big" else request.path
@@ -154,6 +157,19 @@ class DefaultAdmission(Case):
         eventually(lambda: self.proxy.metric("spillway_connections_open") >= 100, "the uploads to be here")
         eventually(lambda: self.view()["in_flight"] == 0, "no place to be taken")
         self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+
+    def test_how_long_pages_take_is_not_learnt_from_those_that_are_not_there(self):
+        """A page that takes 50 ms cannot come in 20; by the mean of all answers it could."""
+        self.start()
+        for _ in range(15):
+            self.assertEqual(ask(self.proxy.port, target="/slow/1").status, 200)
+            self.assertEqual({ask(self.proxy.port, target="/slow/1000").status for _ in range(10)}, {404})
+        refused = []
+        for _ in range(20):
+            page = self.send("/slow/2")  # its route's answers are believed while one of it is at the app
+            refused.append(ask(self.proxy.port, target="/slow/3", headers=[("X-Request-Timeout", "20ms")]).status)
+            self.assertEqual(page.read_response().status, 200)
+        self.assertGreaterEqual(refused.count(503), 15, refused)
 
     def test_on_a_quiet_day_nobody_is_refused_or_kept_waiting(self):
         self.start()

@@ -12,6 +12,7 @@
 #include "rules/route_ledger.h"
 #include "rules/served_visitors.h"
 #include "rules/success_rate.h"
+#include "spillway/refused_route.h"
 
 namespace spillway {
 namespace {
@@ -232,6 +233,29 @@ TEST_F(RouteLedgerTest, ARouteOfItsOwnTeachesItsFamilyOnlyUntilItIsKnown) {
   EXPECT_NEAR(excess, 0, 0.1);
   ASSERT_TRUE(Compare(7, 500ms, &excess, 1));
   EXPECT_NEAR(excess, 0, 0.01);
+}
+
+// Who scans for pages that are not there is answered at once; those that are there take as long as ever.
+TEST_F(RouteLedgerTest, WhatIsRefusedQuicklyDoesNotMakePagesSeemSlow) {
+  const auto refuse = [&](std::uint64_t route) {
+    AdmissionTicket& ticket = Send(route, 1);
+    ticket.ask.route = kRefusedRoute;
+    Answer(ticket, 2ms);
+  };
+  for (std::uint64_t route = 100; route < 400; ++route) {
+    Answer(Send(7, 1), 50ms);      // of which each has an id
+    Answer(Send(route, 1), 50ms);  // of which each has a name
+    refuse(7), refuse(10000 + route), refuse(20000 + route);
+  }
+  double excess = 1;
+  ASSERT_TRUE(Compare(7, 50ms, &excess, 1));
+  EXPECT_NEAR(excess, 0, 0.01);
+  ASSERT_TRUE(Compare(5000, 50ms, &excess, 1));
+  EXPECT_NEAR(excess, 0, 0.01);
+  AdmissionTicket& refused = Send(5001, 1);
+  refused.ask.route = kRefusedRoute;
+  ASSERT_TRUE(ledger_.Compare(refused, AnswerTime(4ms), &excess));
+  EXPECT_NEAR(excess, std::log(2), 0.01);
 }
 
 TEST_F(RouteLedgerTest, AFamilyThatIsHeldBackIsToldOfByItsBeginning) {
