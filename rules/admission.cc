@@ -179,10 +179,9 @@ void Admission::Impl::Shed(AdmissionTicket* ticket, ShedReason reason) {
 std::optional<ShedReason> Admission::Impl::Refusal(AdmissionTicket* asking, TimePoint now) {
   const AdmissionTicket& ticket = *asking;
   // What a client asks beyond its share is nobody's measure: the line is drawn for the others.
-  // What matters has a share of its own: behind one address there may be a crowd and a buyer.
   const bool vital = ticket.rank < kVitalRanks;
   using Standing = ClientShares::Standing;
-  const Standing standing = clients.Ask(vital ? ~ticket.ask.client : ticket.ask.client, Chance());
+  const Standing standing = clients.Ask(SharerOf(ticket), Chance());
   const bool fair = standing != Standing::kAbove;
   // Who asks for so much asks for more than a page.
   if (standing != Standing::kFair && IsFollower(ticket.rank)) ++asking->rank;

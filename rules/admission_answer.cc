@@ -51,8 +51,9 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
   // Where there was room to spare the time is what is usual; a route that nobody knows yet is
   // measured by how the others do now.
   const bool spare = !gauge.pressed() && ticket->in_flight * 2 <= limit();
-  if (spare) {
-    at_rest = std::min(at_rest + 1, kAtRest);
+  if (spare) at_rest = std::min(at_rest + 1, kAtRest);
+  const double teaches = spare ? clients.TeachingShare(SharerOf(*ticket)) : 0;
+  if (teaches > 0 && (teaches == 1 || Chance() < teaches)) {
     routes.Learn(*ticket, time);
   } else {
     routes.LearnInCrowd(*ticket, time);

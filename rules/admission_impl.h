@@ -76,6 +76,11 @@ struct Admission::Impl {
   std::uint8_t RankOf(const AdmissionAsk& ask, TimePoint now) const;
   void Admit(AdmissionTicket* ticket, TimePoint now);
   static std::uint64_t VisitorOf(const AdmissionAsk& ask);  // in his class
+  // Among the clients. What matters has a share of its own: behind one address there may be a crowd and a
+  // buyer.
+  static std::uint64_t SharerOf(const AdmissionTicket& ticket) {
+    return ticket.rank < kVitalRanks ? ~ticket.ask.client : ticket.ask.client;
+  }
   static bool IsFollower(std::uint8_t rank) {
     return rank >= kFirstOfClass && rank < kBacklog && (rank - kFirstOfClass) % 2 == 0;
   }

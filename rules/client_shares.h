@@ -38,6 +38,14 @@ class ClientShares {
     if (asked <= allowed) return Standing::kFair;
     return chance * asked < allowed ? Standing::kInTurn : Standing::kAbove;
   }
+  // The part of what it is answered that is to teach what is usual: of a client that asks for more than a
+  // page no more than of one that does not. Who asks for the quickest pages all the time would else make all
+  // others seem slow.
+  double TeachingShare(std::uint64_t client) const {
+    const double asked =
+        std::min(first_[Mix(client) % kCells], second_[Mix(client ^ kOther) % kCells]);
+    return std::min(1.0, kPage / std::max(asked, 1.0));
+  }
   // A slot is free again, whoever's and however that ended.
   void Done() { done_ += 1; }
   // Older asks count less. Every half second.

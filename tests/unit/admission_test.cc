@@ -386,6 +386,21 @@ TEST_F(AdmissionTest, ADeadlineThatItsRouteCannotKeepIsRefusedThoughASlotIsFree)
   EXPECT_EQ(ask(4, 0ms), ShedReason::kDeadline);
 }
 
+TEST_F(AdmissionTest, OneWhoAsksForTheQuickestAllTheTimeDoesNotTeachHowLongAnswersTake) {
+  Begin(AdmissionConfig{});
+  for (int i = 0; i < 1200; ++i) {
+    now_ += 5ms;
+    Answer(Ask(TrafficClass::kCritical, 0, 3), 100ms);
+    for (int k = 0; k < 3; ++k) Answer(Ask(TrafficClass::kCritical, 5, 3), 2ms);
+  }
+  Ask(TrafficClass::kCritical, 0, 3);
+  AdmissionTicket& hasty = tickets_.emplace_back();
+  hasty.ask.route = {3, 1};
+  hasty.ask.deadline = now_ + 30ms;
+  admission_->Enter(&hasty, now_);
+  EXPECT_EQ(hasty.reason, ShedReason::kDeadline);
+}
+
 TEST_F(AdmissionTest, WhatStandsApartWhileItsRequestIsComingIsNeverCounted) {
   Begin(Fixed(1));
   AdmissionTicket& stream = Ask();
