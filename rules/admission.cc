@@ -29,7 +29,8 @@ std::uint8_t LineRank(const AdmissionAsk& ask) {
 }
 
 // So many of `limit` slots may be in use when one is admitted that is above its client's share. The
-// others come by chance, and are to find a slot: the rest is as with lines and callers (Erlang).
+// others come by chance, and are to find a slot: the rest is as with lines and callers (Erlang). Of a
+// limit of 1 that is nothing: where no slot at all is in use, nobody else is there to find one.
 double LeftOver(std::uint32_t limit) {
   return limit - std::max(0.1 * limit, std::sqrt(limit));
 }
@@ -188,7 +189,8 @@ std::optional<ShedReason> Admission::Impl::Refusal(AdmissionTicket* asking, Time
   const std::uint32_t level = CohortCut::Level(LineRank(ticket.ask), ticket.ask.cohort);
   if (fair && IsFollower(ticket.rank)) gauge.Follow(level);
   const bool passes = !fair || IsFollower(ticket.rank) || gauge.Ask(level);
-  if (!fair && gauge.pressed() && (!gauge.cut().open() || in_flight >= LeftOver(limit()))) {
+  const bool left_over = in_flight == 0 || in_flight < LeftOver(limit());
+  if (!fair && gauge.pressed() && (!gauge.cut().open() || !left_over)) {
     gauge.Stay(now);
     return ShedReason::kClient;
   }

@@ -504,5 +504,27 @@ TEST_F(AdmissionTest, OneClientThatFloodsLeavesTheOthersTheirSlots) {
   EXPECT_GT(View().shed[0][static_cast<std::size_t>(ShedReason::kClient)], 10'000U);
 }
 
+// A limit that fell to 1 is to find its way back, and who asks then may be all who are left.
+TEST_F(AdmissionTest, AfterAFloodOneClientAloneIsServedByALimitOfOne) {
+  Begin(Fixed(1, 200, 1s));
+  for (int ms = 0; ms < 5'000; ++ms) {
+    now_ += 1ms;
+    Ask(TrafficClass::kCritical, 99);
+    Told();
+  }
+  ASSERT_TRUE(View().pressed);
+  for (AdmissionTicket& one : tickets_) admission_->Leave(&one, AdmissionEnd::kUnmeasured, now_);
+  int served = 0;
+  for (int i = 0; i < 60; ++i) {
+    now_ += 330ms;
+    Told();
+    AdmissionTicket& one = Ask(TrafficClass::kCritical, 7);
+    if (one.state != State::kAdmitted) continue;
+    ++served;
+    Answer(one);
+  }
+  EXPECT_GE(served, 50);
+}
+
 }  // namespace
 }  // namespace spillway
