@@ -132,7 +132,7 @@ class Exchange final : public UpstreamUser,
   void CarryOutAdmission();
   void ReplyShed();
   void NoteFirstByte(const ResponseHead& head);
-  void NoteUpload();
+  bool NoteUpload();
   void NoteSlowReader();
   void NoteStream();
   void GiveBackPermit();

@@ -116,13 +116,19 @@ void Exchange::NoteFirstByte(const ResponseHead& head) {
 }
 
 // Called whenever what is here of the request has been sent. What is not here is no work for the server
-// yet: else a few who send slowly would have all the places.
-void Exchange::NoteUpload() {
+// yet: else a few who send slowly would have all the places. False when there are too many of these
+// already, and the exchange has ended.
+bool Exchange::NoteUpload() {
   // Nor are those who were held to wait for it behind one.
   if (held_ && !state_.request_done) held_->Leave();
-  if (!permit_ || state_.apart || state_.uploading != state_.request_done) return;
+  if (!permit_ || state_.apart || state_.uploading != state_.request_done) return true;
   state_.uploading = !state_.request_done;
   state_.uploading ? permit_->AwaitRequest() : permit_->RequestDone();
+  if (permit_->state() != AdmissionTicket::State::kShed) return true;
+  DropUpstream();
+  state_.keep_client = false;
+  ReplyShed();
+  return false;
 }
 
 // An answer that goes on and on is a conversation, and no measure of what the servers can do.

@@ -255,7 +255,7 @@ void Exchange::PumpRequestBody() {
   }
   if (!upstream_) return;
   const bool blocked = upstream_->unsent() > 0;
-  NoteUpload();
+  if (!NoteUpload()) return;
   client_.WantBody(!state_.request_done && !blocked && !state_.sending_abandoned);
   if (blocked) upstream_->WantWrite(true);
 }

@@ -142,7 +142,10 @@ void Permit::StandApart() {
 
 void Permit::AwaitRequest() {
   if (state_ != State::kAdmitted) return;
-  Tell([&](Admission* admission, TimePoint now) { admission->AwaitRequest(&ticket_, now); });
+  Tell([&](Admission* admission, TimePoint now) {
+    admission->AwaitRequest(&ticket_, now);
+    state_ = ticket_.state;
+  });
 }
 
 void Permit::RequestDone() {

@@ -170,7 +170,7 @@ bool Admission::Impl::NeedsNoSlot(const AdmissionTicket& ticket) const {
 }
 
 void Admission::Impl::Shed(AdmissionTicket* ticket, ShedReason reason) {
-  if (ticket->state == State::kQueued && ticket->ask.is_protected) --protected_requests;
+  if (ticket->state != State::kOutside && ticket->ask.is_protected) --protected_requests;
   ticket->state = State::kShed;
   ticket->reason = reason;
   ++shed[static_cast<std::size_t>(ticket->ask.traffic_class)][static_cast<std::size_t>(reason)];

@@ -63,8 +63,14 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
 
 void Admission::Impl::AwaitRequest(AdmissionTicket* ticket, TimePoint now) {
   Tick(now);
+  if (config.limit == Limit::kOff) return;
   const std::uint32_t least = adaptive != nullptr ? kComingAtLeast : 0;
-  if (config.limit == Limit::kOff || coming >= std::max(kMostComing * limit(), least)) return;
+  const std::uint32_t most = std::max(kMostComing * limit(), least);
+  if (coming >= (ticket->rank < kVitalRanks ? 2 * most : most)) {
+    // With a slot it would keep it for as long as it likes.
+    LeaveSlot(ticket, AdmissionEnd::kUnmeasured, now);
+    return Shed(ticket, ShedReason::kQueueFull);
+  }
   gauge.Used(in_flight, limit(), now);
   if (ticket->counted) {
     Sample({now, ticket->cohort, Duration{0}, 0, true, ticket->in_flight, LimitSample::End::kGone});

@@ -162,9 +162,9 @@ class Admission {
   // It stays in flight without being counted: an upgraded connection, an event stream, an answer that goes
   // on and on or that its client is slow to take. Its place is free for another.
   void StandApart(AdmissionTicket* ticket, TimePoint now);
-  // It is not all here yet, so the servers have nothing to do: it is not counted until RequestDone, which
-  // counts it whatever the limit. Does nothing where kMostComing times the limit are so already, of a limit
-  // that was found at least kComingAtLeast: some hundred slow uploads are not to take a young one's places.
+  // It is not all here yet, so the servers have nothing to do: it is not counted until RequestDone, which counts
+  // it whatever the limit. It is kShed where kMostComing times the limit are so already, of a limit that was found
+  // at least kComingAtLeast (some hundred slow uploads fit a young one); of the vital ranks twice as many may be.
   void AwaitRequest(AdmissionTicket* ticket, TimePoint now);
   void RequestDone(AdmissionTicket* ticket, TimePoint now);
   static constexpr std::uint32_t kMostComing = 4, kComingAtLeast = 1000;

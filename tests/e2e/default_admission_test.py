@@ -171,6 +171,22 @@ class DefaultAdmission(Case):
             self.assertEqual(page.read_response().status, 200)
         self.assertGreaterEqual(refused.count(503), 15, refused)
 
+    def test_an_upload_beyond_those_that_may_come_is_refused_and_holds_no_place(self):
+        self.start(concurrency=1)
+        for _ in range(4):
+            self.send("/upload", "POST", "Content-Length: 10\r\n")
+        eventually(lambda: self.view()["apart"] == 4, "the uploads to be here")
+        fifth = self.send("/upload", "POST", "Content-Length: 10\r\n")
+        self.assertEqual(fifth.read_response().status, 503)
+        self.assertTrue(fifth.at_end())
+        self.assertEqual(self.proxy.wait_record(lambda record: record["status"] == 503)["end"], "shed: queue full")
+        self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+        eventually(lambda: self.view()["in_flight"] == 0, "no place to be taken")
+        whole = b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok"
+        with self.connect(self.proxy.port) as client:
+            client.send(whole)
+            self.assertEqual(client.read_response().status, 200)
+
     def test_on_a_quiet_day_nobody_is_refused_or_kept_waiting(self):
         self.start()
         for i in range(200):

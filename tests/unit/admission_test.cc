@@ -273,11 +273,8 @@ TEST_F(AdmissionTest, ARequestThatIsStillComingIsNotCountedUntilItIsHere) {
   EXPECT_EQ(Told().size(), 1U);
 }
 
-TEST_F(AdmissionTest, OnlySoManyRequestsMayBeComing) {
-  AdmissionConfig config;
-  config.limit = AdmissionConfig::Limit::kFixed;
-  config.fixed = 1;
-  Begin(config);
+TEST_F(AdmissionTest, OnlySoManyRequestsMayBeComingAndNoneBeyondThemKeepsASlot) {
+  Begin(Fixed(1));
   std::vector<AdmissionTicket*> uploads;
   for (std::uint32_t i = 0; i < Admission::kMostComing; ++i) {
     uploads.push_back(&Ask());
@@ -285,10 +282,23 @@ TEST_F(AdmissionTest, OnlySoManyRequestsMayBeComing) {
   }
   AdmissionTicket& more = Ask();
   admission_->AwaitRequest(&more, now_);
-  EXPECT_EQ(View().in_flight, 1U);
-  EXPECT_EQ(Ask().state, State::kQueued);
+  EXPECT_EQ(more.state, State::kShed);
+  EXPECT_EQ(View().in_flight, 0U);
+  EXPECT_EQ(Ask().state, State::kAdmitted);
   for (AdmissionTicket* one : uploads) admission_->Leave(one, AdmissionEnd::kUnmeasured, now_);
   EXPECT_EQ(View().in_flight, 1U);
+}
+
+TEST_F(AdmissionTest, OfWhatMattersTwiceAsManyMayBeComing) {
+  Begin(Fixed(1));
+  for (std::uint32_t i = 0; i < 2 * Admission::kMostComing; ++i) {
+    AdmissionTicket& order = Ask(TrafficClass::kCriticalPlus);
+    admission_->AwaitRequest(&order, now_);
+    EXPECT_EQ(order.state, State::kAdmitted) << i;
+  }
+  AdmissionTicket& more = Ask(TrafficClass::kCriticalPlus);
+  admission_->AwaitRequest(&more, now_);
+  EXPECT_EQ(more.state, State::kShed);
 }
 
 TEST_F(AdmissionTest, ACrowdThatComesAtOnceIsServedInItsTurn) {
