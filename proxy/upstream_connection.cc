@@ -158,7 +158,7 @@ void UpstreamConnection::NextHead() {
 
 void UpstreamConnection::ReleasePieces() {
   if (parsed_ != in_.end()) return;
-  in_.CutTo(0);
+  in_.Release();  // a client that is slow to take what came would keep it
   parsed_ = 0;
 }
 

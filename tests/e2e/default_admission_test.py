@@ -4,8 +4,9 @@ readers and uploads, and crowds lose nothing beside quick pages."""
 
 import threading
 import time
+import unittest
 
-from harness import Case, ask, config, eventually, main
+from harness import PATIENCE, SANITIZED, Case, ask, config, eventually, main
 from http2_client import HEADERS, Raw, frame, plain_block, request_fields
 
 POLLS = 120
@@ -94,6 +95,20 @@ class DefaultAdmission(Case):
             self.assertTrue(reader.socket.recv(1))
         eventually(lambda: self.view()["in_flight"] == 0, "the places of slow readers to be free")
         self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+
+    @unittest.skipIf(SANITIZED, "memory is measured")
+    def test_who_reads_slowly_costs_one_window(self):
+        self.app = self.keep(App())
+        self.proxy = self.spillway(config(self.origin(self.app), clients={"timeouts": {"write": "5m"}}))
+        self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
+        before = self.proxy.rss()
+        readers = [self.send("/big") for _ in range(100)]
+        for reader in readers:
+            self.assertTrue(reader.socket.recv(1))
+        eventually(lambda: self.view()["apart"] == 100, "all to be seen as slow readers", timeout=6 * PATIENCE)
+        each = (self.proxy.rss() - before) / 100
+        print(f"{each:.0f} bytes", end=" ", flush=True)
+        self.assertLess(each, 90 * 1024)
 
     def test_a_stream_that_takes_nothing_holds_no_place_however_little_there_is_for_it(self):
         """The answer's beginning comes in one piece and waits for the client; the rest never comes."""
