@@ -218,7 +218,10 @@ std::uint16_t RouteLedger::NormRow(const AdmissionTicket& ticket) const {
 
 bool RouteLedger::Comparable(const AdmissionTicket& ticket) const {
   const std::uint16_t index = NormRow(ticket);
-  return Knows(index) && rows_[index].norm + lift_ < comparable_;
+  // Servers that became faster: by what was usual all their routes would be slow ones, and none of them left to
+  // say so.
+  const double faster = std::min(level_, 0.0);
+  return Knows(index) && rows_[index].norm + lift_ + faster < comparable_;
 }
 
 bool RouteLedger::Compare(const AdmissionTicket& ticket, const AnswerTime& took, double* excess) {

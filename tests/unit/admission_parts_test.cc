@@ -288,6 +288,21 @@ TEST_F(RouteLedgerTest, ARouteThatTakesManyTimesAsLongAsTheOthersWaitsByDesign) 
   EXPECT_FALSE(ledger_.WaitsByDesign(Ask(1)));
 }
 
+// Else nothing would be measured any more, and what was usual stayed wrong.
+TEST_F(RouteLedgerTest, ServersThatBecameFasterAreComparedStill) {
+  Live(1s, {1, 2}, 200ms);
+  for (int i = 0; i < 200; ++i) Answer(Send(3), 2s);
+  for (int i = 0; i < 400; ++i) {
+    double excess = 0;
+    AdmissionTicket& ticket = Send(1 + static_cast<std::uint64_t>(i) % 2);
+    ASSERT_TRUE(ledger_.Compare(ticket, AnswerTime(30ms), &excess));
+    ledger_.Answered(ticket.route_row, AnswerTime(30ms), now_);
+  }
+  ledger_.Judge(kLimit, pressed_, now_);
+  EXPECT_TRUE(ledger_.Comparable(Ask(1)));
+  EXPECT_FALSE(ledger_.Comparable(Ask(3)));
+}
+
 TEST_F(RouteLedgerTest, AThousandRoutesFitAndThoseInUseStay) {
   AdmissionTicket& held = Send(1);
   Live(500ms, {2});
