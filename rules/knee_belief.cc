@@ -17,7 +17,7 @@ constexpr double kKneeDrift = 0.02;  // in a second, as a random walk; logarithm
 constexpr double kNormDrift = 0.01;
 constexpr double kJumps = 0.15, kMostJumps = 0.1;  // of the knee, in a second; at once
 constexpr double kJumpWidth = 0.7;
-constexpr double kNormJumps = 0.05;   // in a cohort
+constexpr double kNormJumps = 0.1;    // in a cohort
 constexpr double kNormJump = 1;       // their variance
 constexpr double kCorrelation = 1.5;  // the waits of one cohort are those of one queue
 constexpr double kModelError = 0.03;
@@ -125,14 +125,15 @@ void KneeBelief::Weigh(const Seen& seen) {
   const double less = std::exp(-kStep);
   for (Cell& cell : cells_) {
     double off = seen.excess - Wait(ratio, seen.spread) - cell.norm;
-    if (cut) off = std::max(off, 0.0);
+    if (cut || seen.errors) off = std::max(off, 0.0);
     ratio *= less;
     Normal as_ever{1 - kNormJumps, cell.norm, cell.doubt};
     Normal jumped{kNormJumps, cell.norm, cell.doubt + kNormJump};
     as_ever.See(off, noise);
     jumped.See(off, noise);
     as_ever += jumped;
-    cell = {cell.weight * (as_ever.weight + kNever), as_ever.mean, as_ever.variance};
+    cell.weight *= as_ever.weight + kNever;
+    if (!seen.errors) cell.norm = as_ever.mean, cell.doubt = as_ever.variance;
   }
 }
 

@@ -36,6 +36,8 @@ class KneeBelief {
     double excess = 0;     // the mean logarithm of their times, over that of the usual ones
     double error = 0;      // standard error of it
     double spread = 0;     // standard deviation of one of them
+    // Many were errors, which are no times: it was above the knee, and `excess` is the least that says so.
+    bool errors = false;
   };
   void Learn(const Seen& seen, TimePoint now);
 

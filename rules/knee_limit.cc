@@ -13,14 +13,14 @@
 //
 //   most   somewhere within what is likely for the knee, each time elsewhere: as narrow as the belief is,
 //          so the search ends by itself when it has found
-//   probe  now and then above it: more workers would not show otherwise. As fast as before? On, by larger
-//          steps, for as long as it is
+//   probe  now and then above it: more workers would not show otherwise
+//   climb  above what was in flight, by larger steps each time, as long as the knee is likely to be above that
 //   test   where it is doubtful whether answers wait or became slow in themselves: far below, for once
 //
 // A cohort is those admitted in a while, judged when the last of them has had its time. (Those who
 // answer in a while would be others: after a cut mostly slow ones, after a step up quick ones.) What is
 // compared is the mean logarithm of their times, none counted as more than kMuch too long, whether it
-// has come to its end or not; an error counts as that.
+// has come to its end or not. Where many are errors they say that the knee is below, and nothing of times.
 //
 // Without pressure the limit is cut only where it is far too high: who would gain? It keeps ahead of what
 // is in flight.
@@ -30,11 +30,10 @@
 namespace spillway {
 namespace {
 
-constexpr double kReached =
-    0.85;  // of a limit, in flight: else nothing was learnt of what is above
 constexpr double kLargestStep = 0.35, kDeepestCut = 0.4;
 constexpr double kRelief = 0.9;    // of the limit, where the servers say that they want less
 constexpr double kBadShare = 0.1;  // errors and drops, before they count as pressure
+constexpr double kErrors = 0.3;    // a logarithm: what many errors say at least
 // Under pressure.
 constexpr double kLow = 0.2, kHigh = 0.8;  // quantiles of the knee that limits are chosen between
 constexpr double kTurn = 0.6180339887498949;
@@ -115,6 +114,8 @@ class KneeLimit final : public AdaptiveLimit {
         cohort->in_flight -= sample.in_flight;
         return;
       case LimitSample::End::kError:
+        cohort->errors += 1;
+        [[fallthrough]];
       case LimitSample::End::kDrop:
         cohort->bad += 1;
         cohort->Count(kMuch, 1);
@@ -149,12 +150,16 @@ class KneeLimit final : public AdaptiveLimit {
     TimePoint from{};
     double admitted = 0, in_flight = 0;
     double count = 0, sum = 0, squares = 0;  // of those that came to an end
-    double bad = 0;                          // errors and drops among them
+    double bad = 0, errors = 0;              // errors and drops among them; errors
 
     void Count(double excess, double times) {
       count += times;
       sum += times * excess;
       squares += times * excess * excess;
+    }
+    void Shift(double by) {
+      squares += (2 * sum + count * by) * by;
+      sum += count * by;
     }
     double mean() const { return sum / count; }
     double variance() const { return std::max(squares / count - mean() * mean(), 0.0); }
@@ -203,6 +208,12 @@ class KneeLimit final : public AdaptiveLimit {
     open_.id = ++cohorts_;
     open_.from = now;
   }
+  // All times are longer by so much, and that is usual. What the open cohort has counted was compared with
+  // what was usual before.
+  void Correct(double by) {
+    correction_ += by;
+    open_.Shift(-by);
+  }
   void Change(double limit, TimePoint now) {
     gradient_ = limit / limit_;
     Set(limit);
@@ -230,17 +241,21 @@ class KneeLimit final : public AdaptiveLimit {
   void Judge(const Cohort& cohort, TimePoint now, const LimitScene& scene) {
     if (cohort.count < kFewest || cohort.admitted < 1) return Close(now);
     const double spread = SpreadOf(cohort);
-    const bool failing = cohort.bad > kBadShare * cohort.count && cohort.count >= 2 * kFewest;
+    const bool erring = cohort.bad > kBadShare * cohort.count;
+    const bool failing = erring && cohort.count >= 2 * kFewest;
+    // Servers that refuse what is too much for them do so at once: how much too much it was is not said.
+    const bool refused = cohort.errors > kBadShare * cohort.count;
     spread_ = spread_ > 0 ? spread_ + kNewest * (cohort.variance() - spread_) : cohort.variance();
     const double wanted = spread / (kDifference + kDifferenceOfSpread * spread) * kPrecision;
     enough_ = std::clamp(wanted * wanted, kFewest, kMost);
-    const KneeBelief::Seen seen{std::max(cohort.in_flight / cohort.admitted, 1.0), cohort.mean(),
-                                spread / std::sqrt(cohort.count), spread};
+    const KneeBelief::Seen seen{std::max(cohort.in_flight / cohort.admitted, 1.0),
+                                refused ? std::min(cohort.mean(), kErrors) : cohort.mean(),
+                                spread / std::sqrt(cohort.count), spread, refused};
     // Nobody has seen these servers at rest: what the first cohort says is taken for usual, and is to
     // be doubted.
     if (scene.novel && !judged_) {
       judged_ = novel_ = true;
-      correction_ += seen.excess;
+      Correct(seen.excess);
       return Stay(now);
     }
     judged_ = true;
@@ -248,13 +263,14 @@ class KneeLimit final : public AdaptiveLimit {
     excess_ = seen.excess;
     const double threshold = kTolerance + kToleranceOfSpread * spread;
     const bool slow = seen.excess - threshold > kSlowErrors * seen.error;
-    if (slow || failing) opening_ = false;
+    // Where nobody has seen the servers at rest, all may be slow, and nothing shows it.
+    if (slow || failing || (scene.pressed && novel_)) opening_ = false;
     if (scene.pressure >= Admission::kLess) {
       opening_ = false;
       return Change(limit_ * kRelief, now);
     }
     if ((scene.pressed && !opening_) || failing) {
-      UnderPressure(seen, failing, now, scene);
+      UnderPressure(seen, erring, now, scene);
     } else {
       believes_ = false;
       AtEase(seen, slow, now, scene);
@@ -275,7 +291,7 @@ class KneeLimit final : public AdaptiveLimit {
     Stay(now);
   }
 
-  void UnderPressure(const KneeBelief::Seen& seen, bool failing, TimePoint now,
+  void UnderPressure(const KneeBelief::Seen& seen, bool erring, TimePoint now,
                      const LimitScene& scene) {
     if (!believes_) {
       believes_ = true;
@@ -287,11 +303,15 @@ class KneeLimit final : public AdaptiveLimit {
     knee_.Learn(seen, now);
     // Faster than usual is certain; slower must be told from a wait. Errors are no time.
     const double norm = knee_.norm();
-    const bool sure = !failing && (knee_.norm_doubt() < kNormSure * kNormSure ||
-                                   norm * norm > kNormClear * kNormClear * knee_.norm_doubt());
+    const bool sure = !erring && (knee_.norm_doubt() < kNormSure * kNormSure ||
+                                  norm * norm > kNormClear * kNormClear * knee_.norm_doubt());
     const bool doubtful = knee_.norm_doubt() > kDoubtful * kDoubtful;
-    if (norm < -kNormChanged || (norm > kNormChanged && sure)) {
-      correction_ += norm;
+    if (std::lround(limit_) == 1 && !erring && seen.excess > kTolerance) {
+      // There is no lower limit to try, and one alone does not wait.
+      Correct(seen.excess);
+      knee_.Begin(limit_, kNormError * kNormError + spread_ / kNormOf, now);
+    } else if (norm < -kNormChanged || (norm > kNormChanged && sure)) {
+      Correct(norm);
       knee_.ShiftNorm(norm);
     }
     const double wanted = Choose(seen, doubtful, now, scene);
@@ -306,7 +326,9 @@ class KneeLimit final : public AdaptiveLimit {
                 const LimitScene& scene) {
     turn_ += kTurn;  // evenly over the unit, in an order without a rhythm
     turn_ -= std::floor(turn_);
-    tested_ = doubtful && !tested_;
+    // Above it is more to be learnt than below.
+    const bool sure_above = knee_.Above(seen.in_flight) > kSureAbove;
+    tested_ = doubtful && !tested_ && !sure_above;
     const bool probes = !tested_ && now >= probe_at_;
     double wanted = 0;
     if (tested_) {
@@ -321,16 +343,18 @@ class KneeLimit final : public AdaptiveLimit {
     } else {
       wanted = knee_.Quantile(kLow + (kHigh - kLow) * turn_);
     }
-    if ((probes || climbs_) && knee_.Above(seen.in_flight) > kSureAbove) {
+    if (sure_above) {
       wanted = std::max(wanted, limit_ * (1 + step_));
       step_ = std::min(step_ * kNextStep, kLargestStep);
     } else {
       step_ = kProbe;
     }
-    const bool reached =
-        bound_ && seen.in_flight > kReached * limit_ && scene.pressure < Admission::kNoMore;
-    if (!reached) wanted = std::min(wanted, limit_);
-    return std::clamp(wanted, limit_ * kDeepestCut, limit_ * (1 + kLargestStep));
+    // Of what is far above what was in flight nothing was learnt. (Under pressure the line leaves some slots idle
+    // where nothing else does, so they are not all to be in use.)
+    const bool more = bound_ && scene.pressure < Admission::kNoMore;
+    const double beyond = std::max(seen.in_flight * (1 + kLargestStep), seen.in_flight + 1);
+    const double most = more ? std::max(limit_, beyond) : limit_;
+    return std::clamp(std::min(wanted, most), limit_ * kDeepestCut, limit_ * (1 + kLargestStep));
   }
 
   Cohort open_, closed_;
