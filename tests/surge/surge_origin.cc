@@ -178,7 +178,7 @@ class Origin {
       double takes = job.base * (1 + settings_.slope * over);
       if (job.hangs) takes = hang_for_;
       const TimePoint from = std::max(free, job.arrived);
-      job.ends = from + Span(takes);
+      job.ends = from + ToDuration(takes);
       count_.busy += takes;
       if (!job.hangs) count_.base += job.base, ++count_.jobs;
       running_.push(std::move(job));

@@ -23,9 +23,6 @@ namespace spillway::surge {
 inline double Seconds(Duration span) {
   return std::chrono::duration<double>(span).count();
 }
-inline Duration Span(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
 
 // `name=value` words; a name may come more than once.
 class Options {

@@ -23,7 +23,6 @@
 // are descriptors: those beyond fail as `no_room`.
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <map>
@@ -33,50 +32,16 @@
 
 #include "proxy/loop.h"
 #include "proxy/socket.h"
+#include "tests/surge/crowd_report.h"
+#include "tests/surge/crowd_request.h"
 #include "tests/surge/surge_parts.h"
 
 namespace spillway::surge {
 namespace {
 
-constexpr std::array<const char*, 4> kBrowsers = {
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0",
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 "
-    "Safari/537.36",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
-    "Gecko) "
-    "Version/18.1 Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/131.0.0.0 Mobile Safari/537.36"};
-
-// What became of a user, or of one of his asks.
-enum class End : std::uint8_t { kGood, kRefused, kLeft, kReset, kStatus, kNoRoom };
-constexpr std::array<const char*, 6> kEnds = {"good",  "refused", "left",
-                                              "reset", "status",  "no_room"};
-
 struct Class {
   std::string name, method, prefix;
   double weight = 0;
-};
-
-// Where something is counted: the whole time, or a window of it. Users count where they came, answers
-// where they were given.
-struct Tally {
-  struct OfClass {
-    std::array<std::uint64_t, kEnds.size()> users{};  // how it ended for them
-    std::uint64_t came = 0, asks = 0, shed = 0, leaked = 0;
-    std::vector<float> good;     // since he came
-    std::vector<float> answers;  // the good ones, since he asked
-    std::vector<float> refusals;
-  };
-  double from = 0, to = 1e9;
-  std::vector<OfClass> classes;
-  bool has(double at) const { return at >= from && at < to; }
-};
-
-struct Second {
-  std::uint32_t came = 0, asks = 0, good = 0, refused = 0;
-  std::size_t open = 0;
-  std::vector<float> latencies;
 };
 
 class Crowd;
@@ -153,18 +118,11 @@ class Crowd {
   }
   double At(TimePoint time) const { return Seconds(time - began_); }
   template <class Do>
-  void Count(std::uint32_t kind, TimePoint at, Do action) {
-    for (Tally& tally : tallies_) {
-      if (tally.has(At(at))) action(&tally.classes[kind]);
-    }
+  void Count(const User& user, TimePoint at, Do action) {
+    report_.Count(user.kind, At(at), action);
   }
-  Second& ThisSecond() {
-    const auto second = static_cast<std::size_t>(std::max(0.0, At(loop_.now())));
-    if (seconds_.size() <= second) seconds_.resize(second + 1);
-    return seconds_[second];
-  }
+  Second& ThisSecond() { return report_.second(At(loop_.now())); }
   bool over() const { return At(loop_.now()) >= length_; }
-  void Write(std::ostream& out, Tally* tally);
 
   Loop& loop_;
   KernelAddress server_;
@@ -173,17 +131,12 @@ class Crowd {
   bool own_;
   Dice dice_;
   std::vector<Class> classes_;
-  std::vector<Tally> tallies_;
-  std::vector<Second> seconds_;
+  CrowdReport report_;
   std::vector<std::unique_ptr<User>> users_, grave_;
   std::vector<std::unique_ptr<Connection>> spare_, dead_;
   std::size_t most_;
   std::size_t open_ = 0;
   std::uint32_t next_id_ = 0, arrived_ = 0;
-  std::uint64_t opened_ = 0, stale_ = 0;
-  std::vector<float> late_;
-  std::vector<std::pair<double, double>> gaps_;  // times without a good answer, of 200 ms and more
-  double last_good_ = 0;
   TimePoint began_, next_;
   Deadline arrival_, second_;
   TurnEnd purge_;
@@ -281,14 +234,12 @@ Crowd::Crowd(Loop& loop, Options* options)
     classes_.push_back({parts[0], parts[1], parts[2], std::atof(parts[3].c_str())});
   }
   classes_.push_back({"walker", "GET", "/page/", 0});
-  tallies_.emplace_back();
   for (const std::string& text : options->All("window")) {
     const std::vector<std::string> parts = Split(text, ':');
-    tallies_.emplace_back();
-    tallies_.back().from = std::atof(parts[0].c_str());
-    tallies_.back().to = std::atof(parts[1].c_str());
+    report_.AddWindow(std::atof(parts[0].c_str()), std::atof(parts[1].c_str()));
   }
-  for (Tally& tally : tallies_) tally.classes.resize(classes_.size());
+  for (const Class& each : classes_) report_.AddClass(each.name);
+  report_.Begin();
 }
 
 void Crowd::Begin() {
@@ -313,11 +264,11 @@ void Crowd::OnArrival() {
       break;
     }
     ++arrived_;
-    late_.push_back(static_cast<float>(Seconds(loop_.now() - next_)));
+    report_.Late(Seconds(loop_.now() - next_));
     Ask(Come(next_, DrawKind()), own_);
     if (burst_ > 0) continue;
     const double share = ramp_ > 0 ? std::clamp(At(next_) / ramp_, 0.05, 1.0) : 1;
-    next_ += Span(dice_.Exponential(1 / (rate_ * share)));
+    next_ += ToDuration(dice_.Exponential(1 / (rate_ * share)));
   }
   if (coming_) {
     arrival_.Set(std::max(next_, loop_.now()));
@@ -358,7 +309,7 @@ User* Crowd::Come(TimePoint at, std::uint32_t kind) {
   user->id = next_id_++;
   users_.push_back(std::move(owned));
   ++ThisSecond().came;
-  Count(kind, at, [](Tally::OfClass* of) { ++of->came; });
+  Count(*user, at, [](Tally::OfClass* of) { ++of->came; });
   return user;
 }
 
@@ -366,25 +317,14 @@ std::string Crowd::Text(const User& user) const {
   const Class& kind = classes_[user.kind];
   const bool order = user.steps_left > 0 && user.steps_left == walk_;
   std::string text = order ? "POST /order/" : kind.method + " " + kind.prefix;
-  const bool post = text.starts_with("POST");
-  const std::uint32_t id = user.id;
-  text += std::to_string(user.number) + " HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: ";
-  text += kBrowsers[id % kBrowsers.size()];
-  text += "\r\nAccept: text/html\r\nX-Forwarded-For: 10." + std::to_string(id >> 16 & 255) + "." +
-          std::to_string(id >> 8 & 255) + "." + std::to_string(id & 255) + "\r\n";
-  const char* before = "Cookie: ";
-  for (const auto& [name, value] : user.cookies) {
-    text += std::exchange(before, "; ") + name + "=" + value;
-  }
-  if (!user.cookies.empty()) text += "\r\n";
-  text += post ? "Content-Length: 11\r\n\r\nsku=1&qty=2" : "\r\n";
-  return text;
+  text += std::to_string(user.number);
+  return RequestText(text, user.id, user.cookies);
 }
 
 void Crowd::Ask(User* user, bool fresh_connection) {
   user->waits = false;
   ++ThisSecond().asks;
-  Count(user->kind, user->asked, [](Tally::OfClass* of) { ++of->asks; });
+  Count(*user, user->asked, [](Tally::OfClass* of) { ++of->asks; });
   if (!fresh_connection && !spare_.empty()) {
     user->connection = std::move(spare_.back());
     spare_.pop_back();
@@ -394,11 +334,11 @@ void Crowd::Ask(User* user, bool fresh_connection) {
     if (open_ < most_) fd = StartConnect(server_);
     if (!fd) return Finish(user, End::kNoRoom);
     ++open_;
-    ++opened_;
+    report_.Opened();
     user->connection = std::make_unique<Connection>(*this, loop_, std::move(*fd));
   }
   user->connection->user = user;
-  user->deadline.Set(user->asked + Span(user->patience));
+  user->deadline.Set(user->asked + ToDuration(user->patience));
   user->connection->Ask(Text(*user));
 }
 
@@ -413,7 +353,7 @@ void Crowd::OnBroken(User* user) {
   const bool stale = user->connection->kept && user->connection->in.empty();
   Bury(std::move(user->connection));
   if (!stale) return Finish(user, End::kReset);
-  ++stale_;
+  report_.Stale();
   Ask(user, true);
 }
 
@@ -446,19 +386,7 @@ void Crowd::OnAnswer(User* user, const Message& message, std::string_view body) 
   const auto took = static_cast<float>(Seconds(loop_.now() - user->asked));
   const auto whole = static_cast<float>(Seconds(loop_.now() - user->came));
   const End end = status == 200 ? End::kGood : status == 503 ? End::kRefused : End::kStatus;
-  Count(user->kind, loop_.now(), [&](Tally::OfClass* of) {
-    if (leaked) ++of->leaked;
-    if (end == End::kGood) of->good.push_back(whole), of->answers.push_back(took);
-    if (end == End::kRefused) ++of->shed, of->refusals.push_back(took);
-  });
-  Second& second = ThisSecond();
-  if (end == End::kGood) {
-    const double at = At(loop_.now());
-    if (at - last_good_ >= 0.2) gaps_.emplace_back(last_good_, at);
-    last_good_ = at;
-  }
-  if (end == End::kGood) ++second.good, second.latencies.push_back(took);
-  if (end == End::kRefused) ++second.refused;
+  report_.Answered(user->kind, end, leaked, At(loop_.now()), took, whole);
   if (end == End::kRefused) return Again(user, end);
   Finish(user, end);
 }
@@ -467,19 +395,18 @@ void Crowd::Again(User* user, End end) {
   if (user->jabs_left == 0 || over() || dice_.Uniform() >= jab_) return Finish(user, end);
   --user->jabs_left;
   user->waits = true;
-  user->asked = loop_.now() + Span(dice_.Exponential(jab_after_));
+  user->asked = loop_.now() + ToDuration(dice_.Exponential(jab_after_));
   user->deadline.Set(user->asked);
 }
 
 void Crowd::Finish(User* user, End end) {
-  Count(user->kind, user->came,
-        [&](Tally::OfClass* of) { ++of->users[static_cast<std::size_t>(end)]; });
+  Count(*user, user->came, [&](Tally::OfClass* of) { ++of->users[static_cast<std::size_t>(end)]; });
   if (user == walker_ && user->steps_left > 1 && !over()) {
     --user->steps_left;
     user->number = dice_.Below(100'000);
-    user->came = user->asked = std::max(user->came + Span(walk_every_), loop_.now());
+    user->came = user->asked = std::max(user->came + ToDuration(walk_every_), loop_.now());
     user->waits = true;
-    Count(user->kind, user->came, [](Tally::OfClass* of) { ++of->came; });
+    Count(*user, user->came, [](Tally::OfClass* of) { ++of->came; });
     return user->deadline.Set(user->asked);
   }
   user->deadline.Clear();
@@ -494,54 +421,9 @@ void Crowd::Finish(User* user, End end) {
   EndIfOver();
 }
 
-void Crowd::Write(std::ostream& out, Tally* tally) {
-  out << "{\"from\": " << tally->from << ", \"to\": " << std::min(tally->to, length_)
-      << ", \"classes\": {";
-  for (std::size_t i = 0; i < classes_.size(); ++i) {
-    Tally::OfClass& of = tally->classes[i];
-    out << (i > 0 ? ", " : "") << "\"" << classes_[i].name << "\": {\"came\": " << of.came
-        << ", \"asks\": " << of.asks << ", \"shed\": " << of.shed << ", \"leaked\": " << of.leaked
-        << ", \"answers\": " << of.answers.size();
-    for (std::size_t end = 0; end < kEnds.size(); ++end) {
-      out << ", \"" << kEnds[end] << "\": " << of.users[end];
-    }
-    const auto times = [&](const char* name, std::vector<float>* values) {
-      for (const int share : {50, 95, 99, 100}) {
-        out << ", \"" << name << share << "\": " << 1000 * Quantile(values, share / 100.0);
-      }
-    };
-    times("p", &of.good);
-    times("ask_p", &of.answers);
-    times("refusal_p", &of.refusals);
-    out << "}";
-  }
-  out << "}}";
-}
-
 std::string Crowd::Report() {
   std::ostringstream out;
-  out << "{\"opened\": " << opened_ << ", \"stale\": " << stale_
-      << ", \"late_p95_ms\": " << 1000 * Quantile(&late_, 0.95) << ", \"seconds\": [";
-  const char* comma = "";
-  for (Second& each : seconds_) {
-    out << std::exchange(comma, ", ") << "{\"came\": " << each.came << ", \"asks\": " << each.asks
-        << ", \"good\": " << each.good << ", \"refused\": " << each.refused
-        << ", \"open\": " << each.open << ", \"p50\": " << 1000 * Quantile(&each.latencies, 0.5)
-        << ", \"p95\": " << 1000 * Quantile(&each.latencies, 0.95) << "}";
-  }
-  out << "], \"gaps\": [";
-  comma = "";
-  for (const auto& [from, to] : gaps_) {
-    out << std::exchange(comma, ", ") << "[" << from << ", " << to << "]";
-  }
-  out << "], \"whole\": ";
-  Write(out, &tallies_[0]);
-  out << ", \"windows\": [";
-  for (std::size_t i = 1; i < tallies_.size(); ++i) {
-    if (i > 1) out << ", ";
-    Write(out, &tallies_[i]);
-  }
-  out << "]}";
+  report_.Write(out, length_);
   return out.str();
 }
 

@@ -16,11 +16,7 @@ constexpr double kWarm = 30;  // a process that has just begun may make one wait
 constexpr double kErrorTakes = 0.002;
 
 TimePoint At(double seconds) {
-  return TimePoint(1h +
-                   std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)));
-}
-Duration Span(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  return TimePoint(1h + ToDuration(seconds));
 }
 
 struct Visitor {
@@ -270,7 +266,7 @@ class World {
     Ask& ask = *asks_[id];
     if ((!ask.open && !ask.orphan) || ask.generation != generation) return;
     const TimePoint at = At(now_);
-    admission_.FirstByte(&ask.ticket, Span(now_ - ask.sent), at, !good);
+    admission_.FirstByte(&ask.ticket, ToDuration(now_ - ask.sent), at, !good);
     admission_.Leave(&ask.ticket, good ? AdmissionEnd::kAnswered : AdmissionEnd::kError, at);
     if (ask.orphan) return Bury(id);
     Close(id, good ? Outcome::End::kGood : Outcome::End::kError, ShedReason::kNone);
