@@ -111,9 +111,13 @@ class Exchange final : public UpstreamUser,
   void Reply(const Answer& answer, Decision decision);
   void ReplyError(int status, std::string_view detail, Decision decision);
   void EndEarly(std::string_view why);
-  void Account();
   AnswerContext answer_context();
   std::string_view rule_name() const;
+
+  // exchange_account.cc
+  void Account();
+  void Count(Decision decision, Duration took);
+  void LogAccess(Decision decision, Duration took);
 
   // exchange_receipt.cc
   bool LeavesReceipt(Decision decision) const;
