@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "proxy/log.h"
+#include "proxy/culprits.h"
 
 namespace spillway {
 namespace {
@@ -31,10 +31,10 @@ Json ViewAdmission(const Pool& pool, TimePoint now) {
   json["failing"] = view.failing;
   Json& culprits = json["culprits"] = Json::array();
   for (const CappedRoute& route : view.capped) {
-    culprits.push_back({{"route", log::Escape(route.name)},
+    culprits.push_back({{"route", CulpritName(route)},
                         {"in_flight", route.in_flight},
                         {"allowed", route.allowed},
-                        {"reason", route.hangs ? "hangs" : "share"}});
+                        {"reason", CulpritReason(route)}});
   }
   Json& queued = json["queued"] = Json::object();
   Json& shed = json["shed"] = Json::object();

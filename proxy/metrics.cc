@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "proxy/bot_checks.h"
+#include "proxy/culprits.h"
 #include "proxy/deadline_fields.h"
 #include "proxy/generation.h"
-#include "proxy/log.h"
 #include "proxy/version.h"
 
 namespace spillway {
@@ -79,7 +79,13 @@ class Family {
 class Scrape {
  public:
   explicit Scrape(const AdminControls& server)
-      : server_(server), generation_(server.generation()), workers_(server.counters()) {}
+      : server_(server), generation_(server.generation()), workers_(server.counters()) {
+    for (std::size_t i = 0; i < generation_.pools.size(); ++i) {
+      const Pool& pool = *generation_.pools[i];
+      if (pool.admission() == nullptr) continue;
+      admitting_.push_back({i, {"pool", pool.config().name}, pool.admission()->View(server.now())});
+    }
+  }
 
   std::vector<MetricFamily> Collect(const ProcessFacts& process) {
     Build();
@@ -88,7 +94,10 @@ class Scrape {
     Bots();
     Challenges();
     Upstreams();
-    Admissions();
+    Concurrency();
+    Queues();
+    Overload();
+    Culprits();
     Holds();
     Endpoints();
     Rules();
@@ -102,6 +111,13 @@ class Scrape {
  private:
   using WorkerCounter = Counter WorkerCounters::*;
   using PoolCounter = Counter PoolCounters::*;
+
+  // A pool that admits.
+  struct Admitting {
+    std::size_t index;  // among all
+    ClientMetric::Label name;
+    AdmissionView view;
+  };
 
   Family NewCounter(const char* name, const char* help) {
     return {all_, name, help, MetricType::Counter};
@@ -273,7 +289,7 @@ class Scrape {
     }
   }
 
-  void Admissions() {
+  void Concurrency() {
     Family limit =
         NewGauge("spillway_concurrency_limit", "Requests that a pool's servers may have at once.");
     Family in_flight =
@@ -281,10 +297,36 @@ class Scrape {
     Family gradient = NewGauge("spillway_concurrency_gradient", "Below 1 the limit shrinks.");
     Family baseline = NewGauge("spillway_concurrency_baseline_seconds",
                                "First byte of servers that are not pressed.");
+    for (const Admitting& each : admitting_) {
+      limit.Add(each.view.limit, {each.name});
+      in_flight.Add(each.view.in_flight, {each.name});
+      gradient.Add(each.view.gradient, {each.name});
+      baseline.Add(std::chrono::duration<double>(each.view.baseline).count(), {each.name});
+    }
+  }
+
+  void Queues() {
     Family depth =
         NewGauge("spillway_queue_depth", "Requests that wait for their turn now, by class.");
     Family wait = NewHistogram("spillway_queue_wait_seconds", "How long those waited that had to.");
     Family shed = NewCounter("spillway_shed_total", "Requests refused for want of room at a pool.");
+    for (const auto& [index, name, view] : admitting_) {
+      std::vector<const Histogram*> parts;
+      for (const auto& worker : generation_.pool_counters)
+        parts.push_back(&worker[index]->queue_seconds);
+      wait.Add(parts, {name});
+      for (std::size_t k = 0; k < kTrafficClasses; ++k) {
+        const ClientMetric::Label of_class{"class", std::string(kTrafficClassNames[k])};
+        depth.Add(view.queued[k], {name, of_class});
+        for (std::size_t r = 1; r < kShedReasons; ++r) {
+          const std::string reason(ShedReasonLabel(static_cast<ShedReason>(r)));
+          shed.Add(Number(view.shed[k][r]), {name, of_class, {"reason", reason}});
+        }
+      }
+    }
+  }
+
+  void Overload() {
     Family apart = NewGauge("spillway_concurrency_apart",
                             "Requests at a pool's servers that do not count against the limit.");
     Family guarded =
@@ -295,40 +337,29 @@ class Scrape {
                                "Share of the visitors of a class that is served in an overload.");
     Family pressure =
         NewGauge("spillway_app_pressure_ratio", "How pressed the servers say they are, 0 to 1.");
-    Family culprit_has =
-        NewGauge("spillway_culprit_in_flight", "Requests in flight of a route that is held back.");
-    Family culprit_may = NewGauge("spillway_culprit_allowed", "How many it may have.");
-    for (std::size_t i = 0; i < generation_.pools.size(); ++i) {
-      const Pool& pool = *generation_.pools[i];
-      if (pool.admission() == nullptr) continue;
-      const ClientMetric::Label name{"pool", pool.config().name};
-      const AdmissionView view = pool.admission()->View(server_.now());
-      limit.Add(view.limit, {name});
-      in_flight.Add(view.in_flight, {name});
-      gradient.Add(view.gradient, {name});
-      baseline.Add(std::chrono::duration<double>(view.baseline).count(), {name});
+    for (const auto& [index, name, view] : admitting_) {
       apart.Add(view.apart, {name});
       guarded.Add(view.protected_requests, {name});
       pressed.Add(view.pressed ? 1 : 0, {name});
       pressure.Add(view.pressure, {name});
-      for (const CappedRoute& route : view.capped) {
-        const ClientMetric::Label which{"route", log::Escape(route.name)};
-        const ClientMetric::Label why{"reason", route.hangs ? "hangs" : "share"};
-        culprit_has.Add(route.in_flight, {name, which, why});
-        culprit_may.Add(route.allowed, {name, which, why});
-      }
-      std::vector<const Histogram*> parts;
-      for (const auto& worker : generation_.pool_counters)
-        parts.push_back(&worker[i]->queue_seconds);
-      wait.Add(parts, {name});
       for (std::size_t k = 0; k < kTrafficClasses; ++k) {
-        const ClientMetric::Label of_class{"class", std::string(kTrafficClassNames[k])};
-        depth.Add(view.queued[k], {name, of_class});
-        admitted.Add(AdmittedShare(view, static_cast<TrafficClass>(k)), {name, of_class});
-        for (std::size_t r = 1; r < kShedReasons; ++r) {
-          const std::string reason(ShedReasonLabel(static_cast<ShedReason>(r)));
-          shed.Add(Number(view.shed[k][r]), {name, of_class, {"reason", reason}});
-        }
+        admitted.Add(AdmittedShare(view, static_cast<TrafficClass>(k)),
+                     {name, {"class", std::string(kTrafficClassNames[k])}});
+      }
+    }
+  }
+
+  void Culprits() {
+    Family has =
+        NewGauge("spillway_culprit_in_flight", "Requests in flight of a route that is held back.");
+    Family may = NewGauge("spillway_culprit_allowed", "How many it may have.");
+    for (const Admitting& each : admitting_) {
+      for (const CappedRoute& route : each.view.capped) {
+        const Labels labels = {each.name,
+                               {"route", CulpritName(route)},
+                               {"reason", std::string(CulpritReason(route))}};
+        has.Add(route.in_flight, labels);
+        may.Add(route.allowed, labels);
       }
     }
   }
@@ -471,6 +502,7 @@ class Scrape {
   const AdminControls& server_;
   const Generation& generation_;
   const std::vector<const WorkerCounters*> workers_;
+  std::vector<Admitting> admitting_;
   std::vector<MetricFamily> all_;
 };
 

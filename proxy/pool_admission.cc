@@ -5,7 +5,7 @@
 #include <iterator>
 #include <utility>
 
-#include "proxy/log.h"
+#include "proxy/culprits.h"
 #include "spillway/refused_route.h"
 
 namespace spillway {
@@ -49,30 +49,7 @@ void PoolAdmission::Do(TimePoint now, AdmissionDesk* desk, Action action) {
     }
   }
   if (promise) desk->Promise(shared_from_this(), *look);
-  if (!capped_before.empty() || !capped.empty()) TellOfCaps(capped_before, capped);
-}
-
-void PoolAdmission::TellOfCaps(const std::vector<CappedRoute>& before,
-                               const std::vector<CappedRoute>& now) const {
-  const auto held = [](const std::vector<CappedRoute>& routes, const CappedRoute& one) {
-    return std::any_of(routes.begin(), routes.end(), [&](const CappedRoute& each) {
-      return each.name == one.name && each.hangs == one.hangs;
-    });
-  };
-  for (const CappedRoute& one : now) {
-    if (held(before, one)) continue;
-    log::Warning("pool {}: {} is held to {} places: {}", name_, log::Escape(one.name), one.allowed,
-                 one.hangs ? "its requests hang"
-                           : "it has far more than its share of them while others wait");
-  }
-  const auto named = [](const std::vector<CappedRoute>& routes, const CappedRoute& one) {
-    return std::any_of(routes.begin(), routes.end(),
-                       [&](const CappedRoute& each) { return each.name == one.name; });
-  };
-  for (const CappedRoute& one : before) {
-    if (!named(now, one))
-      log::Info("pool {}: {} is held back no more", name_, log::Escape(one.name));
-  }
+  if (!capped_before.empty() || !capped.empty()) LogCulprits(name_, capped_before, capped);
 }
 
 void PoolAdmission::Configure(const AdmissionConfig& config, TimePoint now) {

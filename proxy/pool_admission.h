@@ -56,9 +56,6 @@ class PoolAdmission : public std::enable_shared_from_this<PoolAdmission> {
   template <class Action>
   void Do(TimePoint now, AdmissionDesk* desk, Action action);
   void Look(TimePoint now, AdmissionDesk* desk);  // as the desk has promised
-  // Of the routes that were held to a few slots, and those that are now.
-  void TellOfCaps(const std::vector<CappedRoute>& before,
-                  const std::vector<CappedRoute>& now) const;
 
   const std::string name_;
   // Held for some 100 ns: less than what two requests on two workers would have to tell each other

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/unit/crowd_at_a_pool.h"
 #include "tests/unit/fake_controls.h"
 
 namespace spillway {
@@ -70,6 +71,55 @@ TEST_F(MetricsTest, TogglesPoolsLimitsAndReloadsAreTold) {
               HasSubstr("spillway_endpoint_up{pool=\"app\",endpoint=\"127.0.0.1:3000\"} 1\n"));
   EXPECT_THAT(
       text, HasSubstr("spillway_endpoint_in_flight{pool=\"app\",endpoint=\"127.0.0.1:3000\"} 9\n"));
+}
+
+class CrowdedMetricsTest : public MetricsTest {
+ protected:
+  static AdmissionConfig Admitting() {
+    AdmissionConfig config;
+    config.limit = AdmissionConfig::Limit::kFixed;
+    config.fixed = 20;
+    config.queue = {10'000, 60s};
+    return config;
+  }
+  CrowdedMetricsTest() {
+    auto& pool = server_.generation_.pools[0];
+    pool = std::make_shared<Pool>(pool->config(), nullptr, crowd_.pool());
+  }
+  // Of the class, as the page has it.
+  double AdmitRatio(const std::string& of_class) {
+    const std::string text = Scrape();
+    const std::string sample = "\nspillway_admit_ratio{pool=\"app\",class=\"" + of_class + "\"} ";
+    const std::size_t at = text.find(sample);
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + sample.size()));
+  }
+  CrowdAtAPool crowd_{Admitting()};
+};
+
+TEST_F(CrowdedMetricsTest, WithoutAnOverloadAllAreServed) {
+  EXPECT_THAT(Scrape(), HasSubstr("spillway_overloaded{pool=\"app\"} 0\n"));
+  for (const std::string_view each : kTrafficClassNames)
+    EXPECT_EQ(AdmitRatio(std::string(each)), 1) << each;
+}
+
+TEST_F(CrowdedMetricsTest, AnOverloadIsToldOfAndWhichShareOfAClassIsServed) {
+  crowd_.Press();
+  EXPECT_THAT(Scrape(), HasSubstr("spillway_overloaded{pool=\"app\"} 1\n"));
+  EXPECT_EQ(AdmitRatio("critical_plus"), 1);
+  EXPECT_GT(AdmitRatio("critical"), 0);
+  EXPECT_LT(AdmitRatio("critical"), 0.5);
+  EXPECT_EQ(AdmitRatio("critical"), crowd_.View().admit_share);
+  EXPECT_EQ(AdmitRatio("sheddable"), 0);
+}
+
+TEST_F(CrowdedMetricsTest, ARouteThatIsHeldBackIsToldOfWithItsReason) {
+  for (int i = 0; i < 16; ++i) crowd_.Ask(9, "/report");
+  crowd_.Press();
+  for (int i = 0; i < 40; ++i) crowd_.Pass(100ms);
+  const std::string labels = "{pool=\"app\",route=\"GET /report\",reason=\"share\"} ";
+  const std::string text = Scrape();
+  EXPECT_THAT(text, HasSubstr("spillway_culprit_in_flight" + labels + "16\n"));
+  EXPECT_THAT(text, HasSubstr("spillway_culprit_allowed" + labels));
 }
 
 // Name conventions, and that no family or sample stands there twice (Prometheus refuses such a
