@@ -91,6 +91,16 @@ TEST(OverloadGauge, EndsWhenAllAreServedAndNobodyWasRefusedForAWhile) {
   EXPECT_FALSE(gauge.pressed());
 }
 
+TEST(AdmittedShare, IsOfTheLowestClassThatIsServedAllOfThoseAboveItAndNoneBelow) {
+  AdmissionView view;
+  view.lowest = TrafficClass::kCritical;
+  view.admit_share = 0.25;
+  EXPECT_EQ(AdmittedShare(view, TrafficClass::kCriticalPlus), 1);
+  EXPECT_EQ(AdmittedShare(view, TrafficClass::kCritical), 0.25);
+  EXPECT_EQ(AdmittedShare(view, TrafficClass::kSheddablePlus), 0);
+  EXPECT_EQ(AdmittedShare(view, TrafficClass::kSheddable), 0);
+}
+
 // --- success ---
 
 TEST(SuccessRate, RefusesOnlyWhereLessThanHalfIsGood) {
