@@ -74,27 +74,27 @@ class Block {
   std::unique_ptr<char[]> bytes_;
 };
 
-inline void Note(const RequestParser& parser, Reading* r) {
-  const RequestHead& head = parser.head();
-  r->start = std::string(head.method) + " " + std::string(head.target);
+// What heads of both kinds have.
+template <class Head>
+void NoteHead(const Head& head, Reading* r) {
   r->minor = head.minor;
   r->headers = Copy(head.headers);
   r->fields.assign(head.fields.begin(), head.fields.end());
   r->kind = head.body;
   r->length = head.content_length;
   r->keep_alive = head.keep_alive;
+}
+inline void Note(const RequestParser& parser, Reading* r) {
+  const RequestHead& head = parser.head();
+  NoteHead(head, r);
+  r->start = std::string(head.method) + " " + std::string(head.target);
   r->expects = head.expect_continue;
   r->upgrade = head.upgrade;
 }
 inline void Note(const ResponseParser& parser, Reading* r) {
   const ResponseHead& head = parser.head();
+  NoteHead(head, r);
   r->start = std::to_string(head.status) + " " + std::string(head.reason);
-  r->minor = head.minor;
-  r->headers = Copy(head.headers);
-  r->fields.assign(head.fields.begin(), head.fields.end());
-  r->kind = head.body;
-  r->length = head.content_length;
-  r->keep_alive = head.keep_alive;
   r->upgrade = head.upgrade ? "yes" : "";
 }
 
