@@ -29,6 +29,16 @@ class CrowdAtAPool : public AdmissionUser {
     permits_.back()->Enter(pool_, ask, this);
     return *permits_.back();
   }
+  // So many reports, which take ten seconds, as ever.
+  void AskForReports(int count) {
+    const auto ask = [this]() -> Permit& { return Ask(9, "/report"); };
+    for (int i = 0; i < 10; ++i) {
+      Permit& known = ask();
+      known.FirstByte(10s, false);
+      known.Leave(AdmissionEnd::kAnswered);
+    }
+    for (int i = 0; i < count; ++i) ask();
+  }
   void Pass(Duration time) { pool_->Pressure(0, now_ += time, nullptr); }
   AdmissionView View() const { return pool_->View(now_); }
   const std::shared_ptr<PoolAdmission>& pool() const { return pool_; }

@@ -113,7 +113,7 @@ TEST_F(CrowdedMetricsTest, AnOverloadIsToldOfAndWhichShareOfAClassIsServed) {
 }
 
 TEST_F(CrowdedMetricsTest, ARouteThatIsHeldBackIsToldOfWithItsReason) {
-  for (int i = 0; i < 16; ++i) crowd_.Ask(9, "/report");
+  crowd_.AskForReports(16);
   crowd_.Press();
   for (int i = 0; i < 40; ++i) crowd_.Pass(100ms);
   const std::string labels = "{pool=\"app\",route=\"GET /report\",reason=\"share\"} ";

@@ -75,7 +75,7 @@ TEST(Permit, OneThatIsNotAdmittedHasNoFirstByte) {
 TEST(PoolAdmission, ARouteThatIsHeldToItsShareUnderPressureIsLogged) {
   log::SetLevel(log::Level::kInfo);
   CrowdAtAPool crowd(Slots(20));
-  for (int i = 0; i < 16; ++i) crowd.Ask(9, "/report");
+  crowd.AskForReports(16);
   testing::internal::CaptureStderr();
   crowd.Press();
   for (int i = 0; i < 40; ++i) crowd.Pass(100ms);
