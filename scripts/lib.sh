@@ -9,7 +9,7 @@ build_packages=(g++ cmake ninja-build pkg-config ccache libevent-dev libre2-dev 
 demo_packages=(python3 curl ca-certificates)
 unit_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3)
 e2e_packages=(python3 python3-selenium python3-websockets python3-yaml python3-jsonschema python3-h2 python3-grpcio
-  curl wrk apache2-utils nghttp2-client openssl procps chromium chromium-driver haproxy)
+  curl wrk apache2-utils nghttp2-client openssl procps chromium chromium-driver haproxy slowhttptest)
 bench_packages=(nghttp2-proxy util-linux)
 lint_packages=(clang-format clang-tidy)
 fuzz_packages=(clang libclang-rt-14-dev)
