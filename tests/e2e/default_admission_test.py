@@ -99,7 +99,7 @@ class DefaultAdmission(Case):
     @unittest.skipIf(SANITIZED, "memory is measured")
     def test_who_reads_slowly_costs_one_window(self):
         self.app = self.keep(App())
-        self.proxy = self.spillway(config(self.origin(self.app), clients={"timeouts": {"write": "5m"}}))
+        self.proxy = self.spillway(config(self.origin(self.app), app={"concurrency": 1000}, clients={"timeouts": {"write": "5m"}}))
         self.assertEqual(ask(self.proxy.port, target="/page").status, 200)
         before = self.proxy.rss()
         readers = [self.send("/big") for _ in range(100)]
