@@ -17,8 +17,14 @@
 namespace spillway {
 namespace {
 
-// How many connections one readiness event accepts before those that are open get their turn.
+// How many connections one readiness event accepts, at most, before those that are open get their
+// turn.
 constexpr int kAcceptsPerTurn = 64;
+
+// To find that nobody is left in the backlog costs a system call, and the loop says so for nothing.
+// So an event accepts as many as the ones before it found, which most often is one, and more when it
+// has found so many for so often.
+constexpr int kEventsUntilMore = 8;
 
 // More than a listener's backlog holds (proxy/socket.h).
 constexpr int kBacklog = 8192;
@@ -61,7 +67,16 @@ struct Worker::Impl {
     static void OnReadable(void* self) {
       auto* listener = static_cast<Listener*>(self);
       const std::uint64_t most = listener->impl.context.generation->shared->most_connections;
-      listener->impl.AcceptFrom(*listener, kAcceptsPerTurn, most);
+      listener->Found(listener->impl.AcceptFrom(*listener, listener->expected, most));
+    }
+    void Found(int accepted) {
+      if (accepted < expected) {
+        expected = std::max(accepted, 1);
+        events_with_more = 0;
+      } else if (++events_with_more == kEventsUntilMore) {
+        expected = std::min(2 * expected, kAcceptsPerTurn);
+        events_with_more = 0;
+      }
     }
     Impl& impl;
     Fd fd;
@@ -70,11 +85,13 @@ struct Worker::Impl {
     bool proxy_protocol = false;
     bool http2_in_clear = false;
     IoWatch watch;
+    int expected = 1;          // in its backlog, when it is ready
+    int events_with_more = 0;  // that found as many one after another, and perhaps not all
   };
 
   void Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
              std::vector<WorkerListener> added);
-  void AcceptFrom(Listener& listener, int most, std::uint64_t limit);
+  int AcceptFrom(Listener& listener, int most, std::uint64_t limit);
   void Pause(Duration time);
   void AcceptAgain();
   void CloseListener(Listener& listener);
@@ -126,27 +143,31 @@ void Worker::Impl::CloseListener(Listener& listener) {
   AcceptFrom(listener, kBacklog, kNoLimit);
 }
 
-void Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit) {
+// How many it has accepted.
+int Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit) {
+  int count = 0;
   for (int i = 0; i < most; ++i) {
     if (!context.places.TryTake(limit)) {
-      if (!SomebodyWaits(listener.fd.get())) return;
+      if (!SomebodyWaits(listener.fd.get())) return count;
       if (context.GiveUpOne(kGiveUpAfter)) continue;
       full = true;
       context.places.AskOthers(context.index);
-      return Pause(kFullPause);
+      Pause(kFullPause);
+      return count;
     }
     std::optional<Accepted> accepted = Accept(listener.fd.get());
     if (!accepted) {
       context.places.Free();
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
-      if (!SomebodyWaits(listener.fd.get())) return;  // the kernel takes the descriptor first
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return count;
+      if (!SomebodyWaits(listener.fd.get())) return count;  // the kernel takes the descriptor first
       if (context.GiveUpOne(kGiveUpAfter)) continue;
       // Out of descriptors or memory. Level-triggered readiness would spin here: pause instead.
       log::Warning("cannot accept: {}", std::strerror(errno));
       context.counters.accept_pauses.Add();
       full = false;
-      return Pause(kAcceptPause);
+      Pause(kAcceptPause);
+      return count;
     }
     auto connection =
         std::make_unique<ClientConnection>(context, std::move(*accepted), listener.tls,
@@ -154,7 +175,9 @@ void Worker::Impl::AcceptFrom(Listener& listener, int most, std::uint64_t limit)
     ClientConnection* started = connection.get();
     context.Add(std::move(connection));
     started->Start();
+    ++count;
   }
+  return count;
 }
 
 void Worker::Impl::Pause(Duration time) {
