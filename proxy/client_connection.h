@@ -3,7 +3,7 @@
 // bytes mean is for the protocol that it speaks (http1_connection.h, http2_connection.h), which it
 // holds for as long as something is under way.
 //
-// Thread rule: one worker's loop thread. Memory: while it idles, itself and nothing else (about 500
+// Thread rule: one worker's loop thread. Memory: while it idles, itself and nothing else (about 350
 // bytes, and what OpenSSL keeps); else its protocol's, and output of at most one window or one
 // answer of our own.
 #pragma once

@@ -90,14 +90,15 @@ void Exchange::Start() {
   state_.began_wall = worker_.wall_now();
 }
 
-// Nothing of a request outlives it: an idle connection must not keep a generation alive.
+// Nothing of a request outlives it: an idle connection must not keep a generation alive. Only how
+// its host was read does, which is 255 bytes at most.
 void Exchange::ForgetAll() {
   std::destroy_at(&state_);  // made in its place: it is large, and most of it is nothing
   std::construct_at(&state_);
   verdict_.Clear();  // its views borrow from the policy
   for (std::string* text :
-       {&target_.path, &target_.host, &target_.target, &request_id_, &client_text_, &internal_body_,
-        &head_, &protection_field_, &answer_.fields, &answer_.body}) {
+       {&target_.path, &target_.target, &request_id_, &client_text_, &internal_body_, &head_,
+        &protection_field_, &answer_.fields, &answer_.body}) {
     ClearForReuse(text);
   }
   answer_.mould = nullptr;

@@ -48,7 +48,7 @@ void Exchange::LogAccess(Decision decision, Duration took) {
   record.client = client_text_;
   record.peer = client_.peer_text();
   record.method = state_.request.method;
-  record.host = target_.host;
+  record.host = state_.request.host;
   record.path = target_.path;
   record.query = state_.request.query;
   record.protocol = state_.request.protocol;

@@ -23,9 +23,12 @@ Http1Connection::Http1Connection(WorkerContext& worker)
 
 void Http1Connection::Serve(ClientConnection& carrier) {
   carrier_ = &carrier;
-  const ClientConfig::Sizes& sizes = config().sizes;
-  parser_.SetLimits(
-      {.head = sizes.head.count, .headers = sizes.headers, .target = sizes.target.count});
+  if (const std::uint64_t number = worker_.generation->shared->number; number != limits_of_) {
+    const ClientConfig::Sizes& sizes = config().sizes;
+    parser_.SetLimits(
+        {.head = sizes.head.count, .headers = sizes.headers, .target = sizes.target.count});
+    limits_of_ = number;
+  }
   if (carrier.peer() == peer_ && !peer_text_.empty()) return;
   peer_ = carrier.peer();
   peer_text_ = peer_.ToString();

@@ -8,6 +8,7 @@
 // (16 KiB, up to the head limit, 60 KiB while a body streams).
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -99,9 +100,10 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   Duration patience_{0};       // with a body that is not wanted just now
   std::size_t body_from_ = 0;  // where the body's window begins in in_: after the head
   RequestParser parser_;
-  std::string response_head_;  // of the final response, until it is sent
-  IpAddress peer_;             // of the last carrier
-  std::string peer_text_;      // of it
+  std::uint64_t limits_of_ = 0;  // the generation that the parser's limits are of; none is 0
+  std::string response_head_;    // of the final response, until it is sent
+  IpAddress peer_;               // of the last carrier
+  std::string peer_text_;        // of it
   State state_ = State::kHead;
   bool response_chunked_ = false;  // framed in chunks by us
   bool answering_ = false;         // the final answer's head is written

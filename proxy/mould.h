@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <charconv>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,6 +19,24 @@ namespace spillway {
 enum class Blank : std::uint8_t { kRequestId, kRetry, kWait, kDate, kLength, kConnection };
 inline constexpr std::size_t kBlanks = 6;
 using BlankValues = std::array<std::string_view, kBlanks>;
+
+// A number in digits, which are written only where it is not the last one again.
+class LastNumber {
+ public:
+  std::string_view Set(std::uint64_t value) {
+    if (value != value_) {
+      const char* end = std::to_chars(digits_.data(), digits_.data() + digits_.size(), value).ptr;
+      size_ = static_cast<std::size_t>(end - digits_.data());
+      value_ = value;
+    }
+    return {digits_.data(), size_};
+  }
+
+ private:
+  std::uint64_t value_ = 0;
+  std::size_t size_ = 1;
+  std::array<char, 20> digits_{'0'};
+};
 
 class Mould {
  public:

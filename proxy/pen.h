@@ -30,6 +30,16 @@ constexpr std::uint64_t HexDigits(std::uint64_t value) {
 }
 static_assert(HexDigits(0x09afb03e) == 0x3039616662303365);
 
+// All sixteen digits, in lower case.
+inline void WriteHex(std::uint64_t value, char* to) {
+  for (const std::uint64_t half : {value >> 32, value & 0xffffffff}) {
+    std::uint64_t digits = HexDigits(half);
+    if constexpr (std::endian::native == std::endian::little) digits = __builtin_bswap64(digits);
+    std::memcpy(to, &digits, sizeof digits);
+    to += sizeof digits;
+  }
+}
+
 class Pen {
  public:
   // With a mould, which is for a text that is *out from its first byte, what is written by Value is
@@ -98,15 +108,8 @@ class Pen {
     part.EachBlank([&](std::size_t at, Blank blank) { mould_->Leave(here + at, blank); });
     return Put(std::string_view(part.text()));
   }
-  // All sixteen digits, in lower case.
   Pen& Hex(std::uint64_t value) {
-    char* to = Take(16);
-    for (const std::uint64_t half : {value >> 32, value & 0xffffffff}) {
-      std::uint64_t digits = HexDigits(half);
-      if constexpr (std::endian::native == std::endian::little) digits = __builtin_bswap64(digits);
-      std::memcpy(to, &digits, sizeof digits);
-      to += sizeof digits;
-    }
+    WriteHex(value, Take(16));
     return *this;
   }
 

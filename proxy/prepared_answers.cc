@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/prepared_answers.h"
 
-#include <charconv>
 #include <utility>
 
 namespace spillway {
-
-std::string_view PreparedAnswers::Digits::Set(std::uint64_t value) {
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
-}
 
 PreparedAnswers::PreparedAnswers(std::size_t rules, std::vector<LimitWords> words)
     : words_(std::move(words)), by_rule_(rules) {}

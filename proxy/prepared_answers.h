@@ -5,7 +5,6 @@
 // Thread rule: one thread. Memory: less than 4 KiB for each limit of a rule that has refused.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -36,17 +35,13 @@ class PreparedAnswers {
     std::string_view content_type;
     AnswerMould mould;
   };
-  struct Digits {
-    std::string_view Set(std::uint64_t value);
-    std::array<char, 20> text;
-  };
 
   Prepared& Of(std::uint32_t rule, const OverLimit& action, const LimitOutcome& outcome,
                const AnswerContext& context);
 
   std::vector<LimitWords> words_;
   std::vector<std::vector<std::unique_ptr<Prepared>>> by_rule_;  // most have one limit
-  Digits retry_, wait_;                                          // of the last answer
+  LastNumber retry_, wait_;                                      // of the last answer
 };
 
 }  // namespace spillway

@@ -8,7 +8,6 @@
 #include "proxy/reply.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -253,6 +252,9 @@ std::uint64_t SfInteger(std::uint64_t value) {
 }
 
 Audience JudgeAudience(const RequestHead& head) {
+  constexpr FieldSet kAsked = {Field::kSecFetchDest, Field::kSecFetchMode, Field::kAccept,
+                               Field::kOther};
+  if (!head.fields.HasAny(kAsked)) return Audience::kClient;
   const Wishes wishes = WishesOf(head);
   for (std::string_view page : {"document", "iframe", "frame"}) {
     if (Says(wishes.destination, page)) return Audience::kDocument;
@@ -435,11 +437,9 @@ void MakeMessage(const Answer& answer, AnswerMould* mould) {
 }
 
 std::string_view MessageOf(const Answer& answer, bool close, std::string_view date) {
-  char digits[20];
-  const char* end = std::to_chars(digits, digits + sizeof digits, BodySize(answer)).ptr;
   BlankValues values = answer.values;
   values[static_cast<std::size_t>(Blank::kDate)] = date;
-  values[static_cast<std::size_t>(Blank::kLength)] = {digits, end};
+  values[static_cast<std::size_t>(Blank::kLength)] = answer.mould->length.Set(BodySize(answer));
   values[static_cast<std::size_t>(Blank::kConnection)] = close ? kClose : std::string_view{};
   return answer.mould->message.Fill(values);
 }

@@ -45,7 +45,8 @@ struct Answer {
 // Of answers that differ in little.
 struct AnswerMould {
   Mould fields, body;
-  Mould message;  // all of it, as it goes to a client of HTTP/1.1
+  Mould message;      // all of it, as it goes to a client of HTTP/1.1
+  LastNumber length;  // of the last message's body
 };
 
 // Whole seconds, rounded up.

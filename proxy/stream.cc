@@ -15,6 +15,13 @@ IoStatus StatusOfErrno() {
   return errno == EAGAIN || errno == EWOULDBLOCK ? IoStatus::kWouldBlock : IoStatus::kBroken;
 }
 
+ssize_t SendVectors(int fd, std::span<const iovec> vectors) {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(vectors.data());  // only read by sendmsg
+  message.msg_iovlen = std::min<std::size_t>(vectors.size(), IOV_MAX);
+  return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 Stream::~Stream() {
@@ -41,15 +48,12 @@ IoResult Stream::Read(std::span<char> into) {
 
 IoResult Stream::Write(std::span<const iovec> vectors) {
   if (ssl_ != nullptr) return WriteTls(vectors);
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(vectors.data());  // only read by sendmsg
-  message.msg_iovlen = std::min<std::size_t>(vectors.size(), IOV_MAX);
   ssize_t put;
   do {
     // One piece needs no list, which the kernel would have to fetch and check.
     put = vectors.size() == 1
               ? send(fd_.get(), vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
-              : sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+              : SendVectors(fd_.get(), vectors);
   } while (put < 0 && errno == EINTR);
   if (put >= 0) return {IoStatus::kOk, static_cast<std::size_t>(put)};
   return {StatusOfErrno(), 0};

@@ -4,6 +4,15 @@
 #include "spillway/target.h"
 
 namespace spillway {
+namespace {
+
+// Where a caller keeps its texts from one request to the next, most name the host that the one before
+// did, in its only spelling. A name is its own, an IPv6 address, which has lost its brackets, is not.
+bool IsAsBefore(std::string_view host, const TargetTexts& texts) {
+  return host == texts.host && host.find(':') == std::string_view::npos;
+}
+
+}  // namespace
 
 Result<TargetToSend> IdentifyTarget(std::string_view host_field, Request* request,
                                     TargetTexts* texts) {
@@ -29,8 +38,10 @@ Result<TargetToSend> IdentifyTarget(std::string_view host_field, Request* reques
   }
   request->path = texts->path;
   if (!sent.host.empty()) {
-    if (const auto normalised = NormaliseHost(sent.host, &texts->host); !normalised)
-      return Fail(normalised.error().message);
+    if (!IsAsBefore(sent.host, *texts)) {
+      if (const auto normalised = NormaliseHost(sent.host, &texts->host); !normalised)
+        return Fail(normalised.error().message);
+    }
     request->host = texts->host;
   }
   return sent;

@@ -65,6 +65,18 @@ struct Segment {
   }
 };
 
+// Whether a path is its only spelling already, as most are. May say no where it is: "/.well-known".
+bool IsNormal(std::string_view path) {
+  if (path.empty() || path.front() != '/') return false;
+  char before = 0;
+  for (const char c : path) {
+    if (c == '%' || c == '\\' || c == '\0') return false;
+    if (before == '/' && (c == '/' || c == '.')) return false;
+    before = c;
+  }
+  return true;
+}
+
 bool IsControl(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte < 0x20 || byte == 0x7f;
@@ -139,6 +151,10 @@ Result<Target> ParseTarget(std::string_view target) {
 
 Result<void> NormalisePath(std::string_view raw_path, std::string* out) {
   out->clear();
+  if (IsNormal(raw_path)) {
+    out->append(raw_path);
+    return {};
+  }
   if (raw_path == "*") {
     *out = raw_path;
     return {};

@@ -37,6 +37,15 @@ class Lines(Case):
         self.assertEqual(seen, [("deny", "no", 403), ("forward", None, 200), ("limit", "slow-down", 429)])
         self.assertEqual(proxy.records()[2]["limit"], "l")
 
+    def test_a_request_without_a_host_has_not_that_of_the_one_before(self):
+        proxy = self.spillway(config(self.origin()))
+        with connect(proxy.port) as client:
+            client.ask()
+            client.send("GET / HTTP/1.0\r\n\r\n")
+            client.read_response()
+        eventually(lambda: len(proxy.records()) == 2, "two lines")
+        self.assertEqual([record.get("host", "") for record in proxy.records()], ["test.example", ""])
+
     def test_query_when_asked(self):
         server = self.origin()
         proxy = self.spillway(config(server, access_log={"format": "json", "path": "-", "query": True}))

@@ -4,7 +4,7 @@
 //   surge_sim [--runs 20] [--seed 1] [--only T2] [--each] [--small] [--names]
 //             [--algorithm knee|gradient2|vegas|aimd] [--known 1.05]    known: a limit set by who knows the workers
 //   surge_sim --scenarios 50000 [--seed 1]         any day, and the worst five
-//   surge_sim --show T2 --seed 3                   one run as a table over time, for scripts/surge_plot
+//   surge_sim --show T2 --seed 3                   one run as a table over time, for scripts/surge-plots
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -43,6 +43,13 @@ TEST(Mould, IsFilledWithWhatItIsCastWith) {
   }
 }
 
+TEST(LastNumber, IsTheOneThatWasSetLast) {
+  LastNumber number;
+  for (const std::uint64_t value : {0u, 7u, 7u, 3600u, 0u, 12u}) {
+    EXPECT_EQ(number.Set(value), std::to_string(value));
+  }
+}
+
 LimitInfo Named(std::string name, std::uint64_t burst) {
   LimitInfo info;
   info.name = std::move(name);

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "spillway/identify_target.h"
+
 namespace spillway {
 namespace {
 
@@ -202,6 +204,29 @@ TEST(NormaliseHost, LeavesTheBareNameInLowerCase) {
       {"h:65535", "h"},
   };
   for (const auto& [host, normal] : kTable) EXPECT_EQ(Host(host), normal) << host;
+}
+
+// The texts of one request serve the next one.
+TEST(IdentifyTarget, ReadsAHostAnewWhereItIsSpelledOtherwise) {
+  TargetTexts texts;
+  const auto host = [&texts](std::string_view target, std::string_view field) -> std::string {
+    Request request;
+    request.target = target;
+    return IdentifyTarget(field, &request, &texts) ? std::string(request.host) : "refused";
+  };
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_EQ(host("/", "One.example:80"), "one.example");
+    EXPECT_EQ(host("/", "one.example"), "one.example");
+    EXPECT_EQ(host("/", "TWO.example."), "two.example");
+    EXPECT_EQ(host("/", "one two"), "refused");
+    EXPECT_EQ(host("/", "one two"), "refused");
+    EXPECT_EQ(host("/", "TWO.example."), "two.example");
+    EXPECT_EQ(host("/", ""), "");
+    EXPECT_EQ(host("http://three.example/", "TWO.example."), "three.example");
+    EXPECT_EQ(host("/", "TWO.example."), "two.example");
+    EXPECT_EQ(host("/", "[::1]:80"), "::1");
+    EXPECT_EQ(host("/", "::1"), "refused");
+  }
 }
 
 TEST(NormaliseHost, RefusesWhatIsNoHost) {
