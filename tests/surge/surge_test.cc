@@ -89,11 +89,19 @@ TEST_P(AnyDayTest, DoesNotBecomeWorse) {
       << Describe(AnyDay(GetParam().seed));
 }
 INSTANTIATE_TEST_SUITE_P(Worst, AnyDayTest,
-                         testing::Values(Worst{85, 0.2}, Worst{1063, 0.6}, Worst{257, 0.7},
-                                         Worst{124, 0.4}, Worst{1420, 0.6}, Worst{1769, 0.8},
-                                         Worst{2607, 0.1}, Worst{2236, 0.7}, Worst{8, 0.8},
-                                         Worst{119, 0.6}, Worst{5233, 0.5}, Worst{5637, 0.7},
+                         testing::Values(Worst{85, 0.5}, Worst{1063, 0.6}, Worst{257, 0.7},
+                                         Worst{124, 0.6}, Worst{1420, 0.6}, Worst{1769, 0.8},
+                                         Worst{2607, 0.5}, Worst{2236, 0.7}, Worst{8, 0.8},
+                                         Worst{119, 0.6}, Worst{5233, 0.6}, Worst{5637, 0.7},
                                          Worst{5854, 0.7}));
+// Databases that refuse: as many connections as workers, or fewer.
+INSTANTIATE_TEST_SUITE_P(Database, AnyDayTest,
+                         testing::Values(Worst{3712, 0.8}, Worst{5291, 0.7}, Worst{2298, 0.8},
+                                         Worst{1566, 0.8}, Worst{277, 0.8}));
+// Four or five workers, and a fresh process that overload comes to.
+INSTANTIATE_TEST_SUITE_P(Few, AnyDayTest,
+                         testing::Values(Worst{198, 0.8}, Worst{4316, 0.8}, Worst{2992, 0.8},
+                                         Worst{4610, 0.8}));
 
 TEST(AnyDay, NineOfTenEndWithFourFifthsOfWhatIsPossible) {
   int well = 0;
