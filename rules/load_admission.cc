@@ -40,7 +40,7 @@ constexpr KeyRow<AdmissionConfig> kConcurrencyRows[] = {
 
 using Queue = AdmissionConfig::Queue;
 constexpr KeyRow<Queue> kQueueRows[] = {
-    {"max", "integer 0..100000", "5000", "requests that wait for their turn; 0: none waits",
+    {"max", "integer 0..100000", "10000", "requests that wait for their turn; 0: none waits",
      &Set<&Queue::max>},
     {"timeout", "duration 1ms..5m", "5s", "the longest that one waits", &Set<&Queue::timeout>},
 };

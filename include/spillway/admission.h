@@ -35,7 +35,7 @@ struct AdmissionConfig {
   std::uint32_t max = 100000;
   std::uint32_t initial = 12;
   struct Queue {
-    std::uint32_t max = 5000;                    // requests that wait, of all classes
+    std::uint32_t max = 10000;                   // requests that wait, of all classes
     Duration timeout = std::chrono::seconds(5);  // none waits longer
     friend bool operator==(const Queue&, const Queue&) = default;
   } queue;
