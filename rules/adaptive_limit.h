@@ -62,6 +62,8 @@ class AdaptiveLimit {
   virtual double TakeCorrection() { return 0; }
   // No overload was seen yet, and it grows as fast as it may.
   virtual bool opening() const { return false; }
+  // What was learnt lately is in doubt: where it may, it opens anew.
+  virtual void Reopen() {}
   // How far the last times lay above the usual ones, a logarithm.
   virtual double excess() const = 0;
 

@@ -20,7 +20,6 @@ constexpr std::uint32_t kEarly = 8;  // one in so many slots in use: a route tha
 constexpr std::uint32_t kFirstOfRoutes = 4;  // one in so many slots more for the first of a route
 constexpr std::uint32_t kReserve = 16;       // one in so many slots more for the vital ranks
 constexpr double kNewest = 0.3;              // the weight of what one server says of its pressure
-constexpr Duration kTick = std::chrono::milliseconds(100);
 
 // Where the line counts it: CohortCut's ranks.
 std::uint8_t LineRank(const AdmissionAsk& ask) {
@@ -227,7 +226,10 @@ void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->ask.method = ticket->ask.path = {};
   if (config.limit == Limit::kOff) return Admit(ticket, now);
   if (TooLate(*ticket, now)) return Shed(ticket, ShedReason::kDeadline);
-  if (const auto reason = Refusal(ticket, now)) return Shed(ticket, *reason);
+  if (const auto reason = Refusal(ticket, now)) {
+    if (*reason == ShedReason::kCohort && Gathers(now) && Join(ticket, now)) return;
+    return Shed(ticket, *reason);
+  }
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
   if (NeedsNoSlot(*ticket)) return Admit(ticket, now);
   Wait(ticket, now);

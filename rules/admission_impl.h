@@ -25,14 +25,15 @@ struct Admission::Impl {
   // in lately and then the newcomers.
   static constexpr std::uint8_t kVitalRanks = 2;  // critical_plus, and who is protected
   static constexpr std::uint8_t kFirstOfClass = kVitalRanks, kFirstNewcomer = kFirstOfClass + 1;
-  // Who waited when the overload began: served when nobody else wants the slot, until his time is
-  // over.
+  // Who waited when the overload began, or came with a crowd: served, the oldest first, when nobody
+  // else wants the slot, until his time is over.
   static constexpr std::uint8_t kBacklog = AdmissionQueue::kRanks - 1;
   static_assert(kBacklog == kFirstOfClass + 2 * (kTrafficClasses - 1));
   static constexpr std::uint32_t kMostByDesign = 100000;
   static constexpr double kSpare = 0.75;   // of the slots in use
   static constexpr double kSoonest = 0.5;  // of an answer's time: hardly one comes sooner
   static constexpr std::uint32_t kSlotSamples = 64;
+  static constexpr Duration kTick = std::chrono::milliseconds(100);
 
   AdmissionConfig config;
   std::uint64_t chance;
@@ -61,7 +62,14 @@ struct Admission::Impl {
   TimePoint asked{};              // last
   TimePoint long_since = kNever;  // the queue is long since then, and had this length
   std::uint32_t long_size = 0;
-  bool turned_away = false;                 // since the queue was looked at, somebody was
+  bool turned_away = false;  // since the queue was looked at, somebody was
+  // The queue is long since then, whether that is overload yet or not.
+  TimePoint crowd_since = kNever;
+  std::uint32_t most_limit = 0;  // since then
+  bool reopened = false;         // the limit was, since then
+  double backlog_rate = 0;       // of it are served in a second, smoothed
+  double backlog_served = 0;     // since it was looked at
+  TimePoint backlog_looked{};
   AdmissionTicket* untold_first = nullptr;  // shed while they waited
   AdmissionTicket* untold_last = nullptr;
   std::array<std::array<std::uint64_t, kShedReasons>, kTrafficClasses> shed{};
@@ -86,9 +94,10 @@ struct Admission::Impl {
   }
   // The backlog too.
   static bool IsNewcomer(std::uint8_t rank) { return rank >= kFirstNewcomer && !IsFollower(rank); }
-  // At the queue, for want of a slot. What follows a page is no measure of how many newcomers are too many.
+  // At the queue, for want of a slot. What follows a page is no measure of how many newcomers are too many, nor
+  // is who came before the overload.
   void Refused(std::uint8_t rank, TimePoint now) {
-    IsFollower(rank) ? gauge.Stay(now) : gauge.Refused(now);
+    IsFollower(rank) || rank == kBacklog ? gauge.Stay(now) : gauge.Refused(now);
   }
   bool WaitsByDesign(const AdmissionTicket& ticket) const;
   void SetApart(AdmissionTicket* ticket, TimePoint now);
@@ -105,6 +114,7 @@ struct Admission::Impl {
 
   // --- those who wait: admission_wait.cc ---
   void Wait(AdmissionTicket* ticket, TimePoint now);
+  void Queue(AdmissionTicket* ticket);
   AdmissionTicket* Next(TimePoint now);
   std::optional<TimePoint> wakeup() const;
   void LookAtQueue(TimePoint now);
@@ -120,6 +130,12 @@ struct Admission::Impl {
   bool Hopeless(const AdmissionTicket& ticket, double wait, TimePoint now) const;
   void Untold(AdmissionTicket* ticket);
   void Told(AdmissionTicket* ticket);
+
+  // --- a crowd that comes in one instant: admission_crowd.cc ---
+  void LookAtCrowd(bool is_long, TimePoint now);
+  bool Gathers(TimePoint now) const;  // nobody is turned away at once who could be served later
+  bool Join(AdmissionTicket* ticket, TimePoint now);  // the backlog; false where there is no place
+  void TellBacklog(TimePoint now);
 
   // --- what the servers say, and the end: admission_answer.cc ---
   void Sample(LimitSample sample);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "rules/admission_queue.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "spillway/mix.h"
@@ -50,7 +51,8 @@ AdmissionTicket* AdmissionQueue::Peek(bool newest_first) const {
     const std::uint64_t turned = std::rotr(rank.waiting, static_cast<int>(rank.cursor));
     const std::size_t at =
         (rank.cursor + static_cast<std::uint32_t>(std::countr_zero(turned))) % kLanes;
-    return newest_first ? rank.lanes[at].last : rank.lanes[at].first;
+    const bool is_last = &rank == &ranks_.back();
+    return newest_first && !is_last ? rank.lanes[at].last : rank.lanes[at].first;
   }
   return nullptr;
 }
@@ -76,6 +78,12 @@ AdmissionTicket* AdmissionQueue::Victim(std::uint8_t rank, std::uint8_t lane) co
     return nullptr;
   }
   return nullptr;
+}
+
+std::uint32_t AdmissionQueue::Until(std::size_t rank, std::uint32_t of_lane) const {
+  std::uint32_t until = 0;
+  for (const Lane& lane : ranks_[rank].lanes) until += std::min(lane.size, of_lane);
+  return until;
 }
 
 std::uint32_t AdmissionQueue::Before(std::size_t rank) const {

@@ -28,6 +28,7 @@ class AdmissionQueue {
   // REQUIRES: in the queue.
   void Remove(AdmissionTicket* ticket);
   // The next to be served, taken out; null when nobody waits.
+  // Of the last rank always the oldest.
   AdmissionTicket* Take(bool newest_first);
   // Who would be served next, left where it is.
   AdmissionTicket* Peek(bool newest_first) const;
@@ -39,6 +40,15 @@ class AdmissionQueue {
   AdmissionTicket* Oldest(std::size_t rank) const { return ranks_[rank].oldest; }
   std::uint32_t size() const { return size_; }
   std::uint32_t size(std::size_t rank) const { return ranks_[rank].size; }
+  // The youngest of a lane, and how many are in it.
+  AdmissionTicket* Last(std::size_t rank, std::size_t lane) const {
+    return ranks_[rank].lanes[lane].last;
+  }
+  std::uint32_t size(std::size_t rank, std::size_t lane) const {
+    return ranks_[rank].lanes[lane].size;
+  }
+  // How many of `rank` are served until as many of a lane are, since lanes take turns.
+  std::uint32_t Until(std::size_t rank, std::uint32_t of_lane) const;
   // How many are served before a new one of `rank`, itself left out.
   std::uint32_t Before(std::size_t rank) const;
   static std::uint8_t LaneOf(std::uint64_t client);

@@ -79,6 +79,7 @@ void Admission::Impl::LookAtQueue(TimePoint now) {
   // One that turns people away is long, however few places it has.
   const bool is_long =
       std::exchange(turned_away, false) || queue.size() >= OverloadGauge::kLongQueue;
+  LookAtCrowd(is_long, now);
   if (!is_long || gauge.pressed()) {
     long_since = kNever;
   } else if (long_since == kNever) {
@@ -115,20 +116,27 @@ void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
   const double wait = (before + 1) * Drain();
   if (Hopeless(*ticket, wait, now)) return Shed(ticket, ShedReason::kDeadline);
   const double allowed = std::chrono::duration<double>(Allowed(ticket->rank)).count();
-  const bool too_long = slot_seconds > 0 && wait > allowed && before > 0;
+  if (crowd_since == kNever && queue.size() >= OverloadGauge::kLongQueue) crowd_since = now;
+  const bool gathers = Gathers(now);
+  const bool too_long =
+      slot_seconds > 0 && wait > allowed && before > 0 && (gauge.pressed() || !gathers);
   const bool full = queue.size() >= config.queue.max;
   if (too_long || full) {
     turned_away = true;
     AdmissionTicket* victim = queue.Victim(ticket->rank, ticket->lane);
     // Who is of a lower rank does not stand before the new one: he gives way to make room only.
-    if (!full && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;
+    if ((too_long || !full) && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;
     if (victim == nullptr) {
-      Shed(ticket, full ? ShedReason::kQueueFull : ShedReason::kQueueTimeout);
       Refused(ticket->rank, now);
-      return;
+      if (gauge.pressed() && gathers && Join(ticket, now)) return;
+      return Shed(ticket, full ? ShedReason::kQueueFull : ShedReason::kQueueTimeout);
     }
     ShedWaiting(victim, ShedReason::kQueueFull, now);
   }
+  Queue(ticket);
+}
+
+void Admission::Impl::Queue(AdmissionTicket* ticket) {
   ticket->state = State::kQueued;
   queue.Add(ticket);
   if (ticket->ask.deadline) next_deadline = std::min(next_deadline, *ticket->ask.deadline);
@@ -145,8 +153,10 @@ AdmissionTicket* Admission::Impl::Next(TimePoint now) {
   const bool newest_first = gauge.pressed();
   AdmissionTicket* ticket = queue.Peek(newest_first);
   if (ticket == nullptr || !HasSlot(ticket->rank)) return nullptr;
-  if (ticket->rank == kBacklog && gauge.pressed() && !Spare() && now - asked < kQuiet)
-    return nullptr;
+  if (ticket->rank == kBacklog && gauge.pressed()) {
+    if (!Spare() && gauge.calm_ticks() == 0 && now - asked < kQuiet) return nullptr;
+  }
+  if (ticket->rank == kBacklog) ++backlog_served;
   queue.Take(newest_first);
   ticket->route_row = routes.Ask(ticket->ask);  // another may have got its row meanwhile
   if (Hopeless(*ticket, 0, now)) {
@@ -195,7 +205,10 @@ std::optional<TimePoint> Admission::Impl::wakeup() const {
     const AdmissionTicket* ticket = queue.Oldest(rank);
     if (ticket != nullptr) at = std::min(at, ticket->entered + Patience(rank));
   }
-  if (queue.size(kBacklog) > 0 && HasSlot(kBacklog)) at = std::min(at, asked + kQuiet);
+  if (queue.size(kBacklog) > 0) {
+    at = std::min(at, ticked + kTick);
+    if (HasSlot(kBacklog)) at = std::min(at, asked + kQuiet);
+  }
   return at;
 }
 

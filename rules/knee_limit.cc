@@ -138,6 +138,11 @@ class KneeLimit final : public AdaptiveLimit {
   }
 
   bool opening() const override { return opening_; }
+  void Reopen() override {
+    opening_ = true;
+    opened_by_ = lately_ = lately_variance_ = lately_in_flight_ = 0;
+    begun_ = waits_ = believes_ = false;
+  }
   double excess() const override { return excess_; }
   double TakeCorrection() override {
     excess_ -= correction_;

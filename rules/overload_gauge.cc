@@ -29,10 +29,11 @@ void OverloadGauge::Tick(bool somebody_waits, TimePoint now) {
   if (seconds > 5) {
     ask_rate_ = done_rate_ = 0;  // nobody came for long
   } else if (seconds > 0) {
-    const double part = std::min(kSmoothing * seconds / 0.1, 1.0);
+    const double part = std::min(kSmoothing * seconds / kTick, 1.0);
     ask_rate_ += (asks_ / seconds - ask_rate_) * part;
     done_rate_ += (done_ / seconds - done_rate_) * part;
   }
+  calm_ticks_ = asks_ <= done_ ? calm_ticks_ + 1 : 0;
   asks_ = done_ = 0;
   if (now - faded_ >= kFadeEvery) {
     faded_ = now;

@@ -25,6 +25,13 @@ class OverloadGauge {
 
   bool pressed() const { return pressed_; }
   const CohortCut& cut() const { return cut_; }
+  // Far more ask than are answered: a crowd that comes in one instant, or many times too many.
+  bool swamped() const {
+    const double asks = asks_ + kTick * ask_rate_;
+    return asks >= kCrowd && asks >= kSwamped * (done_ + kTick * done_rate_);
+  }
+  // For so many ticks, one after the other, no more asked than were answered.
+  std::uint32_t calm_ticks() const { return calm_ticks_; }
 
   // An ask of a rank and cohort; true when it may go on.
   bool Ask(std::uint32_t level) {
@@ -61,13 +68,18 @@ class OverloadGauge {
   void Tick(bool somebody_waits, TimePoint now);
 
  private:
+  static constexpr double kTick = 0.1;    // seconds
+  static constexpr double kCrowd = 100;   // asks in two ticks
+  static constexpr double kSwamped = 10;  // for each answer
+
   bool pressed_ = false;
   bool fade_ = false;
   CohortCut cut_;
   double asks_ = 0, done_ = 0;           // since the last tick
   double ask_rate_ = 0, done_rate_ = 0;  // for each second, smoothed
-  double passed_ = 0, refused_ = 0;      // since the line was looked at
-  double used_ = 0, had_ = 0;            // slot seconds, since then
+  std::uint32_t calm_ticks_ = 0;
+  double passed_ = 0, refused_ = 0;  // since the line was looked at
+  double used_ = 0, had_ = 0;        // slot seconds, since then
   TimePoint used_at_{}, ticked_{}, steered_{}, refused_at_{}, faded_{};
 };
 

@@ -105,6 +105,8 @@ int Show(const Options& options) {
     scenario = PlainSurge(options.seed, options.way.size);
   else if (options.show == "T3")
     scenario = ChangingSurge(options.seed, options.way.size);
+  else if (options.show == "T4")
+    scenario = InstantCrowd(options.seed, 1, options.way.size);
   else if (options.show == "T5")
     scenario = HangingPath(options.seed, options.way.size);
   else if (options.show == "T8")

@@ -39,7 +39,7 @@ TEST_P(Trial, KeepsItsTargetsInTheMedian) {
     }
   }
 }
-INSTANTIATE_TEST_SUITE_P(Surge, Trial, testing::Values("T1", "T2", "T3", "T5", "T10", "T11"));
+INSTANTIATE_TEST_SUITE_P(Surge, Trial, testing::Values("T1", "T2", "T3", "T4", "T5", "T10", "T11"));
 
 TEST(HangingPathTest, TakesFewOfTheOthersWithItOnWhateverServers) {
   for (std::uint64_t seed = 1; seed <= 14; ++seed) {

@@ -9,6 +9,8 @@ namespace spillway::surge {
 namespace {
 
 constexpr double kHour = 3600;
+constexpr double kNever = 1e9;
+constexpr double kSlowedByCrowd = 0.4;
 
 OriginSpec SmallOrigin(Chance* chance) {
   OriginSpec origin;
@@ -141,6 +143,36 @@ Figures T3(std::uint64_t seed, const Way& way) {
                        Useful(record, window) / scenario.origin.service /
                            std::min(CapacityAt(scenario, at), rate),
                        0.9, false});
+  }
+  return figures;
+}
+
+// Those who can be served are as many as the servers answer while the queue lets one wait. Once the servers
+// are as fast as ever, and once slower as long as the crowd comes, as where one machine has both to do.
+Figures T4(std::uint64_t seed, const Way& way) {
+  Figures figures;
+  for (const double speed : {1.0, kSlowedByCrowd}) {
+    Scenario scenario = InstantCrowd(seed, speed, way.size);
+    way.Apply(&scenario);
+    const Record record = Play(scenario);
+    const Burst &burst = scenario.bursts[0], &newcomer = scenario.bursts[1];
+    const Window crowd{burst.at, burst.at + burst.over};
+    const double patience = std::chrono::duration<double>(scenario.admission.queue.timeout).count();
+    const double possible = std::min<double>(
+        burst.people, Capacity(scenario.origin) * (patience - (1 - speed) * burst.over));
+    double served = 0, left = 0, late = kNever;
+    for (const Outcome& one : record.outcomes) {
+      const bool good = one.end == Outcome::End::kGood;
+      if (one.asked >= newcomer.at && good) late = one.took;
+      if (one.asked < crowd.from || one.asked >= crowd.to) continue;
+      served += good ? 1 : 0;
+      left += one.end == Outcome::End::kLeft ? 1 : 0;
+    }
+    const std::string how = speed < 1 ? "slower meanwhile: " : "";
+    figures.push_back({how + "served / possible", served / possible, 0.9, false});
+    figures.push_back({how + "refusals' worst, s", RefusalQuantile(record, crowd, 1), 3});
+    figures.push_back({how + "left without a page", left, 0});
+    figures.push_back({how + "a newcomer after it, s", late, 1});
   }
   return figures;
 }
@@ -283,6 +315,19 @@ Scenario ChangingSurge(std::uint64_t seed, Size size) {
   return scenario;
 }
 
+Scenario InstantCrowd(std::uint64_t seed, double speed, Size size) {
+  Scenario scenario = Drawn(seed, 4, size);
+  scenario.visitors.patience = 20;
+  scenario.visitors.routes = 4;
+  const double begin = seed % 2 == 0 ? 0 : 10;
+  scenario.load = {{0, begin > 0 ? 0.3 * Capacity(scenario.origin) : 0}, {begin, 0}};
+  scenario.bursts = {{17000, begin, 1}, {1, begin + 11, 0}};
+  const std::uint32_t workers = scenario.origin.workers;
+  if (speed < 1) scenario.changes = {{begin, workers, speed}, {begin + 1, workers, 1}};
+  scenario.seconds = begin + 32;
+  return scenario;
+}
+
 Scenario HangingPath(std::uint64_t seed, Size size) {
   Scenario scenario = Drawn(seed, 5, size);
   scenario.origin.workers = std::max(scenario.origin.workers, 12U);
@@ -421,6 +466,7 @@ const std::vector<Trial>& Trials() {
       {"T1", "ten times too much, with jabbing; orders first", &T1},
       {"T2", "four times too much", &T2},
       {"T3", "capacity falls to a third and grows ninefold in one surge", &T3},
+      {"T4", "a crowd that comes in one instant", &T4},
       {"T5", "a path hangs, and a worker", &T5},
       {"T8", "a quiet hour", &T8},
       {"T9", "any day", &T9},

@@ -40,9 +40,11 @@ struct Trial {
 const std::vector<Trial>& Trials();
 
 // The scenario of a trial, to look at.
-Scenario JabbingSurge(std::uint64_t seed, Size size = Size::kAny);        // T1
-Scenario PlainSurge(std::uint64_t seed, Size size = Size::kAny);          // T2
-Scenario ChangingSurge(std::uint64_t seed, Size size = Size::kAny);       // T3
+Scenario JabbingSurge(std::uint64_t seed, Size size = Size::kAny);   // T1
+Scenario PlainSurge(std::uint64_t seed, Size size = Size::kAny);     // T2
+Scenario ChangingSurge(std::uint64_t seed, Size size = Size::kAny);  // T3
+// T4; the servers are so fast while the crowd comes.
+Scenario InstantCrowd(std::uint64_t seed, double speed, Size size = Size::kAny);
 Scenario HangingPath(std::uint64_t seed, Size size = Size::kAny);         // T5
 Scenario QuietDay(std::uint64_t seed, double load, double seconds);       // T8
 Scenario AnyDay(std::uint64_t seed);                                      // T9

@@ -49,6 +49,10 @@ class World {
     for (std::uint32_t i = 0; i < scenario_.hanging.workers; ++i) {
       Push(scenario_.hanging.from, Event::kWorkerHangs, 0);
     }
+    for (const Burst& burst : scenario_.bursts) {
+      for (std::uint32_t i = 0; i < burst.people; ++i)
+        Push(burst.at + burst.over * i / burst.people, Event::kBurst, 0);
+    }
     if (scenario_.flood.rate > 0) Push(scenario_.flood.from, Event::kFlood, 0);
     Push(0, Event::kMoment, 0);
     while (!events_.empty() && events_.top().at < scenario_.seconds) {
@@ -74,7 +78,8 @@ class World {
       kChange,
       kMoment,
       kWorkerHangs,
-      kFlood
+      kFlood,
+      kBurst
     };
     double at;
     std::uint64_t order;
@@ -149,6 +154,8 @@ class World {
       case Event::kFlood:
         Push(now_ + flood_.Exponential(1 / scenario_.flood.rate), Event::kFlood, 0);
         return Begin(Flooder(), true);
+      case Event::kBurst:
+        return Begin(NewVisitor(), true);
     }
   }
 

@@ -35,6 +35,13 @@ struct Hanging {
   std::uint32_t workers = 0;  // or: so many workers hang at `from`, on whatever they do
 };
 
+// So many visitors who all come at once, as fast as they can be accepted.
+struct Burst {
+  std::uint32_t people = 0;
+  double at = 0;
+  double over = 1;  // seconds
+};
+
 // One client that asks and asks, whatever it is told.
 struct Flood {
   double rate = 0;  // asks in a second
@@ -49,6 +56,7 @@ struct Scenario {
   Visitors visitors;
   Hanging hanging;
   Flood flood;
+  std::vector<Burst> bursts;
   AdmissionConfig admission;
   struct Change {
     double at = 0;

@@ -101,6 +101,34 @@ TEST(AdmittedShare, IsOfTheLowestClassThatIsServedAllOfThoseAboveItAndNoneBelow)
   EXPECT_EQ(AdmittedShare(view, TrafficClass::kSheddable), 0);
 }
 
+TEST(OverloadGauge, IsSwampedWhereManyMoreAskThanAreAnswered) {
+  OverloadGauge gauge;
+  TimePoint now = kBegin;
+  const auto tenth = [&](int asks, int answers) {
+    for (int i = 0; i < asks; ++i) gauge.Ask(0);
+    for (int i = 0; i < answers; ++i) gauge.Done();
+    gauge.Tick(true, now += 100ms);
+  };
+  for (int i = 0; i < 20; ++i) tenth(40, 10);
+  EXPECT_FALSE(gauge.swamped());  // four times too many
+  EXPECT_EQ(gauge.calm_ticks(), 0U);
+  for (int i = 0; i < 2; ++i) tenth(1000, 10);
+  EXPECT_TRUE(gauge.swamped());
+  for (int i = 0; i < 20; ++i) tenth(0, 10);
+  EXPECT_FALSE(gauge.swamped());
+  EXPECT_EQ(gauge.calm_ticks(), 20U);
+}
+
+TEST(OverloadGauge, AFewAsksAreNoCrowdThoughNothingIsAnswered) {
+  OverloadGauge gauge;
+  TimePoint now = kBegin;
+  for (int i = 0; i < 20; ++i) {
+    gauge.Ask(0);
+    gauge.Tick(true, now += 100ms);
+  }
+  EXPECT_FALSE(gauge.swamped());
+}
+
 // --- success ---
 
 TEST(SuccessRate, RefusesOnlyWhereLessThanHalfIsGood) {
@@ -467,6 +495,19 @@ TEST_P(KneeTest, FindsTheWorkersFromFarBelow) {
   limit_ = MakeAdaptiveLimit(GetParam(), {4, 1000, 10});
   Serve(12000, 40);
   EXPECT_NEAR(limit_->limit(), 40, 8);
+}
+
+TEST_P(KneeTest, OpensAnewWhenItIsToldThatWhatWasLearntIsInDoubt) {
+  Serve(4000, 40);
+  ASSERT_FALSE(limit_->opening());
+  Answer(400, 20, 40);  // all was busy with something else
+  const double cut = limit_->limit();
+  ASSERT_LT(cut, 30);
+  limit_->Reopen();
+  EXPECT_TRUE(limit_->opening());
+  moved_ = 0;
+  for (int i = 0; i < 40; ++i) Answer(1, 1, static_cast<std::uint32_t>(limit_->limit()));
+  EXPECT_GT(limit_->limit(), cut + 15);
 }
 
 TEST_P(KneeTest, TakesServersThatBecameSlowerForWhatTheyAre) {

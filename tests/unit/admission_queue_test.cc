@@ -37,6 +37,32 @@ TEST(AdmissionQueue, TellsHowManyStandBefore) {
   EXPECT_EQ(queue.Before(4), 3U);
 }
 
+TEST(AdmissionQueue, TheLastRankGivesAlwaysItsOldest) {
+  AdmissionQueue queue;
+  const auto last = static_cast<std::uint8_t>(AdmissionQueue::kRanks - 1);
+  AdmissionTicket first = Of(last, 1), second = Of(last, 1);
+  queue.Add(&first);
+  queue.Add(&second);
+  EXPECT_EQ(queue.Take(true), &first);
+  EXPECT_EQ(queue.Take(false), &second);
+}
+
+TEST(AdmissionQueue, TellsHowManyAreServedUntilALaneIs) {
+  AdmissionQueue queue;
+  std::deque<AdmissionTicket> tickets;
+  for (const std::uint64_t client : {1, 1, 1, 2, 2, 3})
+    queue.Add(&tickets.emplace_back(Of(2, client)));
+  ASSERT_NE(AdmissionQueue::LaneOf(1), AdmissionQueue::LaneOf(2));
+  ASSERT_NE(AdmissionQueue::LaneOf(1), AdmissionQueue::LaneOf(3));
+  ASSERT_NE(AdmissionQueue::LaneOf(2), AdmissionQueue::LaneOf(3));
+  EXPECT_EQ(queue.Until(2, 0), 0U);
+  EXPECT_EQ(queue.Until(2, 1), 3U);
+  EXPECT_EQ(queue.Until(2, 2), 5U);
+  EXPECT_EQ(queue.Until(2, 3), 6U);
+  EXPECT_EQ(queue.Last(2, AdmissionQueue::LaneOf(1)), &tickets[2]);
+  EXPECT_EQ(queue.size(2, AdmissionQueue::LaneOf(2)), 2U);
+}
+
 TEST(AdmissionQueue, TheVictimIsOfALowerRankOrOfALongerLane) {
   AdmissionQueue queue;
   AdmissionTicket old_one = Of(2, 1), new_one = Of(2, 1), other = Of(2, 2);

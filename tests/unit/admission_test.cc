@@ -323,35 +323,99 @@ TEST_F(AdmissionTest, ACrowdThatComesAtOnceIsServedInItsTurn) {
   EXPECT_EQ(served, 1000U);
 }
 
-// One answer and a hundred asks in each tenth of a second, until more is asked for than is answered.
-TEST_F(AdmissionTest, WhoWaitedWhenTheOverloadBeganGoesInTheOrderInWhichHeCame) {
-  Begin(Fixed(1, 1000, 2s));
-  AdmissionTicket* at_the_server = &Ask();
-  const TrafficClass classes[] = {TrafficClass::kSheddable, TrafficClass::kCritical,
-                                  TrafficClass::kSheddablePlus};
-  for (int i = 0; i < 130; ++i) {
-    now_ += 1ms;
-    Ask(classes[i % 3]);
-  }
-  while (!View().pressed) {
-    now_ += 100ms;
-    ASSERT_TRUE(Told().empty());
-    ASSERT_LT(now_, TimePoint(1h + 1900ms));
-  }
-  // All of them have waited for 2 s some time in the same 130 ms.
-  TimePoint last{};
-  std::size_t told = 0;
-  while (told < 130) {
-    now_ = admission_->wakeup().value_or(TimePoint::max());
-    ASSERT_LE(now_, TimePoint(1h + 2135ms));
-    for (const AdmissionTicket* one : Told()) {
-      EXPECT_EQ(one->reason, ShedReason::kQueueTimeout);
-      EXPECT_GE(one->entered, last);
-      last = one->entered;
-      ++told;
+// One slot, many who wait for it, and an answer each 10 ms.
+class CrowdTest : public AdmissionTest {
+ protected:
+  void Come(int people, std::uint64_t client = 0) {
+    for (int i = 0; i < people; ++i) {
+      AdmissionTicket& one = Ask(TrafficClass::kCritical, client);
+      if (one.state == State::kAdmitted) at_the_server_ = &one;
     }
   }
-  Answer(*at_the_server);
+  // Until so long after the beginning; what became of those who waited, in their order.
+  void LiveUntil(Duration end) {
+    while (now_ < TimePoint(1h) + end) {
+      now_ += 10ms;
+      if (at_the_server_ != nullptr) Answer(*std::exchange(at_the_server_, nullptr));
+      for (AdmissionTicket* one : Told()) {
+        if (one->state == State::kAdmitted) at_the_server_ = one, served_.push_back(one);
+        if (one->state == State::kShed) told_.emplace_back(one, now_ - one->entered);
+      }
+    }
+  }
+  AdmissionTicket* at_the_server_ = nullptr;
+  std::vector<AdmissionTicket*> served_;
+  std::vector<std::pair<AdmissionTicket*, Duration>> told_;
+};
+
+TEST_F(CrowdTest, WhoWaitedWhenTheOverloadBeganIsServedInTheOrderInWhichHeCame) {
+  Begin(Fixed(1));
+  for (int i = 0; i < 450; ++i) {
+    now_ += 1ms;
+    Come(1, 5);
+  }
+  LiveUntil(1s);
+  EXPECT_TRUE(View().pressed);
+  LiveUntil(5s);
+  ASSERT_EQ(served_.size(), 449U);
+  for (std::size_t i = 1; i < served_.size(); ++i)
+    EXPECT_GT(served_[i]->entered, served_[i - 1]->entered);
+}
+
+TEST_F(CrowdTest, WhoCannotBeServedInTimeIsToldLongBeforeTheTimeout) {
+  Begin(Fixed(1, 5000));
+  Come(2000);  // five hundred can be answered in 5 s
+  LiveUntil(5500ms);
+  EXPECT_GE(served_.size(), 440U);
+  EXPECT_EQ(served_.size() + told_.size(), 1999U);
+  for (const auto& [ticket, age] : told_) {
+    EXPECT_EQ(ticket->reason, ShedReason::kQueueTimeout);
+    ASSERT_LE(age, 3010ms);
+  }
+}
+
+TEST_F(CrowdTest, IsToldThoughNothingHappensAnyMore) {
+  Begin(Fixed(1, 5000));
+  Come(1000);
+  LiveUntil(1s);
+  ASSERT_TRUE(View().pressed);
+  std::size_t told = 0;
+  while (const auto wakeup = admission_->wakeup()) {  // the server hangs, nobody comes
+    now_ = std::max(now_, *wakeup) + Duration(1);
+    ASSERT_LE(now_, TimePoint(1h + 3010ms));
+    told += Told().size();
+  }
+  EXPECT_GT(told, 850U);
+}
+
+TEST_F(CrowdTest, ThatGoesOnComingIsGatheredForTwoSecondsThoughTheOverloadHasBegun) {
+  Begin(Fixed(1, 5000));
+  Come(600);
+  LiveUntil(700ms);
+  ASSERT_TRUE(View().pressed);
+  const std::size_t before = View().queued[1];
+  Come(200);
+  EXPECT_GT(View().queued[1], before + 190);
+  for (int i = 0; i < 25; ++i) {
+    Come(200);
+    LiveUntil(now_ - TimePoint(1h) + 100ms);
+  }
+  const std::size_t later = View().queued[1];
+  Come(200);
+  EXPECT_LT(View().queued[1], later + 10);  // it is no instant
+}
+
+TEST_F(CrowdTest, ThatIsOverGetsAllSlotsThoughAFewGoOnComing) {
+  Begin(Fixed(1, 5000));
+  Come(600);
+  LiveUntil(1s);
+  ASSERT_TRUE(View().pressed);
+  const std::size_t before = served_.size();
+  for (int i = 0; i < 25; ++i) {
+    Come(1);
+    LiveUntil(now_ - TimePoint(1h) + 40ms);
+  }
+  EXPECT_GE(served_.size() - before, 95U);
 }
 
 TEST_F(AdmissionTest, ALimitOpensWhereEveryRequestIsForAnotherPage) {

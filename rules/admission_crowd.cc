@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// A crowd that comes in one instant. How many of it can be served is not known as it comes: the limit is that
+// of a quiet day, and what is answered while thousands are accepted tells little. So for a moment nobody is
+// turned away for an estimate; who finds no slot waits, and is told in time:
+//
+//   age   0 ---------------- 54 % ----- 60 % ---------------- 100 % of queue.timeout
+//         |  waits, and may   |  told, who would not be        |  served
+//         |  be served        |  reached in what is left       |
+//
+// as reckoned by how many of those who wait were served lately, which by then is nearly what the servers can do.
+// Whether a crowd is over or many times too many go on coming shows only later. Where it is just some times too
+// many the first moment is a short one, and those who waited are told as soon as it is seen to last.
+#include <algorithm>
+#include <cmath>
+
+#include "rules/admission_impl.h"
+
+namespace spillway {
+namespace {
+
+constexpr Duration kGathers = std::chrono::milliseconds(800);
+constexpr Duration kGathersSwamped = std::chrono::seconds(2);
+// Of queue.timeout.
+constexpr double kTell = 0.54, kToldBy = 0.6;
+constexpr double kLasts = 0.3, kTellWhileItLasts = 0.25;
+constexpr std::uint32_t kCalm = 2;  // ticks, and nobody comes any more
+constexpr double kCutByCrowd = 0.5;
+constexpr double kSmoothing = 0.25;  // of each tick
+// Standard deviations, by which fewer may be served than the rate says.
+constexpr double kByChance = 1.5;
+
+}  // namespace
+
+bool Admission::Impl::Gathers(TimePoint now) const {
+  if (crowd_since == kNever) return false;
+  if (gauge.swamped()) return now - crowd_since <= kGathersSwamped;
+  return gauge.pressed() && now - crowd_since <= kGathers;
+}
+
+bool Admission::Impl::Join(AdmissionTicket* ticket, TimePoint now) {
+  if (ticket->rank < kVitalRanks) return false;
+  if (queue.size() >= config.queue.max) {
+    AdmissionTicket* victim = queue.Victim(kBacklog, ticket->lane);
+    if (victim == nullptr) return false;
+    ShedWaiting(victim, ShedReason::kQueueFull, now);
+  }
+  ticket->rank = kBacklog;
+  Queue(ticket);
+  return true;
+}
+
+void Admission::Impl::LookAtCrowd(bool is_long, TimePoint now) {
+  if (!is_long && !gauge.pressed()) {
+    crowd_since = kNever;
+    most_limit = 0;
+    reopened = false;
+  } else if (crowd_since == kNever) {
+    crowd_since = now;
+  }
+  const double seconds = std::chrono::duration<double>(now - backlog_looked).count();
+  backlog_looked = now;
+  const double part =
+      std::min(kSmoothing * seconds / std::chrono::duration<double>(kTick).count(), 1.0);
+  if (seconds > 0) backlog_rate += (backlog_served / seconds - backlog_rate) * part;
+  backlog_served = 0;
+  if (crowd_since == kNever) return;
+
+  most_limit = std::max(most_limit, limit());
+  if (queue.size(kBacklog) == 0 || !gauge.pressed()) return;
+  // Answers were late as long as the crowd came, as all was busy with it.
+  if (adaptive != nullptr && !reopened && gauge.calm_ticks() >= kCalm &&
+      limit() < kCutByCrowd * most_limit) {
+    reopened = true;
+    adaptive->Reopen();
+  }
+  TellBacklog(now);
+}
+
+// Lanes take turns, so who is last in the longest is reached last.
+void Admission::Impl::TellBacklog(TimePoint now) {
+  const double timeout = std::chrono::duration<double>(config.queue.timeout).count();
+  const auto part_of_timeout = [&](const AdmissionTicket& ticket) {
+    return std::chrono::duration<double>(now - ticket.entered).count() / timeout;
+  };
+  const bool lasts = gauge.calm_ticks() == 0 && !gauge.swamped() &&
+                     now - crowd_since > ToDuration(kLasts * timeout);
+  const double tell = lasts ? kTellWhileItLasts : kTell;
+  // Ticks are not to pass it by.
+  const double told_by =
+      std::max(kToldBy, kTell + 2 * std::chrono::duration<double>(kTick).count() / timeout);
+  for (std::size_t lane = 0; lane < AdmissionQueue::kLanes; ++lane) {
+    AdmissionTicket* last = queue.Last(kBacklog, lane);
+    std::uint32_t place = queue.size(kBacklog, lane);
+    while (last != nullptr && part_of_timeout(*last) < tell) last = last->previous, --place;
+    while (last != nullptr && part_of_timeout(*last) < told_by) {
+      const double served = backlog_rate * timeout * (1 - part_of_timeout(*last));
+      if (queue.Until(kBacklog, place) <= served - kByChance * std::sqrt(served)) break;
+      AdmissionTicket* before = last->previous;
+      ShedWaiting(last, ShedReason::kQueueTimeout, now);
+      last = before, --place;
+    }
+  }
+}
+
+}  // namespace spillway
