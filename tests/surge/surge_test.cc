@@ -45,7 +45,7 @@ TEST(HangingPathTest, TakesFewOfTheOthersWithItOnWhateverServers) {
   for (std::uint64_t seed = 1; seed <= 14; ++seed) {
     const Scenario scenario = HangingPath(seed);
     const Record record = Play(scenario);
-    EXPECT_GE(Success(record, {scenario.hanging.from, scenario.seconds - 8}), 0.85) << seed;
+    EXPECT_GE(Success(record, {scenario.hanging.from, scenario.seconds - 8}), 0.7) << seed;
   }
 }
 
