@@ -31,7 +31,7 @@ double Heard(const CrowdAtAPool& crowd) {
 TEST(Permit, TheFirstByteIsToldBySettleAndNotBefore) {
   CrowdAtAPool crowd(Slots(2));
   Permit& permit = crowd.Ask();
-  permit.FirstByte(80ms, false);
+  permit.FirstByte(80ms, 200);
   EXPECT_EQ(Heard(crowd), 0);
   permit.Settle();
   EXPECT_NEAR(Heard(crowd), 80, 0.1);
@@ -43,7 +43,7 @@ TEST(Permit, TheFirstByteIsToldWithWhatComesNext) {
                           +[](Permit* permit) { permit->StandApart(); }}) {
     CrowdAtAPool crowd(Slots(2));
     Permit& permit = crowd.Ask();
-    permit.FirstByte(80ms, false);
+    permit.FirstByte(80ms, 200);
     next(&permit);
     EXPECT_NEAR(Heard(crowd), 80, 0.1);
     EXPECT_EQ(crowd.View().in_flight, 0U);
@@ -53,7 +53,7 @@ TEST(Permit, TheFirstByteIsToldWithWhatComesNext) {
 TEST(Permit, TheFirstByteOfAnErrorIsNoMeasure) {
   CrowdAtAPool crowd(Slots(2));
   Permit& permit = crowd.Ask();
-  permit.FirstByte(1ms, true);
+  permit.FirstByte(1ms, 500);
   permit.Settle();
   EXPECT_EQ(Heard(crowd), 0);
 }
@@ -63,7 +63,7 @@ TEST(Permit, OneThatIsNotAdmittedHasNoFirstByte) {
   crowd.Ask();
   Permit& second = crowd.Ask();
   ASSERT_EQ(second.state(), AdmissionTicket::State::kQueued);
-  second.FirstByte(80ms, false);
+  second.FirstByte(80ms, 200);
   second.Settle();
   second.Leave(AdmissionEnd::kUnmeasured);
   EXPECT_EQ(Heard(crowd), 0);
