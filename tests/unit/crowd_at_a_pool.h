@@ -34,7 +34,7 @@ class CrowdAtAPool : public AdmissionUser {
     const auto ask = [this]() -> Permit& { return Ask(9, "/report"); };
     for (int i = 0; i < 10; ++i) {
       Permit& known = ask();
-      known.FirstByte(10s, false);
+      known.FirstByte(10s, 200);
       known.Leave(AdmissionEnd::kAnswered);
     }
     for (int i = 0; i < count; ++i) ask();
@@ -56,7 +56,7 @@ class CrowdAtAPool : public AdmissionUser {
     for (const std::unique_ptr<Permit>& permit : permits_) {
       if (permit->ticket().state != AdmissionTicket::State::kAdmitted) continue;
       if (permit->ticket().ask.route.route < 100) continue;
-      permit->FirstByte(100ms, false);
+      permit->FirstByte(100ms, 200);
       permit->Leave(AdmissionEnd::kAnswered);
       return;
     }
