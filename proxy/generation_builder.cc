@@ -126,9 +126,10 @@ std::vector<std::vector<std::shared_ptr<T>>> CarryCounters(
   return counters;
 }
 
-// Shares out the descriptors. A client connection may need an upstream one beside it, so half of
-// them is the most for clients. What is not for clients is for upstreams: one client of HTTP/2 may
-// ask for a hundred, and must leave room for new clients.
+// Shares out the descriptors. A client connection may need an upstream one beside it, so clients have
+// half of them if nothing else is asked for. Who expects a crowd that mostly waits may ask for more:
+// an eighth is left. What is not for clients is for upstreams: one client of HTTP/2 may ask for a
+// hundred, and must leave room for new clients.
 void ShareDescriptors(const ProcessConstants& constants, Generation* next) {
   // A worker's loop, and its listeners, which the control thread holds as well.
   const std::uint64_t of_worker = 3 + 2 * next->config.listeners.size();
@@ -136,7 +137,7 @@ void ShareDescriptors(const ProcessConstants& constants, Generation* next) {
       std::max(kReservedDescriptors, kReservedDescriptors / 2 + constants.workers * of_worker);
   const std::uint64_t all = constants.descriptors - std::min(wanted, constants.descriptors / 2);
   const std::uint64_t asked = next->config.clients.max_connections;
-  next->most_connections = asked == 0 ? all / 2 : std::min(asked, all / 2);
+  next->most_connections = asked == 0 ? all / 2 : std::min(asked, all - all / 8);
   next->most_upstreams = all - next->most_connections;
 }
 

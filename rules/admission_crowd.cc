@@ -3,11 +3,12 @@
 // of a quiet day, and what is answered while thousands are accepted tells little. So for a moment nobody is
 // turned away for an estimate; who finds no slot waits, and is told in time:
 //
-//   age   0 ---------------- 54 % ----- 60 % ---------------- 100 % of queue.timeout
+//   age   0 ---------------- 38 % ----- 48 % ---------------- 100 % of queue.timeout
 //         |  waits, and may   |  told, who would not be        |  served
 //         |  be served        |  reached in what is left       |
 //
 // as reckoned by how many of those who wait were served lately, which by then is nearly what the servers can do.
+// At first only those are told for whom there is no hope.
 // Whether a crowd is over or many times too many go on coming shows only later. Where it is just some times too
 // many the first moment is a short one, and those who waited are told as soon as it is seen to last.
 #include <algorithm>
@@ -21,13 +22,13 @@ namespace {
 constexpr Duration kGathers = std::chrono::milliseconds(800);
 constexpr Duration kGathersSwamped = std::chrono::seconds(2);
 // Of queue.timeout.
-constexpr double kTell = 0.54, kToldBy = 0.6;
+constexpr double kTell = 0.38, kToldBy = 0.48;
 constexpr double kLasts = 0.3, kTellWhileItLasts = 0.25;
 constexpr std::uint32_t kCalm = 2;  // ticks, and nobody comes any more
 constexpr double kCutByCrowd = 0.5;
 constexpr double kSmoothing = 0.25;  // of each tick
-// Standard deviations, by which fewer may be served than the rate says.
-constexpr double kByChance = 1.5;
+// Standard deviations by which more may be served than the rate says, at first; and fewer, while it lasts.
+constexpr double kHopeless = 3, kFewer = 1.5;
 
 }  // namespace
 
@@ -93,8 +94,11 @@ void Admission::Impl::TellBacklog(TimePoint now) {
     std::uint32_t place = queue.size(kBacklog, lane);
     while (last != nullptr && part_of_timeout(*last) < tell) last = last->previous, --place;
     while (last != nullptr && part_of_timeout(*last) < told_by) {
-      const double served = backlog_rate * timeout * (1 - part_of_timeout(*last));
-      if (queue.Until(kBacklog, place) <= served - kByChance * std::sqrt(served)) break;
+      const double age = part_of_timeout(*last);
+      const double served = backlog_rate * timeout * (1 - age);
+      const double early = std::min(1.0, (told_by - age) / (told_by - kTell));
+      const double doubt = lasts ? -kFewer : kHopeless * early;
+      if (queue.Until(kBacklog, place) <= served + doubt * std::sqrt(served)) break;
       AdmissionTicket* before = last->previous;
       ShedWaiting(last, ShedReason::kQueueTimeout, now);
       last = before, --place;

@@ -20,6 +20,7 @@ constexpr double kVitalWait = 5;    // of an answer's time, for vital ranks
 constexpr double kFollowWait = 2;   // for what a page loads that was served
 constexpr Duration kPromisedAtLeast = std::chrono::milliseconds(250);
 constexpr Duration kWaitAtLeast = std::chrono::milliseconds(2);
+constexpr int kLate = 5;
 constexpr Duration kSweep = std::chrono::milliseconds(10);
 
 }  // namespace
@@ -39,6 +40,9 @@ Duration Admission::Impl::Allowed(std::uint8_t rank) const {
 }
 
 Duration Admission::Impl::Patience(std::uint8_t rank) const {
+  // When a crowd is over, who was not told by half of it that there is no hope is served, be it late.
+  if (rank == kBacklog && gauge.calm_ticks() > 0)
+    return config.queue.timeout + config.queue.timeout / kLate;
   if (!gauge.pressed() || rank < kVitalRanks || rank == kBacklog) return config.queue.timeout;
   const Duration drain = ToDuration(2 * Drain());
   return std::min(config.queue.timeout,

@@ -311,7 +311,10 @@ void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
 
 // Of a route that answers at once or after a minute the minute is usual, too.
 double RouteLedger::Usual(const Row& row) const {
-  if (row.samples < kFewest) return std::max(mean_, std::exp(typical_));
+  if (row.samples < kFewest) {
+    const double own = row.samples < kFewAnswers ? 0 : std::exp(row.norm);
+    return std::max({mean_, std::exp(typical_), own});
+  }
   const double spread = std::max(std::sqrt(row.variance) - kSpread, 0.0);
   return std::max(mean_, std::exp(row.norm + lift_ + spread));
 }

@@ -263,7 +263,7 @@ class Many(Case):
     def test_a_limit_that_the_descriptors_do_not_allow_is_told(self):
         server = self.origin()
         proxy = self.spillway(config(server, clients={"max_connections": 1000}), prefix=("prlimit", "--nofile=264:264"))
-        proxy.log.wait(r"clients.max_connections: 1000 is more than 100, which the limit of 264 descriptors allows")
+        proxy.log.wait(r"clients.max_connections: 1000 is more than 175, which the limit of 264 descriptors allows")
 
 
 class Descriptors(Case):

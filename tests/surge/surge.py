@@ -97,29 +97,33 @@ def changing(how, seed, seconds=30):
     return figures
 
 
-def instant(how, seed, people=17000):
-    """L4: as many people as descriptors allow in one instant, each with a connection, and a newcomer ten seconds later.
-    Those who can be answered are as many as the server can answer in the 5 s that the queue lets one wait."""
+def instant(how, seed, people=30000):
+    """L4: thirty thousand in one instant, each with a connection, and a newcomer ten seconds later. Two programs bring
+    them: one has too few descriptors. Those who can be answered are as many as the server can answer in the 5 s that
+    the queue lets one wait."""
     world = World(seed, how.slow)
     mix = {PAGE: 1}
     with Stage(how, world, people=people) as stage:
         stage.quiet(mix)
-        crowd = stage.surge(mix, burst=people, own=1, seconds=1, patience=20)
+        options = {"burst": people // 2, "own": 1, "sources": 32, "seconds": 1, "patience": 20}
+        crowd = stage.surge(mix, **options)
+        more = stage.users(mix, **options, seed=seed * 7 + 6)
         crowd.at(10)
         newcomer = stage.users(mix, burst=1, seconds=1, patience=5).result()
+        others = more.result()["whole"]["classes"]["page"]
         result, origin = stage.end(crowd)
     figures = Figures(stage, result, origin)
     page, late = result["whole"]["classes"]["page"], newcomer["whole"]["classes"]["page"]
+    count = {name: page[name] + others[name] for name in ("came", "good", "refused", "left", "reset", "status", "no_room")}
     capacity = world.workers / origin["service_ms"] * 1000
-    possible = min(people, capacity * 5)
-    figures.least("L4 served, of what could be", page["good"] / possible, 0.9)
-    figures.most("L4 refusals' worst, ms", page["refusal_p100"], 3000)
-    figures.most("L4 reset or without a page", page["reset"] + page["status"] + page["left"] + page["no_room"], 0)
+    figures.least("L4 served, of what could be", count["good"] / min(people, capacity * 5), 0.9)
+    figures.most("L4 refusals' worst, ms", max(page["refusal_p100"], others["refusal_p100"]), 3000)
+    figures.most("L4 reset or without a page", count["reset"] + count["status"] + count["left"] + count["no_room"], 0)
     figures.least("L4 newcomer served", late["good"], 1)
     figures.most("L4 newcomer, ms", late["p100"] if late["good"] else 9999, 1000)
-    figures.notes["refusals_ms"] = [round(page[f"refusal_p{part}"]) for part in (50, 95, 99, 100)]
-    figures.notes["served_ms"] = [round(page[f"p{part}"]) for part in (50, 95, 99, 100)]
-    figures.notes["people"] = {name: page[name] for name in ("came", "good", "refused", "left", "reset", "status", "no_room")}
+    figures.notes["refusals_ms"] = [[round(of[f"refusal_p{part}"]) for part in (50, 95, 99, 100)] for of in (page, others)]
+    figures.notes["served_ms"] = [[round(of[f"p{part}"]) for part in (50, 95, 99, 100)] for of in (page, others)]
+    figures.notes["people"] = count
     return figures
 
 

@@ -18,9 +18,12 @@
 //   window=FROM:TO   seconds to report on by themselves; may come more than once
 //   class=NAME:METHOD:PREFIX:WEIGHT
 //   own=1            each user has a connection of his own; else those that were kept serve others
+//   sources=N        connections come from N addresses of 127.0.1.0/24 in turn: the kernel looks long
+//                    for a free port where one address has ten thousand connections to one server
 //
 // It prints one line of JSON; times are in milliseconds. One thread; at most as many at a time as there
 // are descriptors: those beyond fail as `no_room`.
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -105,6 +108,7 @@ class Crowd {
   void OnArrival();
   void OnSecond();
   User* Come(TimePoint at, std::uint32_t kind);
+  tl::expected<Fd, int> Connect();
   std::uint32_t DrawKind();
   std::string Text(const User& user) const;
   void Again(User* user, End end);
@@ -127,7 +131,7 @@ class Crowd {
   Loop& loop_;
   KernelAddress server_;
   double rate_, ramp_, length_, patience_, jab_, jab_after_, walk_every_;
-  std::uint32_t burst_, jabs_, walk_;
+  std::uint32_t burst_, jabs_, walk_, sources_, next_source_ = 0;
   bool own_;
   Dice dice_;
   std::vector<Class> classes_;
@@ -217,6 +221,7 @@ Crowd::Crowd(Loop& loop, Options* options)
       burst_(options->Count("burst", 0)),
       jabs_(options->Count("jabs", 8)),
       walk_(options->Count("walk", 0)),
+      sources_(options->Count("sources", 0)),
       own_(options->Count("own", 0) != 0),
       dice_(options->Count("seed", 1)),
       most_(RaiseDescriptorLimit() - 50),
@@ -313,6 +318,26 @@ User* Crowd::Come(TimePoint at, std::uint32_t kind) {
   return user;
 }
 
+tl::expected<Fd, int> Crowd::Connect() {
+  if (sources_ == 0) return StartConnect(server_);
+  Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return tl::unexpected(errno);
+  const int on = 1;  // a port is chosen when the other end is known
+  const sockaddr_in from = {.sin_family = AF_INET,
+                            .sin_port = 0,
+                            .sin_addr = {htonl(0x7f000101U + next_source_++ % sources_)},
+                            .sin_zero = {}};
+  const auto as_any = [](const auto& address) {
+    return reinterpret_cast<const sockaddr*>(&address);
+  };
+  if (setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0 ||
+      bind(fd.get(), as_any(from), sizeof(from)) != 0 ||
+      (connect(fd.get(), as_any(server_.storage), server_.size) != 0 && errno != EINPROGRESS)) {
+    return tl::unexpected(errno);
+  }
+  return fd;
+}
+
 std::string Crowd::Text(const User& user) const {
   const Class& kind = classes_[user.kind];
   const bool order = user.steps_left > 0 && user.steps_left == walk_;
@@ -331,7 +356,7 @@ void Crowd::Ask(User* user, bool fresh_connection) {
     user->connection->kept = true;
   } else {
     tl::expected<Fd, int> fd = tl::unexpected<int>(EMFILE);
-    if (open_ < most_) fd = StartConnect(server_);
+    if (open_ < most_) fd = Connect();
     if (!fd) return Finish(user, End::kNoRoom);
     ++open_;
     report_.Opened();

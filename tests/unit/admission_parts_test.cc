@@ -362,6 +362,17 @@ TEST_F(RouteLedgerTest, ARouteThatHangsIsHeldToAFewSlotsWhileTheOthersAreServed)
   EXPECT_EQ(ledger_.Capped(), expected);
 }
 
+TEST_F(RouteLedgerTest, ASlowReportThatAnsweredAFewTimesDoesNotHangWhereTwoTakeAsLongAsEver) {
+  Live(2s, {1, 2});
+  for (int i = 0; i < 5; ++i) Answer(Send(9), 200ms);
+  Live(3s, {1, 2});
+  Send(9), Send(9);
+  Live(400ms, {1, 2});
+  EXPECT_TRUE(ledger_.Capped().empty());
+  Live(2s, {1, 2});
+  EXPECT_EQ(ledger_.Capped().size(), 1U);  // but they hang by now
+}
+
 TEST_F(RouteLedgerTest, ARouteThatAnswersAgainIsLetGoAfterAWhile) {
   Live(2s, {1, 2});
   std::vector<AdmissionTicket*> hung;
