@@ -21,20 +21,26 @@ namespace {
 
 constexpr Duration kGathers = std::chrono::milliseconds(800);
 constexpr Duration kGathersSwamped = std::chrono::seconds(2);
-// Of queue.timeout.
-constexpr double kTell = 0.38, kToldBy = 0.48;
+// Of queue.timeout; where it was not one instant later, as who is refused asks again.
+struct Telling {
+  double from, by;
+  // Standard deviations of how many may be served: who is not reached by so many more is told.
+  double doubt, last_doubt;
+};
+constexpr Telling kInstant = {0.38, 0.48, 3, 0}, kGradual = {0.54, 0.6, -1.5, -1.5};
 constexpr double kLasts = 0.3, kTellWhileItLasts = 0.25;
 constexpr std::uint32_t kCalm = 2;  // ticks, and nobody comes any more
 constexpr double kCutByCrowd = 0.5;
 constexpr double kSmoothing = 0.25;  // of each tick
-// Standard deviations by which more may be served than the rate says, at first; and fewer, while it lasts.
-constexpr double kHopeless = 3, kFewer = 1.5;
 
 }  // namespace
 
-bool Admission::Impl::Gathers(TimePoint now) const {
+bool Admission::Impl::Gathers(TimePoint now) {
   if (crowd_since == kNever) return false;
-  if (gauge.swamped()) return now - crowd_since <= kGathersSwamped;
+  if (gauge.swamped()) {
+    instant = true;
+    return now - crowd_since <= kGathersSwamped;
+  }
   return gauge.pressed() && now - crowd_since <= kGathers;
 }
 
@@ -53,6 +59,7 @@ bool Admission::Impl::Join(AdmissionTicket* ticket, TimePoint now) {
 void Admission::Impl::LookAtCrowd(bool is_long, TimePoint now) {
   if (!is_long && !gauge.pressed()) {
     crowd_since = kNever;
+    instant = false;
     most_limit = 0;
     reopened = false;
   } else if (crowd_since == kNever) {
@@ -85,19 +92,22 @@ void Admission::Impl::TellBacklog(TimePoint now) {
   };
   const bool lasts = gauge.calm_ticks() == 0 && !gauge.swamped() &&
                      now - crowd_since > ToDuration(kLasts * timeout);
-  const double tell = lasts ? kTellWhileItLasts : kTell;
+  const Telling& telling = instant ? kInstant : kGradual;
+  const double from = lasts ? kTellWhileItLasts : telling.from;
   // Ticks are not to pass it by.
-  const double told_by =
-      std::max(kToldBy, kTell + 2 * std::chrono::duration<double>(kTick).count() / timeout);
+  const double by = std::max(
+      telling.by, telling.from + 2 * std::chrono::duration<double>(kTick).count() / timeout);
   for (std::size_t lane = 0; lane < AdmissionQueue::kLanes; ++lane) {
     AdmissionTicket* last = queue.Last(kBacklog, lane);
     std::uint32_t place = queue.size(kBacklog, lane);
-    while (last != nullptr && part_of_timeout(*last) < tell) last = last->previous, --place;
-    while (last != nullptr && part_of_timeout(*last) < told_by) {
+    while (last != nullptr && part_of_timeout(*last) < from) last = last->previous, --place;
+    while (last != nullptr && part_of_timeout(*last) < by) {
       const double age = part_of_timeout(*last);
       const double served = backlog_rate * timeout * (1 - age);
-      const double early = std::min(1.0, (told_by - age) / (told_by - kTell));
-      const double doubt = lasts ? -kFewer : kHopeless * early;
+      const double early = std::min(1.0, (by - age) / (by - telling.from));
+      const double doubt = lasts
+                               ? kGradual.doubt
+                               : telling.last_doubt + (telling.doubt - telling.last_doubt) * early;
       if (queue.Until(kBacklog, place) <= served + doubt * std::sqrt(served)) break;
       AdmissionTicket* before = last->previous;
       ShedWaiting(last, ShedReason::kQueueTimeout, now);

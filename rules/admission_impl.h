@@ -65,6 +65,7 @@ struct Admission::Impl {
   bool turned_away = false;  // since the queue was looked at, somebody was
   // The queue is long since then, whether that is overload yet or not.
   TimePoint crowd_since = kNever;
+  bool instant = false;          // far more than are answered came at once, since then
   std::uint32_t most_limit = 0;  // since then
   bool reopened = false;         // the limit was, since then
   double backlog_rate = 0;       // of it are served in a second, smoothed
@@ -133,7 +134,7 @@ struct Admission::Impl {
 
   // --- a crowd that comes in one instant: admission_crowd.cc ---
   void LookAtCrowd(bool is_long, TimePoint now);
-  bool Gathers(TimePoint now) const;  // nobody is turned away at once who could be served later
+  bool Gathers(TimePoint now);  // nobody is turned away at once who could be served later
   bool Join(AdmissionTicket* ticket, TimePoint now);  // the backlog; false where there is no place
   void TellBacklog(TimePoint now);
 

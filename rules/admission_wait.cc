@@ -41,7 +41,7 @@ Duration Admission::Impl::Allowed(std::uint8_t rank) const {
 
 Duration Admission::Impl::Patience(std::uint8_t rank) const {
   // When a crowd is over, who was not told by half of it that there is no hope is served, be it late.
-  if (rank == kBacklog && gauge.calm_ticks() > 0)
+  if (rank == kBacklog && instant && gauge.calm_ticks() > 0)
     return config.queue.timeout + config.queue.timeout / kLate;
   if (!gauge.pressed() || rank < kVitalRanks || rank == kBacklog) return config.queue.timeout;
   const Duration drain = ToDuration(2 * Drain());
