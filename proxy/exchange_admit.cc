@@ -122,6 +122,8 @@ bool Exchange::NoteUpload() {
   // Nor are those who were held to wait for it behind one.
   if (held_ && !state_.request_done) held_->Leave();
   if (!permit_ || state_.apart || state_.uploading != state_.request_done) return true;
+  // Too late to refuse it: what is still to come comes to an answer.
+  if (!state_.uploading && (state_.response_begun || state_.sending_abandoned)) return true;
   state_.uploading = !state_.request_done;
   state_.uploading ? permit_->AwaitRequest() : permit_->RequestDone();
   if (permit_->state() != AdmissionTicket::State::kShed) return true;

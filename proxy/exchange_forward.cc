@@ -237,6 +237,10 @@ void Exchange::PumpRequestBody() {
       state_.request_done = true;
       state_.asked = worker_.loop.now();
     }
+    // One upload too many is refused before the server hears of it.
+    const bool incomplete = !state_.request_done && step == ParseStep::kNeedMore;
+    if (state_.head_unsent && incomplete && permit_ && permit_->ticket().no_upload && !NoteUpload())
+      return;
     const bool with_head = std::exchange(state_.head_unsent, false);
     const bool nothing = vectors_.empty() && !last && !with_head;
     const std::span<const HeaderField> trailers =

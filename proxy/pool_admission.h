@@ -59,7 +59,8 @@ class PoolAdmission : public std::enable_shared_from_this<PoolAdmission> {
 
   const std::string name_;
   // Held for some 100 ns: less than what two requests on two workers would have to tell each other
-  // without it, since a place that one gives back may be another's at once.
+  // without it, since a place that one gives back may be another's at once. But for a tick, ten in a
+  // second: in a crowd it walks those who are told.
   mutable std::mutex mutex_;
   TimePoint latest_;  // workers' clocks differ by a turn of their loops: time does not go back
   TimePoint promised_ = TimePoint::max();  // when the first of the desks looks
@@ -82,10 +83,11 @@ class Permit {
   const AdmissionTicket& ticket() const { return ticket_; }
   // The pool hears of it with what is told next, or by Settle: an answer that is all here costs one turn at
   // the pool's lock, not two.
+  // A `status` of 400 to 499 is compared with such alone, 500 and more teach nothing.
   void FirstByte(Duration took, int status);
   void Settle();
   void StandApart();
-  void AwaitRequest();
+  void AwaitRequest();  // state() is kShed afterwards where too many are coming
   void RequestDone();
   void Leave(AdmissionEnd end);
   void Forget() { user_ = nullptr; }  // nobody is to be told any more

@@ -60,7 +60,7 @@ class AdaptiveLimit {
   // By how much the norms of the routes are wrong, as found out meanwhile: a logarithm to be added
   // to them. Zero until asked for the next time.
   virtual double TakeCorrection() { return 0; }
-  // No overload was seen yet, and it grows as fast as it may.
+  // No overload was seen yet, or none since Reopen, and it grows as fast as it may.
   virtual bool opening() const { return false; }
   // What was learnt lately is in doubt: where it may, it opens anew.
   virtual void Reopen() {}

@@ -21,12 +21,6 @@ constexpr std::uint32_t kFirstOfRoutes = 4;  // one in so many slots more for th
 constexpr std::uint32_t kReserve = 16;       // one in so many slots more for the vital ranks
 constexpr double kNewest = 0.3;              // the weight of what one server says of its pressure
 
-// Where the line counts it: CohortCut's ranks.
-std::uint8_t LineRank(const AdmissionAsk& ask) {
-  if (ask.traffic_class == TrafficClass::kCriticalPlus) return 0;
-  return ask.is_protected ? 1 : static_cast<std::uint8_t>(1 + static_cast<int>(ask.traffic_class));
-}
-
 // So many of `limit` slots may be in use when one is admitted that is above its client's share. The
 // others come by chance, and are to find a slot: the rest is as with lines and callers (Erlang). Of a
 // limit of 1 that is nothing: where no slot at all is in use, nobody else is there to find one.
@@ -130,6 +124,7 @@ void Admission::Impl::Admit(AdmissionTicket* ticket, TimePoint now) {
   ticket->admitted = now;
   ticket->in_flight = in_flight;
   ticket->erred = ticket->apart = ticket->coming = ticket->by_design = false;
+  ticket->no_upload = TooManyComing(*ticket);
   routes.Admit(ticket);
   ticket->counted = adaptive != nullptr && routes.Comparable(*ticket);
   if (ticket->counted) ticket->cohort = adaptive->Admitted(ticket->in_flight, now);

@@ -4,12 +4,17 @@
 #include <utility>
 
 #include "rules/admission_impl.h"
+#include "spillway/refused_route.h"
 
 namespace spillway {
 namespace {
 
 constexpr double kInVain = 4, kInVainAtLeast = 0.5;  // times the mean; seconds
 constexpr std::uint32_t kAtRest = 50;                // so many tell what is usual
+// What is refused may take any time, a wrong password long and a wrong path none, so it says little.
+constexpr double kRefusedTells = 0.3;  // a logarithm
+// Of the uploads that may be coming: where half are, one client has an eighth at most.
+constexpr std::uint32_t kHalf = 2, kOfOneClient = 8, kOfOneAtLeast = 4;
 
 }  // namespace
 
@@ -48,6 +53,8 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
   }
   routes.Answered(ticket->route_row, time, now);
   if (!routes.Compare(*ticket, time, &sample.excess)) sample.end = LimitSample::End::kGone;
+  if (ticket->ask.route.route == kRefusedRoute.route)
+    sample.excess = std::clamp(sample.excess, -kRefusedTells, kRefusedTells);
   // Where there was room to spare the time is what is usual; a route that nobody knows yet is
   // measured by how the others do now.
   const bool spare = !gauge.pressed() && ticket->in_flight * 2 <= limit();
@@ -61,16 +68,20 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
   Sample(sample);
 }
 
+bool Admission::Impl::TooManyComing(const AdmissionTicket& ticket) const {
+  if (config.limit == Limit::kOff) return false;
+  const std::uint32_t least = adaptive != nullptr ? kComingAtLeast : 0;
+  const std::uint32_t all = std::max(kMostComing * limit(), least);
+  const std::uint32_t most = ticket.rank < kVitalRanks ? 2 * all : all;
+  if (coming >= most) return true;
+  return coming >= most / kHalf &&
+         coming_of_lane[ticket.lane] >= std::max(most / kOfOneClient, kOfOneAtLeast);
+}
+
 void Admission::Impl::AwaitRequest(AdmissionTicket* ticket, TimePoint now) {
   Tick(now);
   if (config.limit == Limit::kOff) return;
-  const std::uint32_t least = adaptive != nullptr ? kComingAtLeast : 0;
-  const std::uint32_t most = std::max(kMostComing * limit(), least);
-  if (coming >= (ticket->rank < kVitalRanks ? 2 * most : most)) {
-    // With a slot it would keep it for as long as it likes.
-    LeaveSlot(ticket, AdmissionEnd::kUnmeasured, now);
-    return Shed(ticket, ShedReason::kQueueFull);
-  }
+  const bool too_many = TooManyComing(*ticket);
   gauge.Used(in_flight, limit(), now);
   if (ticket->counted) {
     Sample({now, ticket->cohort, Duration{0}, 0, true, ticket->in_flight, LimitSample::End::kGone});
@@ -78,9 +89,12 @@ void Admission::Impl::AwaitRequest(AdmissionTicket* ticket, TimePoint now) {
   routes.Speak(ticket);
   routes.Leave(ticket, now);
   ticket->counted = false;
-  ticket->apart = ticket->coming = true;
   --in_flight;
+  // With a slot it would keep it for as long as it likes. That is no answer, and does not count as one.
+  if (too_many) return Shed(ticket, ShedReason::kQueueFull);
+  ticket->apart = ticket->coming = true;
   ++coming;
+  ++coming_of_lane[ticket->lane];
 }
 
 void Admission::Impl::RequestDone(AdmissionTicket* ticket, TimePoint now) {
@@ -88,6 +102,7 @@ void Admission::Impl::RequestDone(AdmissionTicket* ticket, TimePoint now) {
   gauge.Used(in_flight, limit(), now);
   ticket->apart = ticket->coming = false;
   --coming;
+  --coming_of_lane[ticket->lane];
   ++in_flight;
   ticket->admitted = now;
   ticket->in_flight = in_flight;
@@ -133,6 +148,7 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
   if (ticket->coming) {
     ticket->coming = false;
     --coming;
+    --coming_of_lane[ticket->lane];
     return;
   }
   const bool hung = routes.Stuck(ticket->route_row);

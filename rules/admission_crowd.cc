@@ -3,12 +3,13 @@
 // of a quiet day, and what is answered while thousands are accepted tells little. So for a moment nobody is
 // turned away for an estimate; who finds no slot waits, and is told in time:
 //
-//   age   0 ---------------- 38 % ----- 48 % ---------------- 100 % of queue.timeout
-//         |  waits, and may   |  told, who would not be        |  served
-//         |  be served        |  reached in what is left       |
+//   age   0 ---------------- 38 % ----- 48 % ---------------- 120 % of queue.timeout
+//         |  waits, and may   |  told, who would  |  served
+//         |  be served        |  not be reached   |
 //
 // as reckoned by how many of those who wait were served lately, which by then is nearly what the servers can do.
-// At first only those are told for whom there is no hope.
+// At first only those are told for whom there is no hope. A backlog that is of no instant is told from 54 to 60 %,
+// and waits for the timeout at most.
 // Whether a crowd is over or many times too many go on coming shows only later. Where it is just some times too
 // many the first moment is a short one, and those who waited are told as soon as it is seen to last.
 #include <algorithm>
@@ -28,9 +29,10 @@ struct Telling {
   double doubt, last_doubt;
 };
 constexpr Telling kInstant = {0.38, 0.48, 3, 0}, kGradual = {0.54, 0.6, -1.5, -1.5};
+// Of queue.timeout: after so long it lasts, and from this age on one is told then.
 constexpr double kLasts = 0.3, kTellWhileItLasts = 0.25;
-constexpr std::uint32_t kCalm = 2;  // ticks, and nobody comes any more
-constexpr double kCutByCrowd = 0.5;
+constexpr std::uint32_t kCalm = 2;   // ticks, and nobody comes any more
+constexpr double kCutByCrowd = 0.5;  // of the highest limit meanwhile: below, the crowd cut it
 constexpr double kSmoothing = 0.25;  // of each tick
 
 }  // namespace
@@ -46,6 +48,9 @@ bool Admission::Impl::Gathers(TimePoint now) {
 
 bool Admission::Impl::Join(AdmissionTicket* ticket, TimePoint now) {
   if (ticket->rank < kVitalRanks) return false;
+  // In the backlog all are equal: what is refused as a whole is not to come before what matters more.
+  const std::uint8_t line = LineRank(ticket->ask);
+  if (line > kVitalRanks && CohortCut::Level(line, 0) >= gauge.cut().cut()) return false;
   if (queue.size() >= config.queue.max) {
     AdmissionTicket* victim = queue.Victim(kBacklog, ticket->lane);
     if (victim == nullptr) return false;
@@ -59,7 +64,7 @@ bool Admission::Impl::Join(AdmissionTicket* ticket, TimePoint now) {
 void Admission::Impl::LookAtCrowd(bool is_long, TimePoint now) {
   if (!is_long && !gauge.pressed()) {
     crowd_since = kNever;
-    instant = false;
+    instant = kept_waiting = false;
     most_limit = 0;
     reopened = false;
   } else if (crowd_since == kNever) {
@@ -73,6 +78,7 @@ void Admission::Impl::LookAtCrowd(bool is_long, TimePoint now) {
   backlog_served = 0;
   if (crowd_since == kNever) return;
 
+  kept_waiting = kept_waiting || (instant && gauge.calm_ticks() >= kCalm);
   most_limit = std::max(most_limit, limit());
   if (queue.size(kBacklog) == 0 || !gauge.pressed()) return;
   // Answers were late as long as the crowd came, as all was busy with it.
@@ -103,8 +109,8 @@ void Admission::Impl::TellBacklog(TimePoint now) {
     while (last != nullptr && part_of_timeout(*last) < from) last = last->previous, --place;
     while (last != nullptr && part_of_timeout(*last) < by) {
       const double age = part_of_timeout(*last);
-      const double served = backlog_rate * timeout * (1 - age);
-      const double early = std::min(1.0, (by - age) / (by - telling.from));
+      const double served = backlog_rate * timeout * std::max(1 - age, 0.0);
+      const double early = std::clamp((by - age) / (by - telling.from), 0.0, 1.0);
       const double doubt = lasts
                                ? kGradual.doubt
                                : telling.last_doubt + (telling.doubt - telling.last_doubt) * early;

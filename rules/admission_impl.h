@@ -3,6 +3,7 @@
 // admission*.cc only.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 
@@ -46,7 +47,8 @@ struct Admission::Impl {
   SuccessRate success;
   std::uint32_t limit_now = 0;  // 0: none
   std::uint32_t in_flight = 0;
-  std::uint32_t coming = 0;              // admitted, and not counted yet
+  std::uint32_t coming = 0;  // admitted, and not counted yet
+  std::array<std::uint32_t, AdmissionQueue::kLanes> coming_of_lane{};
   std::uint32_t apart = 0;               // admitted, and not counted: StandApart
   std::uint32_t protected_requests = 0;  // in flight or waiting
   std::uint32_t apart_by_design = 0;     // admitted, and not counted: AdmissionTicket::by_design
@@ -66,6 +68,7 @@ struct Admission::Impl {
   // The queue is long since then, whether that is overload yet or not.
   TimePoint crowd_since = kNever;
   bool instant = false;          // far more than are answered came at once, since then
+  bool kept_waiting = false;     // it was over while some waited who had not been told
   std::uint32_t most_limit = 0;  // since then
   bool reopened = false;         // the limit was, since then
   double backlog_rate = 0;       // of it are served in a second, smoothed
@@ -84,6 +87,12 @@ struct Admission::Impl {
   std::optional<ShedReason> Refusal(AdmissionTicket* asking, TimePoint now);
   std::uint8_t RankOf(const AdmissionAsk& ask, TimePoint now) const;
   void Admit(AdmissionTicket* ticket, TimePoint now);
+  // Where the line counts it: CohortCut's ranks.
+  static std::uint8_t LineRank(const AdmissionAsk& ask) {
+    if (ask.traffic_class == TrafficClass::kCriticalPlus) return 0;
+    return ask.is_protected ? 1
+                            : static_cast<std::uint8_t>(1 + static_cast<int>(ask.traffic_class));
+  }
   static std::uint64_t VisitorOf(const AdmissionAsk& ask);  // in his class
   // Among the clients. What matters has a share of its own: behind one address there may be a crowd and a
   // buyer.
@@ -103,6 +112,7 @@ struct Admission::Impl {
   bool WaitsByDesign(const AdmissionTicket& ticket) const;
   void SetApart(AdmissionTicket* ticket, TimePoint now);
   bool AtEase() const;
+  bool TooManyComing(const AdmissionTicket& ticket) const;  // of its rank, or of its client
   bool NeedsNoSlot(const AdmissionTicket& ticket) const;
   void Shed(AdmissionTicket* ticket, ShedReason reason);
   std::uint32_t limit() const { return limit_now; }
@@ -134,7 +144,8 @@ struct Admission::Impl {
 
   // --- a crowd that comes in one instant: admission_crowd.cc ---
   void LookAtCrowd(bool is_long, TimePoint now);
-  bool Gathers(TimePoint now);  // nobody is turned away at once who could be served later
+  // Nobody is turned away at once who could be served later; notes whether it is of one instant.
+  bool Gathers(TimePoint now);
   bool Join(AdmissionTicket* ticket, TimePoint now);  // the backlog; false where there is no place
   void TellBacklog(TimePoint now);
 

@@ -20,7 +20,7 @@ constexpr double kVitalWait = 5;    // of an answer's time, for vital ranks
 constexpr double kFollowWait = 2;   // for what a page loads that was served
 constexpr Duration kPromisedAtLeast = std::chrono::milliseconds(250);
 constexpr Duration kWaitAtLeast = std::chrono::milliseconds(2);
-constexpr int kLate = 5;
+constexpr int kLate = 5;  // one in so many of queue.timeout longer
 constexpr Duration kSweep = std::chrono::milliseconds(10);
 
 }  // namespace
@@ -40,9 +40,8 @@ Duration Admission::Impl::Allowed(std::uint8_t rank) const {
 }
 
 Duration Admission::Impl::Patience(std::uint8_t rank) const {
-  // When a crowd is over, who was not told by half of it that there is no hope is served, be it late.
-  if (rank == kBacklog && instant && gauge.calm_ticks() > 0)
-    return config.queue.timeout + config.queue.timeout / kLate;
+  // When a crowd of one instant is over, who was not told is served, be it late.
+  if (rank == kBacklog && kept_waiting) return config.queue.timeout + config.queue.timeout / kLate;
   if (!gauge.pressed() || rank < kVitalRanks || rank == kBacklog) return config.queue.timeout;
   const Duration drain = ToDuration(2 * Drain());
   return std::min(config.queue.timeout,
@@ -90,7 +89,10 @@ void Admission::Impl::LookAtQueue(TimePoint now) {
     long_since = now;
     long_size = queue.size();
   } else if (now - long_since >= (opening ? kLastingWhileOpening : kLasting)) {
-    if (queue.size() >= kShorter * long_size) return Press(now);
+    // It becomes shorter, but not in time.
+    const bool too_late =
+        instant && ToDuration(queue.size() * Drain()) > config.queue.timeout - (now - crowd_since);
+    if (too_late || queue.size() >= kShorter * long_size) return Press(now);
     long_since = now;
     long_size = queue.size();
   }
@@ -129,7 +131,7 @@ void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
     turned_away = true;
     AdmissionTicket* victim = queue.Victim(ticket->rank, ticket->lane);
     // Who is of a lower rank does not stand before the new one: he gives way to make room only.
-    if ((too_long || !full) && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;
+    if (too_long && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;
     if (victim == nullptr) {
       Refused(ticket->rank, now);
       if (gauge.pressed() && gathers && Join(ticket, now)) return;

@@ -20,7 +20,8 @@
 // A cohort is those admitted in a while, judged when the last of them has had its time. (Those who
 // answer in a while would be others: after a cut mostly slow ones, after a step up quick ones.) What is
 // compared is the mean logarithm of their times, none counted as more than kMuch too long, whether it
-// has come to its end or not. Where many are errors they say that the knee is below, and nothing of times.
+// has come to its end or not. Where many are errors they say that the knee is
+// below, and nothing of times; a few count as kMuch.
 //
 // Without pressure the limit is cut only where it is far too high: who would gain? It keeps ahead of what
 // is in flight.
@@ -371,7 +372,7 @@ class KneeLimit final : public AdaptiveLimit {
   double peak_ = 0;     // in flight since the last step
   bool bound_ = false;  // a slot was wanting since then
 
-  bool opening_ = true;   // these servers were not yet seen to be pressed
+  bool opening_ = true;   // not yet seen to be pressed, or not since Reopen
   double opened_by_ = 0;  // answers
   double lately_ = 0, lately_variance_ = 0, lately_in_flight_ = 0;  // over the last few
 

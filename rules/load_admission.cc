@@ -42,7 +42,9 @@ using Queue = AdmissionConfig::Queue;
 constexpr KeyRow<Queue> kQueueRows[] = {
     {"max", "integer 0..100000", "10000", "requests that wait for their turn; 0: none waits",
      &Set<&Queue::max>},
-    {"timeout", "duration 1ms..5m", "5s", "the longest that one waits", &Set<&Queue::timeout>},
+    {"timeout", "duration 1ms..5m", "5s",
+     "the longest that one waits; of a crowd that came in one instant a fifth more",
+     &Set<&Queue::timeout>},
 };
 
 // What is not written makes room for what is.
@@ -84,7 +86,7 @@ void ReadConcurrency(const Slot& slot, AdmissionConfig* out) {
 }
 
 void ReadQueue(const Slot& slot, AdmissionConfig* out) {
-  ReadKeys(slot.node, kQueueRows, slot.loader, &out->queue, "{ max: 5000, timeout: 5s }");
+  ReadKeys(slot.node, kQueueRows, slot.loader, &out->queue, "{ max: 10000, timeout: 5s }");
 }
 
 void ListConcurrencyKeys(const std::string& name, std::vector<Kind>* kinds) {

@@ -110,7 +110,8 @@ constexpr KeyRow<ClientConfig> kClientRows[] = {
      "0: any number; trusted proxies are not counted",
      &Set<&ClientConfig::connections_per_client>},
     {"max_connections", "integer 0..10000000", "0",
-     "connections at once over all workers, others wait; 0: what the descriptor limit allows",
+     "connections at once over all workers, others wait; 0: half of what the descriptor limit "
+     "allows",
      &Set<&ClientConfig::max_connections>},
     {"max_requests", "integer 1..1000000000", "10000",
      "requests on one connection, which is then closed gracefully",

@@ -312,6 +312,7 @@ void RouteLedger::Judge(std::uint32_t limit, bool pressed, TimePoint now) {
 // Of a route that answers at once or after a minute the minute is usual, too.
 double RouteLedger::Usual(const Row& row) const {
   if (row.samples < kFewest) {
+    // A few answers of its own can only make it slower.
     const double own = row.samples < kFewAnswers ? 0 : std::exp(row.norm);
     return std::max({mean_, std::exp(typical_), own});
   }

@@ -35,8 +35,9 @@ struct AdmissionConfig {
   std::uint32_t max = 100000;
   std::uint32_t initial = 12;
   struct Queue {
-    std::uint32_t max = 10000;                   // requests that wait, of all classes
-    Duration timeout = std::chrono::seconds(5);  // none waits longer
+    std::uint32_t max = 10000;  // requests that wait, of all classes
+    // None waits longer; of a crowd that came in one instant some wait a fifth longer.
+    Duration timeout = std::chrono::seconds(5);
     friend bool operator==(const Queue&, const Queue&) = default;
   } queue;
   friend bool operator==(const AdmissionConfig&, const AdmissionConfig&) = default;
@@ -93,6 +94,7 @@ struct AdmissionTicket {
   bool apart = false;      // in flight, and not counted
   bool coming = false;     // the same, until its request is here
   bool by_design = false;  // the same, since its route waits by design
+  bool no_upload = false;  // as it was admitted there were too many that were coming still
   bool untold = false;     // its state has changed, and Next has yet to say so
 };
 
@@ -157,7 +159,8 @@ class Admission {
   // and another that waited may have had to go for it, which Next says.
   void Enter(AdmissionTicket* ticket, TimePoint now);
   // The first byte of the final answer came, `took` after the server had the request. `error`: its
-  // status is 500 or more; the time that an error took teaches nothing about answers.
+  // status is 500 or more; the time that an error took teaches nothing about answers. One of 400 to 499
+  // is to have kRefusedRoute for its route by now: refusing is quicker than answering.
   void FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error = false);
   // It stays in flight without being counted: an upgraded connection, an event stream, an answer that goes
   // on and on or that its client is slow to take. Its place is free for another.

@@ -11,7 +11,8 @@
 
 namespace spillway {
 
-// The bytes that a request's views borrow; kept by the caller for as long as the request.
+// The bytes that a request's views borrow; kept by the caller for as long as the request, and for the
+// next: what `host` holds is not read again if the next has the same. REQUIRES that nobody else writes it.
 struct TargetTexts {
   std::string path, host, target;
 };

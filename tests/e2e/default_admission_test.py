@@ -43,8 +43,8 @@ class DefaultAdmission(Case):
     def view(self):
         return self.proxy.api("/api/v1/pools")["pools"][0]["admission"]
 
-    def send(self, target, method="GET", extra=""):
-        client = self.connect(self.proxy.port)
+    def send(self, target, method="GET", extra="", source=None):
+        client = self.connect(self.proxy.port, source=source)
         client.send(f"{method} {target} HTTP/1.1\r\nHost: a\r\n{extra}\r\n".encode())
         return client
 
@@ -188,9 +188,9 @@ class DefaultAdmission(Case):
 
     def test_an_upload_beyond_those_that_may_come_is_refused_and_holds_no_place(self):
         self.start(concurrency=1)
-        for _ in range(4):
-            self.send("/upload", "POST", "Content-Length: 10\r\n")
-        eventually(lambda: self.view()["apart"] == 4, "the uploads to be here")
+        for here in range(1, 5):
+            self.send("/upload", "POST", "Content-Length: 10\r\n", source=f"127.0.0.{10 + here}")
+            eventually(lambda here=here: self.view()["apart"] == here, "the upload to be here")
         fifth = self.send("/upload", "POST", "Content-Length: 10\r\n")
         self.assertEqual(fifth.read_response().status, 503)
         self.assertTrue(fifth.at_end())
@@ -201,6 +201,37 @@ class DefaultAdmission(Case):
         with self.connect(self.proxy.port) as client:
             client.send(whole)
             self.assertEqual(client.read_response().status, 200)
+
+    def test_of_an_upload_that_is_refused_the_app_hears_nothing(self):
+        heads, ended = [], []
+
+        def play(conversation, number):
+            try:
+                heads.append(conversation.read_head().target)
+                conversation.read_to_end()
+            finally:
+                ended.append(number)
+
+        app = self.raw_origin(play)
+        self.proxy = self.spillway(config(app, app={"concurrency": 1}))
+        for here in range(1, 5):
+            self.send(f"/upload/{here}", "POST", "Content-Length: 10\r\n", source=f"127.0.0.{10 + here}")
+            eventually(lambda here=here: len(heads) == here, "the app to have its head")
+        refused = self.send("/upload/5", "POST", "Content-Length: 10\r\n", source="127.0.0.15")
+        self.assertEqual(refused.read_response().status, 503)
+        self.assertTrue(refused.at_end())
+        eventually(lambda: 4 in ended, "the connection that was made for it to be closed")
+        self.assertEqual(heads, [f"/upload/{number}" for number in range(1, 5)])
+
+    def test_the_uploads_of_one_client_leave_room_for_anothers(self):
+        self.start(concurrency=10)
+        for here in range(1, 21):
+            self.send("/upload", "POST", "Content-Length: 10\r\n")
+            eventually(lambda here=here: self.view()["apart"] == here, "the upload to be here")
+        self.assertEqual(self.send("/upload", "POST", "Content-Length: 10\r\n").read_response().status, 503)
+        for source in range(9, 12):  # one of them may be taken for the one who has so many: of 64 kinds of clients
+            self.send("/upload", "POST", "Content-Length: 10\r\n", source=f"127.0.0.{source}")
+        eventually(lambda: self.view()["apart"] >= 22, "others' uploads to be here")
 
     def test_on_a_quiet_day_nobody_is_refused_or_kept_waiting(self):
         self.start()

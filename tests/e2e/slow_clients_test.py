@@ -11,7 +11,7 @@ import unittest
 
 from harness import SANITIZED, SLOWNESS, Case, config, connect, main
 
-# Each holds a descriptor of the attacker's, and two of spillway's, which gives clients half of them at most.
+# Each holds a descriptor of the attacker's, and two of spillway's, which gives clients half of them unless told otherwise.
 ATTACKERS = int(os.environ.get("ATTACKERS", 5000 if not SANITIZED else 1000))
 CONNECTIONS = min(ATTACKERS, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500) // 2)
 NORMAL, EVERY = 100, 0.2

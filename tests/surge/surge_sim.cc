@@ -111,6 +111,8 @@ int Show(const Options& options) {
     scenario = HangingPath(options.seed, options.way.size);
   else if (options.show == "T8")
     scenario = QuietDay(options.seed, 0.8, 120);
+  else if (options.show == "T12")
+    scenario = ChangingFew(options.seed);
   else if (options.show == "T11")
     scenario = PagesWithPictures(options.seed, 2);
   else if (options.show == "T10")

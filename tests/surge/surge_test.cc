@@ -42,11 +42,15 @@ TEST_P(Trial, KeepsItsTargetsInTheMedian) {
 INSTANTIATE_TEST_SUITE_P(Surge, Trial, testing::Values("T1", "T2", "T3", "T4", "T5", "T10", "T11"));
 
 TEST(HangingPathTest, TakesFewOfTheOthersWithItOnWhateverServers) {
+  int well = 0;
   for (std::uint64_t seed = 1; seed <= 14; ++seed) {
     const Scenario scenario = HangingPath(seed);
     const Record record = Play(scenario);
-    EXPECT_GE(Success(record, {scenario.hanging.from, scenario.seconds - 8}), 0.7) << seed;
+    const double success = Success(record, {scenario.hanging.from, scenario.seconds - 8});
+    EXPECT_GE(success, 0.7) << seed;
+    well += success >= 0.85 ? 1 : 0;
   }
+  EXPECT_GE(well, 13);
 }
 
 TEST(QuietDay, ShedsNobodyAndHoldsNobodyBackFromAWorkerThatIsIdle) {

@@ -147,6 +147,28 @@ Figures T3(std::uint64_t seed, const Way& way) {
   return figures;
 }
 
+// As surge.py's L3: one or two workers may be left, and 40 answers in a second. A time is compared with that of all
+// workers.
+Figures T12(std::uint64_t seed, const Way& way) {
+  Scenario scenario = ChangingFew(seed);
+  way.Apply(&scenario);
+  const Record record = Play(scenario);
+  const Quiet quiet = QuietOf(scenario, 0);
+  const double rate = scenario.load.back().rate, begin = scenario.load.back().at;
+  Figures figures;
+  for (const auto& [what, at] : {std::pair{"before: ", begin}, std::pair{"a third: ", begin + 10},
+                                 std::pair{"ninefold: ", begin + 20}}) {
+    const Window window{at + 5, at + 10};
+    figures.push_back(
+        {std::string(what) + "p50 / quiet", Quantile(record, window, 0.5) / quiet.p50, 1.3});
+    figures.push_back({std::string(what) + "goodput",
+                       Useful(record, window) / scenario.origin.service /
+                           std::min(CapacityAt(scenario, at), rate),
+                       0.9, false});
+  }
+  return figures;
+}
+
 // Those who can be served are as many as the servers answer while the queue lets one wait. Once the servers
 // are as fast as ever, and once slower as long as the crowd comes, as where one machine has both to do.
 Figures T4(std::uint64_t seed, const Way& way) {
@@ -315,6 +337,25 @@ Scenario ChangingSurge(std::uint64_t seed, Size size) {
   return scenario;
 }
 
+Scenario ChangingFew(std::uint64_t seed) {
+  Scenario scenario = Drawn(seed, 12, Size::kSmall);
+  Chance chance(seed * 7919 + 112);
+  double capacity = 0;
+  while (capacity < 120 || capacity > 260) {
+    scenario.origin.workers = static_cast<std::uint32_t>(std::lround(chance.Scaled(4, 32)));
+    scenario.origin.service = chance.Scaled(0.02, 0.1);
+    capacity = scenario.origin.workers / scenario.origin.service;
+  }
+  scenario.origin.knee = 0;  // it would have to move with the workers
+  scenario.visitors.routes = 1;
+  const std::uint32_t third = std::max((scenario.origin.workers + 1) / 3, 1U);
+  constexpr double kBegin = 16;
+  scenario.load = {{0, 0.3 * capacity}, {kBegin, 5 * capacity}};
+  scenario.changes = {{kBegin + 10, third, 1}, {kBegin + 20, third * 9, 1}};
+  scenario.seconds = kBegin + 32;
+  return scenario;
+}
+
 Scenario InstantCrowd(std::uint64_t seed, double speed, Size size) {
   Scenario scenario = Drawn(seed, 4, size);
   scenario.visitors.patience = 20;
@@ -472,6 +513,7 @@ const std::vector<Trial>& Trials() {
       {"T9", "any day", &T9},
       {"T10", "one address floods", &T10},
       {"T11", "pages with four pictures each", &T11},
+      {"T12", "the capacity of few workers falls to a third and grows ninefold", &T12},
   };
   return trials;
 }

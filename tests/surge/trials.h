@@ -43,6 +43,7 @@ const std::vector<Trial>& Trials();
 Scenario JabbingSurge(std::uint64_t seed, Size size = Size::kAny);   // T1
 Scenario PlainSurge(std::uint64_t seed, Size size = Size::kAny);     // T2
 Scenario ChangingSurge(std::uint64_t seed, Size size = Size::kAny);  // T3
+Scenario ChangingFew(std::uint64_t seed);                            // T12
 // T4; the servers are so fast while the crowd comes.
 Scenario InstantCrowd(std::uint64_t seed, double speed, Size size = Size::kAny);
 Scenario HangingPath(std::uint64_t seed, Size size = Size::kAny);         // T5

@@ -1,55 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "spillway/admission.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <deque>
+#include "spillway/refused_route.h"
+#include "tests/unit/admission_fixture.h"
 
 namespace spillway {
 namespace {
 
 using State = AdmissionTicket::State;
 using Limit = AdmissionConfig::Limit;
-
-AdmissionConfig Fixed(std::uint32_t slots, std::uint32_t places = 1000, Duration timeout = 5s) {
-  AdmissionConfig config;
-  config.limit = Limit::kFixed;
-  config.fixed = slots;
-  config.queue = {places, timeout};
-  return config;
-}
-
-class AdmissionTest : public testing::Test {
- protected:
-  void Begin(const AdmissionConfig& config) { admission_.emplace(config, 1, now_); }
-
-  AdmissionTicket& Ask(TrafficClass traffic_class = TrafficClass::kCritical,
-                       std::uint64_t client = 0, std::uint64_t route = 7) {
-    AdmissionTicket& ticket = tickets_.emplace_back();
-    ticket.ask.traffic_class = traffic_class;
-    ticket.ask.client = client != 0 ? client : tickets_.size() * 1000;
-    ticket.ask.route = {route, 1};
-    admission_->Enter(&ticket, now_);
-    return ticket;
-  }
-  void Answer(AdmissionTicket& ticket, Duration took = 10ms,
-              AdmissionEnd end = AdmissionEnd::kAnswered) {
-    admission_->FirstByte(&ticket, took, now_, end == AdmissionEnd::kError);
-    admission_->Leave(&ticket, end, now_);
-  }
-  // All that Next has to say.
-  std::vector<AdmissionTicket*> Told() {
-    std::vector<AdmissionTicket*> told;
-    while (AdmissionTicket* ticket = admission_->Next(now_)) told.push_back(ticket);
-    return told;
-  }
-  AdmissionView View() { return admission_->View(now_); }
-
-  TimePoint now_{1h};
-  std::deque<AdmissionTicket> tickets_;
-  std::optional<Admission> admission_;
-};
 
 TEST_F(AdmissionTest, AdmitsUpToAFixedLimitAndThenQueues) {
   Begin(Fixed(2));
@@ -289,6 +248,30 @@ TEST_F(AdmissionTest, OnlySoManyRequestsMayBeComingAndNoneBeyondThemKeepsASlot) 
   EXPECT_EQ(View().in_flight, 1U);
 }
 
+TEST_F(AdmissionTest, OneClientsSlowUploadsLeaveRoomForAnothersUpload) {
+  Begin(Fixed(10));
+  const auto upload = [this](std::uint64_t client) {
+    AdmissionTicket& one = Ask(TrafficClass::kCritical, client);
+    admission_->AwaitRequest(&one, now_);
+    return one.state;
+  };
+  for (std::uint32_t i = 0; i < Admission::kMostComing * 10 / 2; ++i) {
+    EXPECT_EQ(upload(5), State::kAdmitted) << i;
+  }
+  EXPECT_EQ(upload(5), State::kShed);
+  EXPECT_EQ(upload(6), State::kAdmitted);
+}
+
+TEST_F(AdmissionTest, AtTheDoorItIsKnownWhetherAnUploadMayStillCome) {
+  Begin(Fixed(1));
+  for (std::uint32_t i = 0; i < Admission::kMostComing; ++i) {
+    AdmissionTicket& upload = Ask();
+    EXPECT_FALSE(upload.no_upload) << i;
+    admission_->AwaitRequest(&upload, now_);
+  }
+  EXPECT_TRUE(Ask().no_upload);
+}
+
 TEST_F(AdmissionTest, OfWhatMattersTwiceAsManyMayBeComing) {
   Begin(Fixed(1));
   for (std::uint32_t i = 0; i < 2 * Admission::kMostComing; ++i) {
@@ -321,113 +304,6 @@ TEST_F(AdmissionTest, ACrowdThatComesAtOnceIsServedInItsTurn) {
     }
   }
   EXPECT_EQ(served, 1000U);
-}
-
-// One slot, many who wait for it, and an answer each 10 ms.
-class CrowdTest : public AdmissionTest {
- protected:
-  void Come(int people, std::uint64_t client = 0) {
-    for (int i = 0; i < people; ++i) {
-      AdmissionTicket& one = Ask(TrafficClass::kCritical, client);
-      if (one.state == State::kAdmitted) at_the_server_ = &one;
-    }
-  }
-  // Until so long after the beginning; what became of those who waited, in their order.
-  void LiveUntil(Duration end) {
-    while (now_ < TimePoint(1h) + end) {
-      now_ += 10ms;
-      if (at_the_server_ != nullptr) Answer(*std::exchange(at_the_server_, nullptr));
-      for (AdmissionTicket* one : Told()) {
-        if (one->state == State::kAdmitted) at_the_server_ = one, served_.push_back(one);
-        if (one->state == State::kShed) told_.emplace_back(one, now_ - one->entered);
-      }
-    }
-  }
-  AdmissionTicket* at_the_server_ = nullptr;
-  std::vector<AdmissionTicket*> served_;
-  std::vector<std::pair<AdmissionTicket*, Duration>> told_;
-};
-
-TEST_F(CrowdTest, WhoWaitedWhenTheOverloadBeganIsServedInTheOrderInWhichHeCame) {
-  Begin(Fixed(1));
-  for (int i = 0; i < 450; ++i) {
-    now_ += 1ms;
-    Come(1, 5);
-  }
-  LiveUntil(1s);
-  EXPECT_TRUE(View().pressed);
-  LiveUntil(5s);
-  ASSERT_EQ(served_.size(), 449U);
-  for (std::size_t i = 1; i < served_.size(); ++i)
-    EXPECT_GT(served_[i]->entered, served_[i - 1]->entered);
-}
-
-TEST_F(CrowdTest, WhoCannotBeServedInTimeIsToldLongBeforeTheTimeout) {
-  Begin(Fixed(1, 5000));
-  Come(2000);  // five hundred can be answered in 5 s
-  LiveUntil(6500ms);
-  EXPECT_GE(served_.size(), 490U);
-  EXPECT_EQ(served_.size() + told_.size(), 1999U);
-  for (const auto& [ticket, age] : told_) {
-    EXPECT_EQ(ticket->reason, ShedReason::kQueueTimeout);
-    ASSERT_LE(age, 2510ms);
-  }
-}
-
-TEST_F(CrowdTest, WhoWasNotToldIsServedThoughTheServerBecomesSlower) {
-  Begin(Fixed(1, 5000));
-  Come(2000);
-  LiveUntil(2500ms);
-  const std::size_t left = View().queued[1], told = told_.size();
-  now_ += 500ms;
-  LiveUntil(6500ms);
-  EXPECT_EQ(told_.size(), told);
-  EXPECT_GE(served_.size(), 250 + left);
-}
-
-TEST_F(CrowdTest, IsToldThoughNothingHappensAnyMore) {
-  Begin(Fixed(1, 5000));
-  Come(1000);
-  LiveUntil(1s);
-  ASSERT_TRUE(View().pressed);
-  std::size_t told = 0;
-  for (auto wakeup = admission_->wakeup(); wakeup && *wakeup <= TimePoint(1h + 2500ms);
-       wakeup = admission_->wakeup()) {  // the server hangs, nobody comes
-    now_ = std::max(now_, *wakeup) + Duration(1);
-    told += Told().size();
-  }
-  EXPECT_GT(told, 850U);
-  EXPECT_LE(View().queued[1], 10U);  // as the rate fades, but is not nothing yet
-}
-
-TEST_F(CrowdTest, ThatGoesOnComingIsGatheredForTwoSecondsThoughTheOverloadHasBegun) {
-  Begin(Fixed(1, 5000));
-  Come(600);
-  LiveUntil(700ms);
-  ASSERT_TRUE(View().pressed);
-  const std::size_t before = View().queued[1];
-  Come(200);
-  EXPECT_GT(View().queued[1], before + 190);
-  for (int i = 0; i < 25; ++i) {
-    Come(200);
-    LiveUntil(now_ - TimePoint(1h) + 100ms);
-  }
-  const std::size_t later = View().queued[1];
-  Come(200);
-  EXPECT_LT(View().queued[1], later + 10);  // it is no instant
-}
-
-TEST_F(CrowdTest, ThatIsOverGetsAllSlotsThoughAFewGoOnComing) {
-  Begin(Fixed(1, 5000));
-  Come(600);
-  LiveUntil(1s);
-  ASSERT_TRUE(View().pressed);
-  const std::size_t before = served_.size();
-  for (int i = 0; i < 25; ++i) {
-    Come(1);
-    LiveUntil(now_ - TimePoint(1h) + 40ms);
-  }
-  EXPECT_GE(served_.size() - before, 95U);
 }
 
 TEST_F(AdmissionTest, ALimitOpensWhereEveryRequestIsForAnotherPage) {
@@ -485,6 +361,33 @@ TEST_F(AdmissionTest, OneWhoAsksForTheQuickestAllTheTimeDoesNotTeachHowLongAnswe
   hasty.ask.deadline = now_ + 30ms;
   admission_->Enter(&hasty, now_);
   EXPECT_EQ(hasty.reason, ShedReason::kDeadline);
+}
+
+TEST_F(AdmissionTest, RefusalsOfTwoSpeedsDoNotHoldTheLimitDown) {
+  Begin(AdmissionConfig{});
+  const auto answer = [this](AdmissionTicket& one, Duration page, Duration refusal, bool refused) {
+    if (refused) one.ask.route = kRefusedRoute;
+    Answer(one, refused ? refusal : page);
+  };
+  for (int i = 0; i < 300; ++i) {
+    now_ += 10ms;
+    answer(Ask(), 50ms, 2ms, i % 2 == 0);
+  }
+  std::deque<AdmissionTicket*> in_flight;
+  const auto ask = [&] {
+    AdmissionTicket& one = Ask();
+    if (one.state == State::kAdmitted) in_flight.push_back(&one);
+  };
+  for (int i = 0; i < 30; ++i) ask();
+  for (int i = 0; i < 300; ++i) {
+    now_ += 1ms;
+    answer(*in_flight.front(), 50ms, 300ms,
+           i % 2 == 0);  // a wrong password, where wrong paths were
+    in_flight.pop_front();
+    for (AdmissionTicket* one : Told()) in_flight.push_back(one);
+    ask();
+  }
+  EXPECT_GE(View().limit, 30U);
 }
 
 TEST_F(AdmissionTest, WhatStandsApartWhileItsRequestIsComingIsNeverCounted) {
