@@ -93,6 +93,7 @@ bool Exchange::TakeUp() {
   upstream_ = std::move(found->upstream);
   lease_ = std::move(found->lease);
   permit_ = std::move(found->permit);
+  permit_->TakeUp();
   pool_counters().taken_up.Add();
   ++state_.tries;
   state_.asked = found->asked;

@@ -214,7 +214,7 @@ bool Admission::Impl::TooLate(const AdmissionTicket& ticket, TimePoint now) cons
 void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->entered = asked = now;
   ticket->lane = AdmissionQueue::LaneOf(ticket->ask.client);
-  ticket->untold = false;
+  ticket->untold = ticket->left = false;
   Tick(now);
   ticket->rank = RankOf(ticket->ask, now);
   ticket->route_row = routes.Ask(ticket->ask);

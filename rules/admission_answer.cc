@@ -32,7 +32,7 @@ void Admission::Impl::Sample(LimitSample sample) {
 
 void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
   const AnswerTime time(took);
-  if (ticket->state == State::kAdmitted && ticket->by_design && !error) {
+  if (ticket->state == State::kAdmitted && ticket->by_design && !error && !ticket->left) {
     // What waits by design takes as long as ever; a page that costs much does not.
     double excess = 0;
     routes.Compare(*ticket, time, &excess);
@@ -60,7 +60,9 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
   const bool spare = !gauge.pressed() && ticket->in_flight * 2 <= limit();
   if (spare) at_rest = std::min(at_rest + 1, kAtRest);
   const double teaches = spare ? clients.TeachingShare(SharerOf(*ticket)) : 0;
-  if (teaches > 0 && (teaches == 1 || Chance() < teaches)) {
+  if (ticket->left) {
+    // It is no measure of what is usual.
+  } else if (teaches > 0 && (teaches == 1 || Chance() < teaches)) {
     routes.Learn(*ticket, time);
   } else {
     routes.LearnInCrowd(*ticket, time);

@@ -390,6 +390,33 @@ TEST_F(AdmissionTest, RefusalsOfTwoSpeedsDoNotHoldTheLimitDown) {
   EXPECT_GE(View().limit, 30U);
 }
 
+// A path hangs, its visitors have left, and after 20 s it answers: it is no long poll for that.
+TEST_F(AdmissionTest, WhatNobodyWaitedForDoesNotTeachThatARouteWaitsByDesign) {
+  Begin(AdmissionConfig{});
+  const auto pages = [this](int count) {
+    for (int i = 0; i < count; ++i) {
+      AdmissionTicket& page = Ask();
+      now_ += 20ms;
+      Answer(page, 20ms);
+    }
+  };
+  const auto apart_after = [&](bool left, std::uint64_t route) {
+    std::vector<AdmissionTicket*> hung;
+    for (int i = 0; i < 10; ++i) hung.push_back(&Ask(TrafficClass::kCritical, 0, route));
+    pages(1000);
+    for (AdmissionTicket* one : hung) {
+      one->left = left;
+      Answer(*one, 20s);
+    }
+    pages(300);
+    for (int i = 0; i < 5; ++i) Ask(TrafficClass::kCritical, 0, route);
+    return View().apart;
+  };
+  pages(300);
+  EXPECT_EQ(apart_after(true, 9), 0U);
+  EXPECT_EQ(apart_after(false, 10), 5U);
+}
+
 TEST_F(AdmissionTest, WhatStandsApartWhileItsRequestIsComingIsNeverCounted) {
   Begin(Fixed(1));
   AdmissionTicket& stream = Ask();
