@@ -15,7 +15,8 @@ constexpr double kStep = 0.04;       // of a cell, a logarithm
 constexpr double kGuess = 0.7;       // standard deviation of the first guess
 constexpr double kKneeDrift = 0.02;  // in a second, as a random walk; logarithms
 constexpr double kNormDrift = 0.01;
-constexpr double kJumps = 0.15, kMostJumps = 0.1;  // of the knee, in a second; at once
+// Of the knee, in a second: between two cohorts, and while one is in flight; at once.
+constexpr double kJumps = 0.05, kJumpsMeanwhile = 0.15, kMostJumps = 0.1;
 constexpr double kJumpWidth = 0.7;
 constexpr double kNormJumps = 0.1;    // in a cohort
 constexpr double kNormJump = 1;       // their variance
@@ -26,7 +27,9 @@ constexpr double kModelError = 0.03;
 constexpr double kShortWaits = 0.3, kSoon = 4;
 // Where nearly all take so long that they are counted as kMuch, they may take any longer.
 constexpr double kNearMuch = 0.25, kCutError = 0.3;
+constexpr double kLeast = 0, kMost = 18;  // of the middle cell; logarithms
 constexpr double kNever = 1e-12, kOutside = 1e-6;
+constexpr double kRootOfTwoPi = 2.5066;  // left out of all that is compared
 
 // By how much the mean logarithm of the times grows where so many times the knee are in flight.
 double Wait(double ratio, double spread) {
@@ -81,8 +84,10 @@ void KneeBelief::Learn(const Seen& seen, TimePoint now) {
       std::clamp(std::chrono::duration<double>(now - learnt_).count(), 0.01, 5.0);
   learnt_ = now;
   Drift(seconds);
-  Jump(seconds);
-  Weigh(seen);
+  const Shares elsewhere = Elsewhere();
+  for (std::size_t i = 0; i < kCells; ++i)
+    Jump(i, std::min(kJumps * seconds, kMostJumps) * elsewhere[i]);
+  Weigh(seen, std::min(kJumpsMeanwhile * seconds, kMostJumps), elsewhere);
   Settle();
   Recenter();
 }
@@ -102,38 +107,54 @@ void KneeBelief::Drift(double seconds) {
   }
 }
 
-// A knee elsewhere, most likely nearby; what is usual is then as it was.
-void KneeBelief::Jump(double seconds) {
-  const double jumps = std::min(kJumps * seconds, kMostJumps);
+// Where a knee is that has jumped: most likely nearby.
+KneeBelief::Shares KneeBelief::Elsewhere() const {
   double middle = 0, all = 0;
   for (std::size_t i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
-  std::array<double, kCells> part{};
+  Shares shares{};
   for (std::size_t i = 0; i < kCells; ++i)
-    all += part[i] = std::exp(-std::abs(LogOf(i) - middle) / kJumpWidth);
-  for (std::size_t i = 0; i < kCells; ++i) {
-    Normal sum{cells_[i].weight, cells_[i].norm, cells_[i].doubt};
-    sum += {jumps * part[i] / all, norm_, norm_doubt_};
-    cells_[i] = {sum.weight, sum.mean, sum.variance};
-  }
+    all += shares[i] = std::exp(-std::abs(LogOf(i) - middle) / kJumpWidth);
+  for (double& share : shares) share /= all;
+  return shares;
 }
 
-void KneeBelief::Weigh(const Seen& seen) {
+// So much of the weight comes here from elsewhere; what is usual is then as it was.
+void KneeBelief::Jump(std::size_t cell, double weight) {
+  Normal sum{cells_[cell].weight, cells_[cell].norm, cells_[cell].doubt};
+  sum += {weight, norm_, norm_doubt_};
+  cells_[cell] = {sum.weight, sum.mean, sum.variance};
+}
+
+void KneeBelief::Weigh(const Seen& seen, double jumps, const Shares& elsewhere) {
   const bool cut = seen.excess > kMuch - kNearMuch;
   const double noise = kCorrelation * seen.error * seen.error + kModelError * kModelError +
                        (cut ? kCutError * kCutError : 0);
-  double ratio = seen.in_flight * std::exp(-LogOf(0));
-  const double less = std::exp(-kStep);
-  for (Cell& cell : cells_) {
-    double off = seen.excess - Wait(ratio, seen.spread) - cell.norm;
+  Shares waits{};
+  double before = 0;
+  for (std::size_t i = 0; i < kCells; ++i) {
+    waits[i] = Wait(seen.in_flight * std::exp(-LogOf(i)), seen.spread);
+    before += cells_[i].weight * (waits[i] + cells_[i].norm);
+  }
+  const double blur = std::sqrt(noise + norm_doubt_);
+  for (std::size_t i = 0; i < kCells; ++i) {
+    Cell& cell = cells_[i];
+    double off = seen.excess - waits[i] - cell.norm;
     if (cut || seen.errors) off = std::max(off, 0.0);
-    ratio *= less;
     Normal as_ever{1 - kNormJumps, cell.norm, cell.doubt};
     Normal jumped{kNormJumps, cell.norm, cell.doubt + kNormJump};
     as_ever.See(off, noise);
     jumped.See(off, noise);
     as_ever += jumped;
     cell.weight *= as_ever.weight + kNever;
-    if (!seen.errors) cell.norm = as_ever.mean, cell.doubt = as_ever.variance;
+    if (seen.errors) continue;
+    cell.norm = as_ever.mean, cell.doubt = as_ever.variance;
+    // While the cohort was in flight the knee came here: its times are anywhere between those of before and after.
+    const double after = waits[i] + norm_;
+    const double least = std::min(before, after), most = std::max(before, after);
+    const double outside = seen.excess - std::clamp(seen.excess, least, most);
+    const double likely = std::exp(-0.5 * outside * outside / (blur * blur)) * kRootOfTwoPi /
+                          (most - least + kRootOfTwoPi * blur);
+    Jump(i, jumps * elsewhere[i] * likely);
   }
 }
 
@@ -152,7 +173,8 @@ void KneeBelief::Settle() {
 void KneeBelief::Recenter() {
   double middle = 0;
   for (std::size_t i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
-  const auto shift = static_cast<std::ptrdiff_t>(std::lround((middle - center_) / kStep));
+  const auto shift = static_cast<std::ptrdiff_t>(
+      std::lround((std::clamp(middle, kLeast, kMost) - center_) / kStep));
   constexpr auto kAll = static_cast<std::ptrdiff_t>(kCells);
   if (std::abs(shift) < kAll / 8) return;
   const Cells old = cells_;

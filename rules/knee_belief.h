@@ -13,9 +13,10 @@
 //
 // A Rao-Blackwellised grid filter: Bayes on the grid for N, Kalman's filter inside a cell for the norm
 // (Doucet and others, UAI 2000). What may have changed between two measurements: both drift a little; N
-// jumps (workers come and go), or the norm does (servers became slower or faster, as a whole).
+// jumps (workers come and go), or the norm does (servers became slower or faster, as a whole). N may jump while a
+// cohort is in flight, too: half of its times are of before then, and what they say together is true of neither.
 //
-// Thread rule: none of its own. Allocates nothing. A cohort costs some 600 exponentials.
+// Thread rule: none of its own. Allocates nothing. A cohort costs some 800 exponentials.
 #pragma once
 
 #include <array>
@@ -61,11 +62,13 @@ class KneeBelief {
     double norm = 0, doubt = 0;
   };
   using Cells = std::array<Cell, kCells>;
+  using Shares = std::array<double, kCells>;
 
   double LogOf(std::size_t cell) const;
   void Drift(double seconds);
-  void Jump(double seconds);
-  void Weigh(const Seen& seen);
+  Shares Elsewhere() const;
+  void Jump(std::size_t cell, double weight);
+  void Weigh(const Seen& seen, double jumps, const Shares& elsewhere);
   void Settle();
   void Recenter();
 

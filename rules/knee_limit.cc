@@ -43,6 +43,15 @@ constexpr double kProbe = 0.1, kProbeErrors = 1.5, kNextStep = 1.7;
 constexpr Duration kProbeEvery = std::chrono::milliseconds(700);
 constexpr double kProbeTimes = 3;  // answers' mean times
 constexpr double kSureAbove = 0.65, kClimbs = 1.08;
+constexpr double kHalfASlot =
+    0.5;  // above what was in flight: less cannot be told, as there is no half worker
+// Where workers are few, one slot is a large step. One too many lengthens all times by as much as one too few takes
+// from what is answered: so what is likely for the knee is looked at from lower down, steps up want to be surer and
+// are larger then, and after a probe that was large there is a rest of so many cohorts.
+constexpr double kFewWorkers = 8, kLowOfFew = 0.1, kHighOfFew = 0.7, kSureAboveOfFew = 0.8;
+constexpr double kNextStepOfFew = 2, kLargestStepOfFew = 0.6;
+constexpr double kLargeProbe = 0.2;
+constexpr int kRest = 3;
 constexpr double kDoubtful = 0.2;  // standard deviation of the norm
 constexpr double kTest = 0.1;      // quantile
 constexpr double kClear = 3.5, kClearlyMore = 0.1;
@@ -232,6 +241,8 @@ class KneeLimit final : public AdaptiveLimit {
     Close(now);
   }
 
+  bool few() const { return limit_ < kFewWorkers; }
+  double LargestStep() const { return few() ? kLargestStepOfFew : kLargestStep; }
   double SpreadOf(const Cohort& cohort) const {
     const double own = cohort.variance();
     return std::max(std::sqrt(spread_ > 0 ? kOwn * own + (1 - kOwn) * spread_ : own), kLeastSpread);
@@ -333,34 +344,41 @@ class KneeLimit final : public AdaptiveLimit {
     turn_ += kTurn;  // evenly over the unit, in an order without a rhythm
     turn_ -= std::floor(turn_);
     // Above it is more to be learnt than below.
-    const bool sure_above = knee_.Above(seen.in_flight) > kSureAbove;
+    const double knee = knee_.Quantile(0.5);
+    const bool few_workers = knee < kFewWorkers;
+    const bool sure_above =
+        knee_.Above(seen.in_flight + kHalfASlot) > (few_workers ? kSureAboveOfFew : kSureAbove);
     tested_ = doubtful && !tested_ && !sure_above;
-    const bool probes = !tested_ && now >= probe_at_;
+    const bool probes = !tested_ && now >= probe_at_ && rest_ <= 0;
+    rest_ -= 1;
+    const double one_more = std::round(limit_) + 1;
     double wanted = 0;
     if (tested_) {
       wanted = knee_.Quantile(kTest);
     } else if (probes) {
       const double size = std::clamp(kProbeErrors * seen.error, kProbe, kLargestStep);
-      const double knee = knee_.Quantile(0.5);
       wanted = std::max(knee * (1 + size), knee + 1);
       const double every =
           std::max(std::chrono::duration<double>(kProbeEvery).count(), kProbeTimes * mean_took_);
       probe_at_ = now + ToDuration(every * size / kProbe);
+      rest_ = wanted > knee * (1 + kLargeProbe) ? kRest : 0;
     } else {
-      wanted = knee_.Quantile(kLow + (kHigh - kLow) * turn_);
+      const double low = few_workers ? kLowOfFew : kLow, high = few_workers ? kHighOfFew : kHigh;
+      wanted = knee_.Quantile(low + (high - low) * turn_);
     }
     if (sure_above) {
-      wanted = std::max(wanted, limit_ * (1 + step_));
-      step_ = std::min(step_ * kNextStep, kLargestStep);
+      wanted = std::max({wanted, limit_ * (1 + step_), one_more});
+      step_ = std::min(step_ * (few() ? kNextStepOfFew : kNextStep), LargestStep());
     } else {
       step_ = kProbe;
     }
     // Of what is far above what was in flight nothing was learnt. (Under pressure the line leaves some slots idle
     // where nothing else does, so they are not all to be in use.)
     const bool more = bound_ && scene.pressure < Admission::kNoMore;
-    const double beyond = std::max(seen.in_flight * (1 + kLargestStep), seen.in_flight + 1);
+    const double beyond = std::max(seen.in_flight * (1 + LargestStep()), seen.in_flight + 1);
     const double most = more ? std::max(limit_, beyond) : limit_;
-    return std::clamp(std::min(wanted, most), limit_ * kDeepestCut, limit_ * (1 + kLargestStep));
+    return std::clamp(std::min(wanted, most), limit_ * kDeepestCut,
+                      std::max(limit_ * (1 + LargestStep()), one_more));
   }
 
   Cohort open_, closed_;
@@ -385,6 +403,7 @@ class KneeLimit final : public AdaptiveLimit {
   bool tested_ = false, climbs_ = false;
   double step_ = kProbe;  // the next one while it climbs
   TimePoint probe_at_{};
+  int rest_ = 0;  // cohorts, before the next probe
 
   double excess_ = 0, correction_ = 0;
   double spread_ = 0;  // variance of the logarithms within a cohort

@@ -73,9 +73,9 @@ def plain(how, seed, seconds=20):
     return figures
 
 
-def changing(how, seed, seconds=30):
+def changing(how, seed, seconds=30, world=None, line="L3"):
     """L3: in one surge the capacity falls to a third, and then grows ninefold."""
-    world = World(seed, how.slow, low=120, high=260)
+    world = world or World(seed, how.slow)
     mix = {PAGE: 1}
     third = seconds / 3
     settled = [(third - 5, third), (third + 5, 2 * third), (2 * third + 5, seconds)]
@@ -90,11 +90,16 @@ def changing(how, seed, seconds=30):
     figures = Figures(stage, result, origin)
     for name, tally, workers in zip(("before", "a third", "ninefold"), result["windows"], phases):
         possible = min(workers / origin["service_ms"] * 1000, 5 * world.capacity)
-        figures.most(f"L3 {name}: p50 x quiet", tally["classes"]["page"]["p50"] / stage.p50, 1.3)
-        figures.least(f"L3 {name}: goodput", goodput(tally, possible), 0.9)
+        figures.most(f"{line} {name}: p50 x quiet", tally["classes"]["page"]["p50"] / stage.p50, 1.3)
+        figures.least(f"{line} {name}: goodput", goodput(tally, possible), 0.9)
     figures.notes["good_by_second"] = [second["good"] for second in result["seconds"]]
     figures.notes["p50_by_second"] = [round(second["p50"]) for second in result["seconds"]]
     return figures
+
+
+def few(how, seed, seconds=30):
+    """L3b: the same where few workers are left, one to five, and some fifty answers in a second."""
+    return changing(how, seed, seconds, World(seed, how.slow, low=120, high=260), "L3b")
 
 
 def instant(how, seed, people=30000):
@@ -199,7 +204,7 @@ def killed(how, seed, seconds=26):
     return figures
 
 
-SCENARIOS = {"L1": jabbing, "L2": plain, "L3": changing, "L4": instant, "L5": hanging, "L5b": stuck, "L6": killed}
+SCENARIOS = {"L1": jabbing, "L2": plain, "L3": changing, "L3b": few, "L4": instant, "L5": hanging, "L5b": stuck, "L6": killed}
 
 
 # --- telling ----------------------------------------------------------------------------------------------------

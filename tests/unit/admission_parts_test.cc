@@ -549,6 +549,22 @@ TEST_P(KneeTest, ComesUpFromOneWhereAllBecameManyTimesAsSlow) {
   EXPECT_GT(limit_->limit(), 5);
 }
 
+// Each probe is half as many again here. The more often it tries, the longer all take.
+TEST_P(KneeTest, TriesOneMoreThanTwoWorkersNowAndThenOnly) {
+  limit_ = MakeAdaptiveLimit(GetParam(), {1, 1000, 4});
+  const auto serve = [&] { now_ += 20ms, Serve(1, 2); };
+  for (int i = 0; i < 1000; ++i) serve();
+  int above = 0, below = 0;
+  for (int i = 0; i < 2000; ++i) {
+    serve();
+    above += std::lround(limit_->limit()) > 2 ? 1 : 0;
+    below += std::lround(limit_->limit()) < 2 ? 1 : 0;
+  }
+  EXPECT_LT(above, 350);
+  EXPECT_GT(above, 50);  // more workers would not show otherwise
+  EXPECT_LT(below, 300);
+}
+
 // The line lets in as many as keep four slots in five busy, where one in flight more would not be slower.
 TEST_P(KneeTest, GrowsThoughNotAllSlotsAreInUse) {
   Serve(2000, 40);
