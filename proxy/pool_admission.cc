@@ -130,6 +130,11 @@ void Permit::RequestDone() {
   Tell([&](Admission* admission, TimePoint now) { admission->RequestDone(&ticket_, now); });
 }
 
+void Permit::Forget() {
+  user_ = nullptr;
+  ticket_.left = desk_.loop().now();
+}
+
 void Permit::Leave(AdmissionEnd end) {
   if (state_ == State::kOutside) return;
   const State known = std::exchange(state_, State::kOutside);

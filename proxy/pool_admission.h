@@ -90,8 +90,8 @@ class Permit {
   void AwaitRequest();  // state() is kShed afterwards where too many are coming
   void RequestDone();
   void Leave(AdmissionEnd end);
-  void Forget() { user_ = nullptr, ticket_.left = true; }  // nobody is to be told any more
-  void TakeUp() { ticket_.left = false; }  // after Forget: somebody waits for it again
+  void Forget();                           // nobody is to be told any more
+  void TakeUp() { ticket_.left.reset(); }  // after Forget: somebody waits for it again
   PoolAdmission* pool() const { return pool_.get(); }
 
  private:

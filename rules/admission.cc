@@ -214,7 +214,8 @@ bool Admission::Impl::TooLate(const AdmissionTicket& ticket, TimePoint now) cons
 void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->entered = asked = now;
   ticket->lane = AdmissionQueue::LaneOf(ticket->ask.client);
-  ticket->untold = ticket->left = false;
+  ticket->untold = false;
+  ticket->left.reset();
   Tick(now);
   ticket->rank = RankOf(ticket->ask, now);
   ticket->route_row = routes.Ask(ticket->ask);

@@ -32,7 +32,8 @@ void Admission::Impl::Sample(LimitSample sample) {
 
 void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoint now, bool error) {
   const AnswerTime time(took);
-  if (ticket->state == State::kAdmitted && ticket->by_design && !error && !ticket->left) {
+  const bool in_vain = ticket->left && routes.SilentTooLong(*ticket, *ticket->left);
+  if (ticket->state == State::kAdmitted && ticket->by_design && !error && !in_vain) {
     // What waits by design takes as long as ever; a page that costs much does not.
     double excess = 0;
     routes.Compare(*ticket, time, &excess);
@@ -51,16 +52,16 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
     sample.end = LimitSample::End::kError;
     return Sample(sample);
   }
-  routes.Answered(ticket->route_row, time, now);
+  routes.Answered(ticket->route_row, time, in_vain, now);
   if (!routes.Compare(*ticket, time, &sample.excess)) sample.end = LimitSample::End::kGone;
   if (ticket->ask.route.route == kRefusedRoute.route)
     sample.excess = std::clamp(sample.excess, -kRefusedTells, kRefusedTells);
   // Where there was room to spare the time is what is usual; a route that nobody knows yet is
   // measured by how the others do now.
   const bool spare = !gauge.pressed() && ticket->in_flight * 2 <= limit();
-  if (spare) at_rest = std::min(at_rest + 1, kAtRest);
-  const double teaches = spare ? clients.TeachingShare(SharerOf(*ticket)) : 0;
-  if (ticket->left) {
+  const double teaches = spare && !in_vain ? clients.TeachingShare(SharerOf(*ticket)) : 0;
+  if (spare && !in_vain) at_rest = std::min(at_rest + 1, kAtRest);
+  if (in_vain) {
     // It is no measure of what is usual.
   } else if (teaches > 0 && (teaches == 1 || Chance() < teaches)) {
     routes.Learn(*ticket, time);

@@ -84,10 +84,7 @@ void KneeBelief::Learn(const Seen& seen, TimePoint now) {
       std::clamp(std::chrono::duration<double>(now - learnt_).count(), 0.01, 5.0);
   learnt_ = now;
   Drift(seconds);
-  const Shares elsewhere = Elsewhere();
-  for (std::size_t i = 0; i < kCells; ++i)
-    Jump(i, std::min(kJumps * seconds, kMostJumps) * elsewhere[i]);
-  Weigh(seen, std::min(kJumpsMeanwhile * seconds, kMostJumps), elsewhere);
+  Weigh(seen, seconds);
   Settle();
   Recenter();
 }
@@ -125,7 +122,7 @@ void KneeBelief::Jump(std::size_t cell, double weight) {
   cells_[cell] = {sum.weight, sum.mean, sum.variance};
 }
 
-void KneeBelief::Weigh(const Seen& seen, double jumps, const Shares& elsewhere) {
+void KneeBelief::Weigh(const Seen& seen, double seconds) {
   const bool cut = seen.excess > kMuch - kNearMuch;
   const double noise = kCorrelation * seen.error * seen.error + kModelError * kModelError +
                        (cut ? kCutError * kCutError : 0);
@@ -133,8 +130,14 @@ void KneeBelief::Weigh(const Seen& seen, double jumps, const Shares& elsewhere) 
   double before = 0;
   for (std::size_t i = 0; i < kCells; ++i) {
     waits[i] = Wait(seen.in_flight * std::exp(-LogOf(i)), seen.spread);
-    before += cells_[i].weight * (waits[i] + cells_[i].norm);
+    before += cells_[i].weight * std::min(waits[i] + cells_[i].norm, kMuch);
   }
+  const Shares elsewhere = Elsewhere();
+  // Of many errors it is not known what part of them was of before.
+  const double rate = seen.errors ? kJumps + kJumpsMeanwhile : kJumps;
+  for (std::size_t i = 0; i < kCells; ++i)
+    Jump(i, std::min(rate * seconds, kMostJumps) * elsewhere[i]);
+  const double meanwhile = std::min(kJumpsMeanwhile * seconds, kMostJumps);
   const double blur = std::sqrt(noise + norm_doubt_);
   for (std::size_t i = 0; i < kCells; ++i) {
     Cell& cell = cells_[i];
@@ -149,12 +152,12 @@ void KneeBelief::Weigh(const Seen& seen, double jumps, const Shares& elsewhere) 
     if (seen.errors) continue;
     cell.norm = as_ever.mean, cell.doubt = as_ever.variance;
     // While the cohort was in flight the knee came here: its times are anywhere between those of before and after.
-    const double after = waits[i] + norm_;
+    const double after = std::min(waits[i] + norm_, kMuch);
     const double least = std::min(before, after), most = std::max(before, after);
     const double outside = seen.excess - std::clamp(seen.excess, least, most);
     const double likely = std::exp(-0.5 * outside * outside / (blur * blur)) * kRootOfTwoPi /
                           (most - least + kRootOfTwoPi * blur);
-    Jump(i, jumps * elsewhere[i] * likely);
+    Jump(i, meanwhile * elsewhere[i] * likely);
   }
 }
 

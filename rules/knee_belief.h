@@ -14,7 +14,7 @@
 // A Rao-Blackwellised grid filter: Bayes on the grid for N, Kalman's filter inside a cell for the norm
 // (Doucet and others, UAI 2000). What may have changed between two measurements: both drift a little; N
 // jumps (workers come and go), or the norm does (servers became slower or faster, as a whole). N may jump while a
-// cohort is in flight, too: half of its times are of before then, and what they say together is true of neither.
+// cohort is in flight, too: some of its times are of before then, and what they say together is true of neither.
 //
 // Thread rule: none of its own. Allocates nothing. A cohort costs some 800 exponentials.
 #pragma once
@@ -68,7 +68,7 @@ class KneeBelief {
   void Drift(double seconds);
   Shares Elsewhere() const;
   void Jump(std::size_t cell, double weight);
-  void Weigh(const Seen& seen, double jumps, const Shares& elsewhere);
+  void Weigh(const Seen& seen, double seconds);
   void Settle();
   void Recenter();
 

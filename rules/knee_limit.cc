@@ -43,11 +43,13 @@ constexpr double kProbe = 0.1, kProbeErrors = 1.5, kNextStep = 1.7;
 constexpr Duration kProbeEvery = std::chrono::milliseconds(700);
 constexpr double kProbeTimes = 3;  // answers' mean times
 constexpr double kSureAbove = 0.65, kClimbs = 1.08;
-constexpr double kHalfASlot =
-    0.5;  // above what was in flight: less cannot be told, as there is no half worker
+// Half a slot above what was in flight, as there is no half worker; in flight at a limit of 1, where what is vital may
+// be a second one.
+constexpr double kHalfASlot = 0.5, kAlone = 1.5;
 // Where workers are few, one slot is a large step. One too many lengthens all times by as much as one too few takes
 // from what is answered: so what is likely for the knee is looked at from lower down, steps up want to be surer and
-// are larger then, and after a probe that was large there is a rest of so many cohorts.
+// are larger then, and after a probe that was large (of any number) there is a rest of so many cohorts.
+// "Few" is what is believed, and for the size of steps what the limit is.
 constexpr double kFewWorkers = 8, kLowOfFew = 0.1, kHighOfFew = 0.7, kSureAboveOfFew = 0.8;
 constexpr double kNextStepOfFew = 2, kLargestStepOfFew = 0.6;
 constexpr double kLargeProbe = 0.2;
@@ -241,8 +243,8 @@ class KneeLimit final : public AdaptiveLimit {
     Close(now);
   }
 
-  bool few() const { return limit_ < kFewWorkers; }
-  double LargestStep() const { return few() ? kLargestStepOfFew : kLargestStep; }
+  bool low() const { return limit_ < kFewWorkers; }
+  double LargestStep() const { return low() ? kLargestStepOfFew : kLargestStep; }
   double SpreadOf(const Cohort& cohort) const {
     const double own = cohort.variance();
     return std::max(std::sqrt(spread_ > 0 ? kOwn * own + (1 - kOwn) * spread_ : own), kLeastSpread);
@@ -323,7 +325,8 @@ class KneeLimit final : public AdaptiveLimit {
     const bool sure = !erring && (knee_.norm_doubt() < kNormSure * kNormSure ||
                                   norm * norm > kNormClear * kNormClear * knee_.norm_doubt());
     const bool doubtful = knee_.norm_doubt() > kDoubtful * kDoubtful;
-    if (std::lround(limit_) == 1 && !erring && seen.excess > kTolerance) {
+    if (std::lround(limit_) == 1 && seen.in_flight < kAlone && !erring &&
+        seen.excess > kTolerance) {
       // There is no lower limit to try, and one alone does not wait.
       Correct(seen.excess);
       knee_.Begin(limit_, kNormError * kNormError + spread_ / kNormOf, now);
@@ -343,13 +346,15 @@ class KneeLimit final : public AdaptiveLimit {
                 const LimitScene& scene) {
     turn_ += kTurn;  // evenly over the unit, in an order without a rhythm
     turn_ -= std::floor(turn_);
+    // Under pressure the line leaves some slots idle where nothing else does, so they are not all to be in use.
+    const bool more = bound_ && scene.pressure < Admission::kNoMore;
     // Above it is more to be learnt than below.
     const double knee = knee_.Quantile(0.5);
     const bool few_workers = knee < kFewWorkers;
     const bool sure_above =
         knee_.Above(seen.in_flight + kHalfASlot) > (few_workers ? kSureAboveOfFew : kSureAbove);
     tested_ = doubtful && !tested_ && !sure_above;
-    const bool probes = !tested_ && now >= probe_at_ && rest_ <= 0;
+    const bool probes = !tested_ && more && now >= probe_at_ && rest_ <= 0;
     rest_ -= 1;
     const double one_more = std::round(limit_) + 1;
     double wanted = 0;
@@ -368,17 +373,16 @@ class KneeLimit final : public AdaptiveLimit {
     }
     if (sure_above) {
       wanted = std::max({wanted, limit_ * (1 + step_), one_more});
-      step_ = std::min(step_ * (few() ? kNextStepOfFew : kNextStep), LargestStep());
+      if (more) step_ = std::min(step_ * (low() ? kNextStepOfFew : kNextStep), LargestStep());
     } else {
       step_ = kProbe;
     }
-    // Of what is far above what was in flight nothing was learnt. (Under pressure the line leaves some slots idle
-    // where nothing else does, so they are not all to be in use.)
-    const bool more = bound_ && scene.pressure < Admission::kNoMore;
+    // Of what is far above what was in flight nothing was learnt.
     const double beyond = std::max(seen.in_flight * (1 + LargestStep()), seen.in_flight + 1);
     const double most = more ? std::max(limit_, beyond) : limit_;
-    return std::clamp(std::min(wanted, most), limit_ * kDeepestCut,
-                      std::max(limit_ * (1 + LargestStep()), one_more));
+    wanted = std::clamp(std::min(wanted, most), limit_ * kDeepestCut,
+                        std::max(limit_ * (1 + LargestStep()), one_more));
+    return std::clamp(wanted, range_.min, range_.max);
   }
 
   Cohort open_, closed_;

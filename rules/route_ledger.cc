@@ -173,12 +173,14 @@ bool RouteLedger::WaitsByDesign(const AdmissionTicket& ticket) const {
   return rows_[index].norm + lift_ > by_design_;
 }
 
+bool RouteLedger::SilentTooLong(const AdmissionTicket& ticket, TimePoint now) const {
+  const double usual = Usual(rows_[ticket.route_row]);
+  return Seconds(now - ticket.admitted) > std::max(kHangs[0].times * usual, kShortestHang);
+}
+
 void RouteLedger::Leave(AdmissionTicket* ticket, TimePoint now) {
   Row& row = rows_[ticket->route_row];
-  if (!ticket->measured &&
-      Seconds(now - ticket->admitted) > std::max(kHangs[0].times * Usual(row), kShortestHang)) {
-    row.given_up += 1;
-  }
+  if (!ticket->measured && SilentTooLong(*ticket, now)) row.given_up += 1;
   Speak(ticket);
   if (ticket->apart) {
     --row.apart;
@@ -188,12 +190,14 @@ void RouteLedger::Leave(AdmissionTicket* ticket, TimePoint now) {
   if (row.cap != 0 && row.stuck && stuck_slots_ > 0) --stuck_slots_;
 }
 
-void RouteLedger::Answered(std::uint16_t index, const AnswerTime& took, TimePoint now) {
+void RouteLedger::Answered(std::uint16_t index, const AnswerTime& took, bool in_vain,
+                           TimePoint now) {
   Row& row = rows_[index];
   row.last_answer = now;
   row.answers += 1;
   if (index != last_row_) last_of_others_ = last_, last_row_ = index;
   last_ = now;
+  if (in_vain) return;
   answered_ = std::min(answered_ + 1, kLately);
   typical_ += (took.logarithm - typical_) / answered_;
   mean_ += (took.seconds - mean_) / answered_;

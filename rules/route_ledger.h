@@ -70,8 +70,11 @@ class RouteLedger {
   // It ends; Speak or not.
   void Leave(AdmissionTicket* ticket, TimePoint now);
 
-  // An answer came.
-  void Answered(std::uint16_t row, const AnswerTime& took, TimePoint now);
+  // Nothing is heard of it for so long, then, that it seems to hang.
+  bool SilentTooLong(const AdmissionTicket& ticket, TimePoint now) const;
+
+  // An answer came; `in_vain`: after a silence that was too long for who had asked.
+  void Answered(std::uint16_t row, const AnswerTime& took, bool in_vain, TimePoint now);
   // How `took` compares: ln(took / norm). False where too little is known.
   bool Compare(const AdmissionTicket& ticket, const AnswerTime& took, double* excess);
   // The answer is a usual one.

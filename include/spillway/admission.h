@@ -77,9 +77,9 @@ struct AdmissionTicket {
   AdmissionAsk ask;
   TimePoint entered, admitted;
   void* owner = nullptr;  // the caller's own
-  // The caller's to say: nobody waits for its answer any more, which teaches nothing of what is usual. A path that
-  // hangs answers after all, when its visitors have long gone.
-  bool left = false;
+  // The caller's to say: since when nobody waits for its answer. A path that hangs answers after all, when its visitors
+  // have long gone; that teaches nothing of what is usual.
+  std::optional<TimePoint> left;
 
   // The admission's own.
   AdmissionTicket* previous = nullptr;  // in its client's lane, or among its route's in flight

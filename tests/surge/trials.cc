@@ -147,7 +147,7 @@ Figures T3(std::uint64_t seed, const Way& way) {
   return figures;
 }
 
-// As surge.py's L3: one or two workers may be left, and 40 answers in a second. A time is compared with that of all
+// As surge.py's L3b: one to five workers are left, and 40 answers in a second. A time is compared with that of all
 // workers.
 Figures T12(std::uint64_t seed, const Way& way) {
   Scenario scenario = ChangingFew(seed);

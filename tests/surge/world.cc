@@ -301,7 +301,7 @@ class World {
     if (!ask.open || ask.generation != generation) return;
     // As the proxy does: its place is kept until the servers are done with it.
     ask.orphan = ask.ticket.state == AdmissionTicket::State::kAdmitted;
-    ask.ticket.left = ask.orphan;
+    if (ask.orphan) ask.ticket.left = At(now_);
     if (!ask.orphan) admission_.Leave(&ask.ticket, AdmissionEnd::kUnmeasured, At(now_));
     Close(id, Outcome::End::kLeft, ShedReason::kNone);
     Again(ask.visitor);

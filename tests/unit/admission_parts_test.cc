@@ -217,7 +217,7 @@ class RouteLedgerTest : public testing::Test {
   }
   void Answer(AdmissionTicket& ticket, Duration took = 20ms) {
     ledger_.Speak(&ticket);
-    ledger_.Answered(ticket.route_row, AnswerTime(took), now_);
+    ledger_.Answered(ticket.route_row, AnswerTime(took), false, now_);
     ledger_.Learn(ticket, AnswerTime(took));
     ledger_.Leave(&ticket, now_);
   }
@@ -296,6 +296,14 @@ TEST_F(RouteLedgerTest, WhatIsRefusedQuicklyDoesNotMakePagesSeemSlow) {
   EXPECT_NEAR(excess, std::log(2), 0.01);
 }
 
+TEST_F(RouteLedgerTest, WhatAnswersAfterItsVisitorsHaveLeftDoesNotMakeItUsualToTakeLong) {
+  Live(4s, {1, 2});
+  AdmissionTicket& waits = Send(3);
+  for (int i = 0; i < 20; ++i) ledger_.Answered(Send(4).route_row, AnswerTime(20s), true, now_);
+  now_ += 1s;
+  EXPECT_TRUE(ledger_.SilentTooLong(waits, now_));
+}
+
 TEST_F(RouteLedgerTest, AFamilyThatIsHeldBackIsToldOfByItsBeginning) {
   // All rows of the routes' own are taken, so the rest have their families'.
   for (std::uint64_t route = 10; route < 2000; ++route) Ask(route, 1);
@@ -334,7 +342,7 @@ TEST_F(RouteLedgerTest, ServersThatBecameFasterAreComparedStill) {
     double excess = 0;
     AdmissionTicket& ticket = Send(1 + static_cast<std::uint64_t>(i) % 2);
     ASSERT_TRUE(ledger_.Compare(ticket, AnswerTime(30ms), &excess));
-    ledger_.Answered(ticket.route_row, AnswerTime(30ms), now_);
+    ledger_.Answered(ticket.route_row, AnswerTime(30ms), false, now_);
   }
   ledger_.Judge(kLimit, pressed_, now_);
   EXPECT_TRUE(ledger_.Comparable(Ask(1)));
@@ -563,6 +571,27 @@ TEST_P(KneeTest, TriesOneMoreThanTwoWorkersNowAndThenOnly) {
   EXPECT_LT(above, 350);
   EXPECT_GT(above, 50);  // more workers would not show otherwise
   EXPECT_LT(below, 300);
+}
+
+// What is vital has a second slot there.
+TEST_P(KneeTest, TwoAtOneWorkerAreNotUsualThoughTheLimitIsOne) {
+  limit_ = MakeAdaptiveLimit(GetParam(), {1, 1000, 1});
+  waits_ = true;
+  int above = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const auto in_flight = 1 + static_cast<std::uint32_t>(std::lround(limit_->limit()));
+    Answer(1, in_flight, in_flight);
+    above += std::lround(limit_->limit()) > 1 ? 1 : 0;
+  }
+  EXPECT_LT(above, 300);
+}
+
+TEST_P(KneeTest, TellsNothingOfALimitThatItMayNotHave) {
+  limit_ = MakeAdaptiveLimit(GetParam(), {20, 1000, 20});
+  for (int i = 0; i < 4000; ++i) {
+    Serve(1, 6);
+    EXPECT_GE(limit_->gradient(), limit_->limit() > 20 ? 0 : 0.7) << i;
+  }
 }
 
 // The line lets in as many as keep four slots in five busy, where one in flight more would not be slower.

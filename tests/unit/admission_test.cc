@@ -400,12 +400,12 @@ TEST_F(AdmissionTest, WhatNobodyWaitedForDoesNotTeachThatARouteWaitsByDesign) {
       Answer(page, 20ms);
     }
   };
-  const auto apart_after = [&](bool left, std::uint64_t route) {
+  const auto apart_after = [&](std::optional<Duration> left, std::uint64_t route) {
     std::vector<AdmissionTicket*> hung;
     for (int i = 0; i < 10; ++i) hung.push_back(&Ask(TrafficClass::kCritical, 0, route));
     pages(1000);
     for (AdmissionTicket* one : hung) {
-      one->left = left;
+      if (left) one->left = one->admitted + *left;
       Answer(*one, 20s);
     }
     pages(300);
@@ -413,8 +413,9 @@ TEST_F(AdmissionTest, WhatNobodyWaitedForDoesNotTeachThatARouteWaitsByDesign) {
     return View().apart;
   };
   pages(300);
-  EXPECT_EQ(apart_after(true, 9), 0U);
-  EXPECT_EQ(apart_after(false, 10), 5U);
+  EXPECT_EQ(apart_after(2s, 9), 0U);
+  EXPECT_EQ(apart_after(std::nullopt, 10), 5U);
+  EXPECT_EQ(apart_after(50ms, 11), 10U);  // they never meant to wait for it
 }
 
 TEST_F(AdmissionTest, WhatStandsApartWhileItsRequestIsComingIsNeverCounted) {
