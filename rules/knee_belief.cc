@@ -133,10 +133,8 @@ void KneeBelief::Weigh(const Seen& seen, double seconds) {
     before += cells_[i].weight * std::min(waits[i] + cells_[i].norm, kMuch);
   }
   const Shares elsewhere = Elsewhere();
-  // Of many errors it is not known what part of them was of before.
-  const double rate = seen.errors ? kJumps + kJumpsMeanwhile : kJumps;
   for (std::size_t i = 0; i < kCells; ++i)
-    Jump(i, std::min(rate * seconds, kMostJumps) * elsewhere[i]);
+    Jump(i, std::min(kJumps * seconds, kMostJumps) * elsewhere[i]);
   const double meanwhile = std::min(kJumpsMeanwhile * seconds, kMostJumps);
   const double blur = std::sqrt(noise + norm_doubt_);
   for (std::size_t i = 0; i < kCells; ++i) {
