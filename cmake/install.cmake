@@ -1,8 +1,8 @@
 # What `cmake --install build/release --prefix /usr` puts where; DESTDIR goes before it, for those who make packages.
-#   bin/spillway, lib/systemd/system/spillway.service, share/doc/spillway/{reference,rules,challenge,overload}.md, examples/
+#   bin/spillway, lib/systemd/system/spillway.service, share/doc/spillway/{reference,rules,challenge,overload,overload-measured}.md, examples/
 install(TARGETS spillway RUNTIME DESTINATION bin)
 set(documents share/doc/spillway)
-install(FILES docs/challenge.md docs/overload.md docs/surge-plain.svg docs/surge-jabbing.svg docs/surge-changing.svg DESTINATION ${documents})
+install(FILES docs/challenge.md docs/overload.md docs/overload-measured.md docs/surge-plain.svg docs/surge-jabbing.svg docs/surge-changing.svg DESTINATION ${documents})
 install(FILES rules/README.md RENAME rules.md DESTINATION ${documents})
 install(FILES LICENSE RENAME copyright DESTINATION ${documents})
 install(DIRECTORY examples/ DESTINATION ${documents}/examples

@@ -68,7 +68,7 @@ AdmissionTicket* AdmissionQueue::Take(bool newest_first) {
 AdmissionTicket* AdmissionQueue::Victim(std::uint8_t rank, std::uint8_t lane) const {
   for (std::size_t lowest = kRanks; lowest-- > rank;) {
     const Rank& those = ranks_[lowest];
-    if (those.size == 0) continue;
+    if (those.waiting == 0) continue;
     const Lane* longest = nullptr;
     for (std::uint64_t rest = those.waiting; rest != 0; rest &= rest - 1) {
       const Lane& one = those.lanes[static_cast<std::size_t>(std::countr_zero(rest))];
