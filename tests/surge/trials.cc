@@ -126,23 +126,34 @@ Figures T2(std::uint64_t seed, const Way& way) {
   };
 }
 
+struct Changed {
+  const Scenario& scenario;
+  const Record& record;
+  Window window;     // since its capacity is as it is
+  double quiet_p50;  // that a time is compared with
+};
+
+void AddChanged(const std::string& what, const Changed& it, Figures* figures) {
+  const double possible =
+      std::min(CapacityAt(it.scenario, it.window.from), it.scenario.load.back().rate);
+  figures->push_back(
+      {what + "p50 / quiet", Quantile(it.record, it.window, 0.5) / it.quiet_p50, 1.3});
+  figures->push_back({what + "goodput",
+                      Useful(it.record, it.window) / it.scenario.origin.service / possible, 0.9,
+                      false});
+}
+
 Figures T3(std::uint64_t seed, const Way& way) {
   Scenario scenario = ChangingSurge(seed, way.size);
   way.Apply(&scenario);
   const Record record = Play(scenario);
   Figures figures;
-  const double rate = scenario.load.back().rate;
   for (std::size_t i = 0; i < 2; ++i) {
     const double at = scenario.changes[i].at;
     const Window window{at + 5, at + 20};
     const Quiet quiet = QuietOf(scenario, at);
-    const char* what = i == 0 ? "a third: " : "ninefold: ";
-    figures.push_back(
-        {std::string(what) + "p50 / quiet", Quantile(record, window, 0.5) / quiet.p50, 1.3});
-    figures.push_back({std::string(what) + "goodput",
-                       Useful(record, window) / scenario.origin.service /
-                           std::min(CapacityAt(scenario, at), rate),
-                       0.9, false});
+    AddChanged(i == 0 ? "a third: " : "ninefold: ", {scenario, record, window, quiet.p50},
+               &figures);
   }
   return figures;
 }
@@ -154,17 +165,11 @@ Figures T12(std::uint64_t seed, const Way& way) {
   way.Apply(&scenario);
   const Record record = Play(scenario);
   const Quiet quiet = QuietOf(scenario, 0);
-  const double rate = scenario.load.back().rate, begin = scenario.load.back().at;
+  const double begin = scenario.load.back().at;
   Figures figures;
   for (const auto& [what, at] : {std::pair{"before: ", begin}, std::pair{"a third: ", begin + 10},
                                  std::pair{"ninefold: ", begin + 20}}) {
-    const Window window{at + 5, at + 10};
-    figures.push_back(
-        {std::string(what) + "p50 / quiet", Quantile(record, window, 0.5) / quiet.p50, 1.3});
-    figures.push_back({std::string(what) + "goodput",
-                       Useful(record, window) / scenario.origin.service /
-                           std::min(CapacityAt(scenario, at), rate),
-                       0.9, false});
+    AddChanged(what, {scenario, record, {at + 5, at + 10}, quiet.p50}, &figures);
   }
   return figures;
 }
