@@ -24,6 +24,7 @@ namespace spillway {
 struct TlsFree {
   void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
   void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
+  void operator()(EVP_CIPHER* p) const { EVP_CIPHER_free(p); }
   void operator()(BIO* p) const { BIO_free(p); }
   void operator()(X509* p) const { X509_free(p); }
   void operator()(GENERAL_NAMES* p) const { GENERAL_NAMES_free(p); }

@@ -51,7 +51,12 @@ Result<TicketKey> ReadTicketKey(const std::string& path) {
 
 struct Tickets {
   std::shared_ptr<const TicketKeys> keys;
+  Owned<EVP_CIPHER> cipher;  // looked up once: OpenSSL would do it for each ticket, under locks
 };
+
+// For each full handshake of TLS 1.3 (of resumed ones OpenSSL gives one in any case). A client that
+// opens several connections at once gets one from each of them.
+constexpr std::size_t kTickets = 1;
 
 // What OpenSSL's callback answers.
 constexpr int kFailed = -1, kUnknown = 0, kGood = 1, kRenew = 2;
@@ -73,7 +78,7 @@ int OnTicket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* c
   const auto* tickets = Attached<Tickets>(SSL_get_SSL_CTX(ssl));
   if (tickets == nullptr) return kFailed;
   const std::shared_ptr<const TicketKeys::Keys> keys = tickets->keys->keys();
-  const EVP_CIPHER* const aes = EVP_aes_256_cbc();
+  const EVP_CIPHER* const aes = tickets->cipher.get();
   if (making == 1) {
     const TicketKey& key = keys->front();
     const bool ready = RAND_bytes(iv, EVP_CIPHER_get_iv_length(aes)) == 1 &&
@@ -127,8 +132,10 @@ std::shared_ptr<const TicketKeys::Keys> TicketKeys::keys() const {
 }
 
 bool UseTickets(SSL_CTX* context, std::shared_ptr<const TicketKeys> keys) {
-  auto tickets = std::make_unique<Tickets>(Tickets{std::move(keys)});
-  return Attach(context, std::move(tickets)) != nullptr &&
+  auto tickets = std::make_unique<Tickets>(Tickets{
+      std::move(keys), Owned<EVP_CIPHER>(EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr))});
+  return tickets->cipher != nullptr && Attach(context, std::move(tickets)) != nullptr &&
+         SSL_CTX_set_num_tickets(context, kTickets) == 1 &&
          SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &OnTicket) == 1;
 }
 
