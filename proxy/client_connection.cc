@@ -53,6 +53,7 @@ const ClientConfig& ClientConnection::config() const {
 }
 
 void ClientConnection::Start() {
+  if (!proxy_protocol_ && !tls_) watch_.UseEdges();
   watch_.WantRead(true);
   if (proxy_protocol_ || tls_) SetReadDeadline(config().timeouts.handshake);  // one for both
   if (proxy_protocol_) {
@@ -274,6 +275,7 @@ void ClientConnection::AwaitFirstByte() {
 IoResult ClientConnection::Read(std::span<char> into) {
   const IoResult result = stream_.Read(into);
   if (result.status == IoStatus::kWouldBlock && stream_.read_wants_write()) watch_.WantWrite(true);
+  if (result.bytes < into.size()) watch_.NoteEmpty();
   return result;
 }
 

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "proxy/http1.h"
+#include "proxy/local_ref.h"
 #include "proxy/pool_admission.h"
 #include "proxy/pool_hold.h"
 #include "proxy/reply.h"
@@ -205,7 +206,7 @@ class Exchange final : public UpstreamUser,
   // What there is to know of one request; assigned anew for each.
   struct State {
     // Of the request.
-    std::shared_ptr<LocalGeneration> generation;
+    LocalRef<LocalGeneration> generation;
     Request request;
     TargetToSend to_send;
     bool peer_trusted = false;

@@ -436,8 +436,7 @@ void Exchange::TellOfCertificate(std::string_view fault) {
 void Exchange::DropUpstream() {
   silent_.Leave();
   upstream_.reset();
-  if (lease_) state_.last = lease_.endpoint();
-  lease_.Release();
+  if (lease_) state_.last = lease_.Release();
   vectors_.clear();
   state_.armed_for = Wait::kNothing;
 }

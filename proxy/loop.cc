@@ -278,6 +278,7 @@ IoWatch::IoWatch(Loop& loop, int fd, void* self, Callback readable, Callback wri
 
 IoWatch::~IoWatch() {
   Stop();
+  if (gone_ != nullptr) *gone_ = true;
 }
 
 void IoWatch::Stop() {
@@ -296,9 +297,24 @@ void IoWatch::WantRead(bool want) {
 void IoWatch::WantWrite(bool want) {
   if (want == wants_write_ || stopped_) return;
   wants_write_ = want;
+  if (want && edges_) SetEdges(false);  // libevent has one way for each descriptor
   if (write_ == nullptr)
     write_ = event_new(loop_.base_, fd_, EV_WRITE | EV_PERSIST, &OnWrite, this);
   want ? event_add(write_, nullptr) : event_del(write_);
+}
+
+void IoWatch::UseEdges() {
+  if (!edges_ && !stopped_) SetEdges(true);
+}
+
+// EV_CLOSED: that the stream has ended is told with what came before it, and no second edge would.
+void IoWatch::SetEdges(bool edges) {
+  edges_ = edges;
+  if (wants_read_) event_del(read_event());
+  const int how = edges ? EV_ET | EV_CLOSED : 0;
+  event_assign(read_event(), loop_.base_, fd_, static_cast<short>(EV_READ | EV_PERSIST | how),
+               &OnRead, this);
+  if (wants_read_) event_add(read_event(), nullptr);
 }
 
 bool IoWatch::read_is_due() const {
@@ -306,11 +322,19 @@ bool IoWatch::read_is_due() const {
           EVLIST_ACTIVE) != 0;
 }
 
-// Nothing is touched after the callback: it may have destroyed the watch.
-void IoWatch::OnRead(int, short, void* self) {
+// After the callback the watch may be gone.
+void IoWatch::OnRead(int, short what, void* self) {
   auto* watch = static_cast<IoWatch*>(self);
   watch->loop_.Tick();
+  if (!watch->edges_) return watch->readable_(watch->self_);
+  bool gone = false;
+  watch->gone_ = &gone;
+  watch->seen_empty_ = false;
   watch->readable_(watch->self_);
+  if (gone) return;
+  watch->gone_ = nullptr;
+  const bool all = watch->seen_empty_ && (what & EV_CLOSED) == 0;
+  if (!all && watch->edges_ && !watch->stopped_) watch->SetEdges(false);
 }
 
 void IoWatch::OnWrite(int, short, void* self) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One event loop for one thread, with its readiness watches, deadlines and signals: the door of
-// libevent. The only place that reads a clock. Level-triggered; raw events, no bufferevents.
+// libevent. The only place that reads a clock. Raw events, no bufferevents; level-triggered, but for
+// watches that ask for edges.
 //
 // Thread rule: everything here belongs to the loop's thread, except Loop::Post and Loop::Stop.
 #pragma once
@@ -62,6 +63,11 @@ class Loop {
 
 // Readiness of one descriptor, which it does not own. Starts out wanting nothing.
 // The callback may destroy the watch. Wanting what is already wanted costs nothing.
+//
+// With edges the kernel tells once of what has come, and need not look again whether it was read. The
+// reader then says when it has seen the descriptor empty. A callback that ends without that, an end of
+// the stream behind what has come, or a wish to write: from then on the watch is level-triggered, as
+// one that asked for nothing. So nothing that came is ever waited for, whatever the reader left.
 class IoWatch {
  public:
   using Callback = void (*)(void* self);
@@ -75,6 +81,10 @@ class IoWatch {
   void Stop();
   void WantRead(bool want);
   void WantWrite(bool want);
+  // Readiness to read comes by edges, until there is reason not to. REQUIRES: writing is not wanted.
+  void UseEdges();
+  void NoteEmpty() { seen_empty_ = true; }  // a read has just left nothing
+  bool uses_edges() const { return edges_; }
   bool wants_read() const { return wants_read_; }
   bool wants_write() const { return wants_write_; }
   // The loop has found it readable, and the callback comes later in this turn. Costs no system
@@ -85,13 +95,16 @@ class IoWatch {
   static void OnRead(int fd, short what, void* self);
   static void OnWrite(int fd, short what, void* self);
   event* read_event() { return reinterpret_cast<event*>(read_room_.bytes); }
+  void SetEdges(bool edges);
   Loop& loop_;
   void* self_;
   Callback readable_, writable_;
   EventRoom read_room_;
   event* write_ = nullptr;  // allocated when first wanted: most writes succeed at once
+  bool* gone_ = nullptr;    // an edge's callback runs; to be set by the destructor
   int fd_;
   bool wants_read_ = false, wants_write_ = false, stopped_ = false;
+  bool edges_ = false, seen_empty_ = false;
 };
 
 // A deadline that is moved often and seldom met. Moving it later is one store; its place among the

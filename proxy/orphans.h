@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "proxy/local_ref.h"
 #include "proxy/pool_admission.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_side.h"
@@ -26,7 +27,7 @@ struct WorkerContext;
 
 // All that an exchange held of its upstream.
 struct Orphaned {
-  std::shared_ptr<LocalGeneration> generation;
+  LocalRef<LocalGeneration> generation;
   std::uint32_t pool = 0;
   std::unique_ptr<UpstreamSide> upstream;
   Lease lease;

@@ -180,10 +180,9 @@ Lease& Lease::operator=(Lease&& other) noexcept {
   return *this;
 }
 
-void Lease::Release() {
-  if (!endpoint_) return;
-  endpoint_->in_flight.fetch_sub(1, std::memory_order_relaxed);
-  endpoint_.reset();
+std::shared_ptr<Endpoint> Lease::Release() {
+  if (endpoint_) endpoint_->in_flight.fetch_sub(1, std::memory_order_relaxed);
+  return std::move(endpoint_);
 }
 
 // --- PoolLocal ---

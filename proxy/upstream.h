@@ -172,7 +172,7 @@ class Lease {
   Endpoint* operator->() const { return endpoint_.get(); }
   explicit operator bool() const { return endpoint_ != nullptr; }
   const std::shared_ptr<Endpoint>& endpoint() const { return endpoint_; }
-  void Release();
+  std::shared_ptr<Endpoint> Release();  // what it held; null: nothing
 
  private:
   std::shared_ptr<Endpoint> endpoint_;

@@ -81,6 +81,7 @@ std::string_view UpstreamConnection::FinishConnect() {
   if (!fault.empty()) return fault;
   connected_ = true;
   watch_.WantWrite(false);
+  if (!stream_.encrypted()) watch_.UseEdges();
   return fault;
 }
 
@@ -135,6 +136,7 @@ UpstreamSide::ReadResult UpstreamConnection::Read() {
   const std::size_t room = in_.room().size();
   const IoResult read = stream_.Read(in_.room());
   in_.Added(read.bytes);
+  if (read.bytes < room) watch_.NoteEmpty();
   if (read.status == IoStatus::kWouldBlock && stream_.read_wants_write()) watch_.WantWrite(true);
   // TLS gives at most a record at a time: only a plain socket is known to be empty now.
   return {read.status, read.bytes == room || stream_.encrypted()};

@@ -110,8 +110,8 @@ struct Worker::Impl {
 
 void Worker::Impl::Adopt(std::shared_ptr<const Generation> generation, std::vector<bool> toggles,
                          std::vector<WorkerListener> added) {
-  auto next =
-      std::make_shared<LocalGeneration>(std::move(generation), std::move(toggles), context.index);
+  const LocalRef next(
+      new LocalGeneration(std::move(generation), std::move(toggles), context.index));
   const std::vector<ListenerConfig>& configured = next->shared->config.listeners;
   const std::vector<ListenerId> ids = ListenerIds(configured);
   const auto find = [&](const Listener& listener) {

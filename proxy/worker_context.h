@@ -21,6 +21,7 @@
 #include "proxy/generation.h"
 #include "proxy/http2_spares.h"
 #include "proxy/http_date.h"
+#include "proxy/local_ref.h"
 #include "proxy/loop.h"
 #include "proxy/orphans.h"
 #include "proxy/pool_admission.h"
@@ -40,7 +41,7 @@ class ClientProtocol;
 class Http1Connection;
 
 // One worker's side of a generation. An exchange keeps the one it began with.
-struct LocalGeneration {
+struct LocalGeneration : LocallyOwned {
   LocalGeneration(std::shared_ptr<const Generation> shared, std::vector<bool> toggles,
                   std::size_t worker);
   std::shared_ptr<const Generation> shared;
@@ -101,7 +102,7 @@ struct WorkerContext {
   Chance chance;
   // Of requests, and the salt of challenges: strangers see them, and nothing else may be drawn from it.
   Chance ids;
-  std::shared_ptr<LocalGeneration> generation;  // never null once adopted
+  LocalRef<LocalGeneration> generation;  // never null once adopted
   bool draining = false;
 
   // The wall clock at the loop's now(); up to a second late to notice that somebody has set it.
