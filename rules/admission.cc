@@ -16,7 +16,6 @@ using State = AdmissionTicket::State;
 
 namespace {
 
-constexpr std::uint32_t kEarly = 8;  // one in so many slots in use: a route that hangs is held back
 constexpr std::uint32_t kFirstOfRoutes = 4;  // one in so many slots more for the first of a route
 constexpr std::uint32_t kReserve = 16;       // one in so many slots more for the vital ranks
 constexpr double kNewest = 0.3;              // the weight of what one server says of its pressure
@@ -214,7 +213,7 @@ bool Admission::Impl::TooLate(const AdmissionTicket& ticket, TimePoint now) cons
 void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
   ticket->entered = asked = now;
   ticket->lane = AdmissionQueue::LaneOf(ticket->ask.client);
-  ticket->untold = false;
+  ticket->untold = ticket->on_trial = false;
   ticket->left.reset();
   Tick(now);
   ticket->rank = RankOf(ticket->ask, now);
@@ -226,6 +225,8 @@ void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
     if (*reason == ShedReason::kCohort && Gathers(now) && Join(ticket, now)) return;
     return Shed(ticket, *reason);
   }
+  // Without a place to wait it goes on, to be judged as those before it.
+  if (trials.size() < kMostTrials && AwaitsProof(*ticket, now)) return Try(ticket);
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
   if (NeedsNoSlot(*ticket)) return Admit(ticket, now);
   Wait(ticket, now);
@@ -290,6 +291,9 @@ AdmissionView Admission::View(TimePoint) const {
     for (const AdmissionTicket* t = impl.queue.Oldest(rank); t != nullptr; t = t->younger) {
       ++view.queued[static_cast<std::size_t>(t->ask.traffic_class)];
     }
+  }
+  for (const AdmissionTicket* t = impl.trials.first(); t != nullptr; t = t->next) {
+    ++view.queued[static_cast<std::size_t>(t->ask.traffic_class)];
   }
   view.shed = impl.shed;
   view.gradient = impl.adaptive != nullptr ? impl.adaptive->gradient() : 1;

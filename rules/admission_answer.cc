@@ -49,6 +49,7 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
       now, ticket->cohort, took, 0, ticket->counted, ticket->in_flight, LimitSample::End::kAnswer};
   if (error) {
     ticket->erred = true;
+    routes.Prove(ticket->route_row);
     sample.end = LimitSample::End::kError;
     return Sample(sample);
   }
@@ -142,7 +143,9 @@ void Admission::Impl::Leave(AdmissionTicket* ticket, AdmissionEnd end, TimePoint
   if (ticket->state == State::kShed && ticket->untold) Told(ticket);
   const bool inside = ticket->state == State::kQueued || ticket->state == State::kAdmitted;
   if (inside && ticket->ask.is_protected) --protected_requests;
-  if (ticket->state == State::kQueued) queue.Remove(ticket);
+  if (ticket->state == State::kQueued) {
+    ticket->on_trial ? EndTrial(ticket) : queue.Remove(ticket);
+  }
   if (ticket->state == State::kAdmitted) LeaveSlot(ticket, end, now);
   ticket->state = State::kOutside;
 }

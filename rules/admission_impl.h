@@ -14,6 +14,7 @@
 #include "rules/route_ledger.h"
 #include "rules/served_visitors.h"
 #include "rules/success_rate.h"
+#include "rules/ticket_line.h"
 #include "spillway/admission.h"
 
 namespace spillway {
@@ -34,6 +35,8 @@ struct Admission::Impl {
   static constexpr double kSpare = 0.75;   // of the slots in use
   static constexpr double kSoonest = 0.5;  // of an answer's time: hardly one comes sooner
   static constexpr std::uint32_t kSlotSamples = 64;
+  static constexpr std::uint32_t kEarly = 8;  // of so many slots one in use is some already
+  static constexpr std::uint32_t kMostTrials = 64;
   static constexpr Duration kTick = std::chrono::milliseconds(100);
 
   AdmissionConfig config;
@@ -74,8 +77,8 @@ struct Admission::Impl {
   double backlog_rate = 0;       // of it are served in a second, smoothed
   double backlog_served = 0;     // since it was looked at
   TimePoint backlog_looked{};
-  AdmissionTicket* untold_first = nullptr;  // shed while they waited
-  AdmissionTicket* untold_last = nullptr;
+  TicketLine untold;  // shed while they waited
+  TicketLine trials;  // who waits for a route to answer; at most kMostTrials
   std::array<std::array<std::uint64_t, kShedReasons>, kTrafficClasses> shed{};
 
   void Configure(const AdmissionConfig& now);
@@ -141,6 +144,13 @@ struct Admission::Impl {
   bool Hopeless(const AdmissionTicket& ticket, double wait, TimePoint now) const;
   void Untold(AdmissionTicket* ticket);
   void Told(AdmissionTicket* ticket);
+
+  // --- a route that never answered: admission_trial.cc ---
+  bool AwaitsProof(const AdmissionTicket& ticket, TimePoint now) const;
+  void Try(AdmissionTicket* ticket);  // it waits
+  void EndTrial(AdmissionTicket* ticket);
+  void LookAtTrials(TimePoint now);
+  TimePoint EndOfPatience(const AdmissionTicket& ticket) const;
 
   // --- a crowd that comes in one instant: admission_crowd.cc ---
   void LookAtCrowd(bool is_long, TimePoint now);

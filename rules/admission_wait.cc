@@ -55,16 +55,11 @@ bool Admission::Impl::Hopeless(const AdmissionTicket& ticket, double wait, TimeP
 
 void Admission::Impl::Untold(AdmissionTicket* ticket) {
   ticket->untold = true;
-  ticket->next = nullptr;
-  ticket->previous = untold_last;
-  (untold_last != nullptr ? untold_last->next : untold_first) = ticket;
-  untold_last = ticket;
+  untold.Add(ticket);
 }
 
 void Admission::Impl::Told(AdmissionTicket* ticket) {
-  (ticket->previous != nullptr ? ticket->previous->next : untold_first) = ticket->next;
-  (ticket->next != nullptr ? ticket->next->previous : untold_last) = ticket->previous;
-  ticket->previous = ticket->next = nullptr;
+  untold.Remove(ticket);
   ticket->untold = false;
 }
 
@@ -150,9 +145,10 @@ void Admission::Impl::Queue(AdmissionTicket* ticket) {
 
 AdmissionTicket* Admission::Impl::Next(TimePoint now) {
   Tick(now);
-  if (queue.size() == 0 && untold_first == nullptr) return nullptr;  // as nearly always
+  if (trials.size() > 0) LookAtTrials(now);
+  if (queue.size() == 0 && untold.size() == 0) return nullptr;  // as nearly always
   Expire(now);
-  if (AdmissionTicket* ticket = untold_first; ticket != nullptr) {
+  if (AdmissionTicket* ticket = untold.first(); ticket != nullptr) {
     Told(ticket);
     return ticket;
   }
@@ -204,9 +200,11 @@ void Admission::Impl::ExpireDeadlines(TimePoint now) {
 }
 
 std::optional<TimePoint> Admission::Impl::wakeup() const {
-  if (untold_first != nullptr) return latest;
-  if (queue.size() == 0) return std::nullopt;
+  if (untold.size() > 0) return latest;
+  if (queue.size() == 0 && trials.size() == 0) return std::nullopt;
   TimePoint at = next_deadline;
+  for (const AdmissionTicket* t = trials.first(); t != nullptr; t = t->next)
+    at = std::min(at, EndOfPatience(*t));
   for (std::uint8_t rank = 0; rank < AdmissionQueue::kRanks; ++rank) {
     const AdmissionTicket* ticket = queue.Oldest(rank);
     if (ticket != nullptr) at = std::min(at, ticket->entered + Patience(rank));

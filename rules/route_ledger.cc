@@ -198,6 +198,7 @@ void RouteLedger::Answered(std::uint16_t index, const AnswerTime& took, bool in_
   if (index != last_row_) last_of_others_ = last_, last_row_ = index;
   last_ = now;
   if (in_vain) return;
+  row.proven = true;
   answered_ = std::min(answered_ + 1, kLately);
   typical_ += (took.logarithm - typical_) / answered_;
   mean_ += (took.seconds - mean_) / answered_;
@@ -272,6 +273,7 @@ void RouteLedger::LearnInCrowd(const AdmissionTicket& ticket, const AnswerTime& 
 
 void RouteLedger::Learn(std::uint16_t index, double logarithm, double excess) {
   Row& row = rows_[index];
+  row.proven = true;
   row.samples = std::min(row.samples + 1, kMemory);
   const double too_long = logarithm - excess - lift_ - row.norm;
   row.norm += (row.samples > kFewest ? std::min(too_long, kMuch) : too_long) / row.samples;
@@ -327,6 +329,14 @@ double RouteLedger::Usual(const Row& row) const {
 bool RouteLedger::OthersAnswer(std::uint16_t index, double usual, TimePoint now) const {
   const TimePoint last = index == last_row_ ? last_of_others_ : last_;
   return answered_ > 3 && Seconds(now - last) < std::max(3 * usual, kShortestHang);
+}
+
+bool RouteLedger::Unproven(const AdmissionTicket& ticket, std::uint32_t first,
+                           TimePoint now) const {
+  const Row& row = rows_[ticket.route_row];
+  if (row.proven || ticket.route_row == 0 || answered_ < kLately) return false;
+  if (row.silent + std::lround(row.given_up) < first) return false;
+  return OthersAnswer(ticket.route_row, Usual(row), now);
 }
 
 // Silent for long, while others speak: in an outage, when nobody does, no route is to blame.

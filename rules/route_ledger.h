@@ -50,6 +50,7 @@ class RouteLedger {
     double answers = 0;           // decayed
     double given_up = 0;          // those who left after a long silence; decayed
     TimePoint last_answer{};
+    bool proven = false;    // it has answered, and not in vain
     std::uint32_t cap = 0;  // slots it may hold; 0: no cap
     bool stuck = false;     // why: its requests hang; else it held more than its share
     TimePoint over_since{};
@@ -100,6 +101,9 @@ class RouteLedger {
     const Row& row = rows_[index];
     return row.cap == 0 || (vital && !row.stuck) || row.in_flight + row.given_up < row.cap;
   }
+  // It never answered, while others do; and so many as may go first are silent, or were given up.
+  bool Unproven(const AdmissionTicket& ticket, std::uint32_t first, TimePoint now) const;
+  void Prove(std::uint16_t row) { rows_[row].proven = true; }  // it has answered, if by an error
   bool Stuck(std::uint16_t row) const { return rows_[row].cap != 0 && rows_[row].stuck; }
   // Slots held by routes that hang.
   std::uint32_t stuck_slots() const { return stuck_slots_; }

@@ -99,6 +99,7 @@ struct AdmissionTicket {
   bool by_design = false;  // the same, since its route waits by design
   bool no_upload = false;  // as it was admitted there were too many that were coming still
   bool untold = false;     // its state has changed, and Next has yet to say so
+  bool on_trial = false;   // it waits for its route to answer at all
 };
 
 // How a request that was admitted ended.

@@ -401,12 +401,14 @@ TEST_F(AdmissionTest, WhatNobodyWaitedForDoesNotTeachThatARouteWaitsByDesign) {
     }
   };
   const auto apart_after = [&](std::optional<Duration> left, std::uint64_t route) {
-    std::vector<AdmissionTicket*> hung;
-    for (int i = 0; i < 10; ++i) hung.push_back(&Ask(TrafficClass::kCritical, 0, route));
-    pages(1000);
-    for (AdmissionTicket* one : hung) {
-      if (left) one->left = one->admitted + *left;
-      Answer(*one, 20s);
+    for (int count : {1, 10}) {  // of a route that never answered one goes first
+      std::vector<AdmissionTicket*> hung;
+      for (int i = 0; i < count; ++i) hung.push_back(&Ask(TrafficClass::kCritical, 0, route));
+      pages(1000);
+      for (AdmissionTicket* one : hung) {
+        if (left) one->left = one->admitted + *left;
+        Answer(*one, 20s);
+      }
     }
     pages(300);
     for (int i = 0; i < 5; ++i) Ask(TrafficClass::kCritical, 0, route);
