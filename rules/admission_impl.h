@@ -50,6 +50,7 @@ struct Admission::Impl {
   SuccessRate success;
   std::uint32_t limit_now = 0;  // 0: none
   std::uint32_t in_flight = 0;
+  double used_lately = 0;    // of them, over about half a second
   std::uint32_t coming = 0;  // admitted, and not counted yet
   std::array<std::uint32_t, AdmissionQueue::kLanes> coming_of_lane{};
   std::uint32_t apart = 0;               // admitted, and not counted: StandApart

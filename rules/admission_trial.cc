@@ -12,10 +12,11 @@ constexpr std::uint32_t kFirst = 16;  // one in so many slots goes first
 
 }  // namespace
 
-// With most slots free nobody is kept waiting; nor at the beginning, when little has answered yet.
+// Where most slots are free, now and lately, nobody is kept waiting; nor at the beginning, when little has answered yet.
 bool Admission::Impl::AwaitsProof(const AdmissionTicket& ticket, TimePoint now) const {
   if (config.limit == Limit::kOff) return false;
-  if (ticket.rank < kVitalRanks || in_flight * kEarly < limit()) return false;
+  if (ticket.rank < kVitalRanks) return false;
+  if (std::max<double>(in_flight, used_lately) * kEarly < limit()) return false;
   return routes.Unproven(ticket, std::max(limit() / kFirst, 1U), now);
 }
 
