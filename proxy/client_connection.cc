@@ -248,6 +248,7 @@ void ClientConnection::Handshake() {
 }
 
 void ClientConnection::BeginHttp2(std::string_view begun) {
+  HearOfReset();
   const std::string bytes(begun);  // once for each connection: they are the old protocol's
   if (protocol_) worker_.PutAside(std::move(protocol_));
   auto http2 = std::make_unique<Http2Connection>(*this);

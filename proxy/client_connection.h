@@ -43,7 +43,8 @@ class ClientConnection {
   // TLS holds bytes that no event will tell of.
   bool has_pending() const { return stream_.has_pending(); }
   void WantRead(bool want) { watch_.WantRead(want); }
-  bool Send(std::span<iovec> vectors);  // false: the connection is broken
+  void HearOfReset() { watch_.UseLevels(); }  // though it came with bytes that were read
+  bool Send(std::span<iovec> vectors);        // false: the connection is broken
   bool output_full() const { return !output_.empty(); }
   void SetReadDeadline(Duration after);
   void ClearReadDeadline();

@@ -48,6 +48,8 @@ class ClientSide {
   // More body is wanted (read on), or is not for now. While it is wanted its silence has a limit,
   // OnBodyTimeout of the exchange, but not before the client may send it.
   virtual void WantBody(bool want) = 0;
+  // The request waits here, maybe for long, and is not begun if its client goes: that has to be heard of.
+  virtual void HearOfLeaving() = 0;
   // The client waits for a 100 (Expect: 100-continue): none was sent, nor has any of the body come.
   virtual bool awaits_continue() const = 0;
 

@@ -77,6 +77,7 @@ void Exchange::CarryOutAdmission() {
     case AdmissionTicket::State::kShed:
       return ReplyShed();
     case AdmissionTicket::State::kQueued:
+      return client_.HearOfLeaving();
     case AdmissionTicket::State::kOutside:
       return;
   }

@@ -52,6 +52,7 @@ bool Exchange::Hold() {
   state_.admission_end = AdmissionEnd::kUnmeasured;
   GiveBackPermit();
   client_.WantBody(false);
+  client_.HearOfLeaving();
   step_ = Step::kAdmit;
   state_.held_since = worker_.loop.now();
   return true;

@@ -57,6 +57,7 @@ class Http1Connection final : public ClientProtocol, public ClientSide {
   int error_status() const override { return parser_.status(); }
   bool ReadBodyAgain() override;
   void WantBody(bool want) override;
+  void HearOfLeaving() override { carrier_->HearOfReset(); }
   bool awaits_continue() const override { return awaits_continue_; }
   bool SendInterim(const ResponseHead& head) override;
   bool BeginResponse(const ResponseHead& head, const ForwardResponse& forward, bool keep) override;

@@ -61,6 +61,7 @@ class Http2Stream final : public ClientSide {
   int error_status() const override { return state_.request->refusal; }
   bool ReadBodyAgain() override;
   void WantBody(bool want) override;
+  void HearOfLeaving() override {}  // its connection hears of all
   bool awaits_continue() const override { return state_.awaits_continue; }
   bool SendInterim(const ResponseHead& head) override;
   bool BeginResponse(const ResponseHead& head, const ForwardResponse& forward, bool keep) override;

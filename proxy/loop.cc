@@ -307,6 +307,10 @@ void IoWatch::UseEdges() {
   if (!edges_ && !stopped_) SetEdges(true);
 }
 
+void IoWatch::UseLevels() {
+  if (edges_ && !stopped_) SetEdges(false);
+}
+
 // EV_CLOSED: that the stream has ended is told with what came before it, and no second edge would.
 void IoWatch::SetEdges(bool edges) {
   edges_ = edges;

@@ -67,7 +67,9 @@ class Loop {
 // With edges the kernel tells once of what has come, and need not look again whether it was read. The
 // reader then says when it has seen the descriptor empty. A callback that ends without that, an end of
 // the stream behind what has come, or a wish to write: from then on the watch is level-triggered, as
-// one that asked for nothing. So nothing that came is ever waited for, whatever the reader left.
+// one that asked for nothing. So no byte and no end of the stream is ever missed, whatever the reader
+// left. A reset that came with the bytes before it may be, as libevent does not tell the two apart: who
+// has to hear of it does not say that the descriptor is empty, or uses levels.
 class IoWatch {
  public:
   using Callback = void (*)(void* self);
@@ -83,6 +85,7 @@ class IoWatch {
   void WantWrite(bool want);
   // Readiness to read comes by edges, until there is reason not to. REQUIRES: writing is not wanted.
   void UseEdges();
+  void UseLevels();
   void NoteEmpty() { seen_empty_ = true; }  // a read has just left nothing
   bool uses_edges() const { return edges_; }
   bool wants_read() const { return wants_read_; }

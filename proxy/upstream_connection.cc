@@ -136,7 +136,7 @@ UpstreamSide::ReadResult UpstreamConnection::Read() {
   const std::size_t room = in_.room().size();
   const IoResult read = stream_.Read(in_.room());
   in_.Added(read.bytes);
-  if (read.bytes < room) watch_.NoteEmpty();
+  drained_ = read.bytes < room;
   if (read.status == IoStatus::kWouldBlock && stream_.read_wants_write()) watch_.WantWrite(true);
   // TLS gives at most a record at a time: only a plain socket is known to be empty now.
   return {read.status, read.bytes == room || stream_.encrypted()};
@@ -145,6 +145,8 @@ UpstreamSide::ReadResult UpstreamConnection::Read() {
 ParseStep UpstreamConnection::Next(bool ended) {
   const ParseStep step = parser_.Feed(in_.data(), parsed_, in_.end());
   parsed_ = parser_.taken();
+  // Not for less than a whole answer: a reset behind it is not told of twice.
+  if (step == ParseStep::kEnd && drained_) watch_.NoteEmpty();
   // One that may not end so has been cut short, which is told by its having nothing more.
   if (step == ParseStep::kNeedMore && ended && parser_.FeedEnd() == ParseStep::kEnd) {
     return ParseStep::kEnd;

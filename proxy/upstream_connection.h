@@ -92,6 +92,7 @@ class UpstreamConnection final : public UpstreamSide {
   ReliedOn relied_on_;           // for the request's trailers
   bool chunked_ = false;         // the request's body
   bool connected_ = false;
+  bool drained_ = false;          // the last read left nothing
   bool doubtful_ = false;         // its last answer had no body: one may come late, by mistake
   bool reused_ = false;           // has served an exchange before this one
   UpstreamUser* user_ = nullptr;  // null: idle in the cache

@@ -70,6 +70,7 @@ void Admission::Impl::Tick(TimePoint now) {
   latest = now;
   if (now - ticked < kTick) return;
   ticked = now;
+  trials_due = true;
   used_lately += kLately * (in_flight - used_lately);
   gauge.Used(in_flight, limit(), now);
   LookAtQueue(now);
@@ -228,7 +229,8 @@ void Admission::Impl::Enter(AdmissionTicket* ticket, TimePoint now) {
     return Shed(ticket, *reason);
   }
   // Without a place to wait it goes on, to be judged as those before it.
-  if (trials.size() < kMostTrials && AwaitsProof(*ticket, now)) return Try(ticket);
+  if (trials.size() < std::min(kMostTrials, config.queue.max) && AwaitsProof(*ticket, now))
+    return Try(ticket);
   if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) return Admit(ticket, now);
   if (NeedsNoSlot(*ticket)) return Admit(ticket, now);
   Wait(ticket, now);

@@ -43,6 +43,7 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
   if (ticket->state != State::kAdmitted || ticket->measured || ticket->coming) return;
   if (!error && gauge.pressed() && IsNewcomer(ticket->rank))
     visitors.Answered(VisitorOf(ticket->ask), ticket->admitted, now);
+  trials_due |= !routes.row(ticket->route_row).proven;
   routes.Speak(ticket);
   if (ticket->apart) return;
   LimitSample sample{
@@ -157,6 +158,7 @@ void Admission::Impl::LeaveSlot(AdmissionTicket* ticket, AdmissionEnd end, TimeP
     --coming_of_lane[ticket->lane];
     return;
   }
+  trials_due |= !routes.row(ticket->route_row).proven;
   const bool hung = routes.Stuck(ticket->route_row);
   const bool answered = ticket->measured;
   routes.Leave(ticket, now);

@@ -78,8 +78,9 @@ struct Admission::Impl {
   double backlog_rate = 0;       // of it are served in a second, smoothed
   double backlog_served = 0;     // since it was looked at
   TimePoint backlog_looked{};
-  TicketLine untold;  // shed while they waited
-  TicketLine trials;  // who waits for a route to answer; at most kMostTrials
+  TicketLine untold;        // shed while they waited
+  TicketLine trials;        // who waits for a route to answer; at most kMostTrials
+  bool trials_due = false;  // something may have changed for them
   std::array<std::array<std::uint64_t, kShedReasons>, kTrafficClasses> shed{};
 
   void Configure(const AdmissionConfig& now);
@@ -150,7 +151,8 @@ struct Admission::Impl {
   bool AwaitsProof(const AdmissionTicket& ticket, TimePoint now) const;
   void Try(AdmissionTicket* ticket);  // it waits
   void EndTrial(AdmissionTicket* ticket);
-  void LookAtTrials(TimePoint now);
+  // One whose waiting for it has ended, admitted or shed; null: none, or it waits for a slot now.
+  AdmissionTicket* LookAtTrials(TimePoint now);
   TimePoint EndOfPatience(const AdmissionTicket& ticket) const;
 
   // --- a crowd that comes in one instant: admission_crowd.cc ---

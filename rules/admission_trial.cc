@@ -36,8 +36,8 @@ TimePoint Admission::Impl::EndOfPatience(const AdmissionTicket& ticket) const {
   return ticket.ask.deadline ? std::min(end, *ticket.ask.deadline) : end;
 }
 
-// One at a time, as each of them is the next to be answered for.
-void Admission::Impl::LookAtTrials(TimePoint now) {
+// One at a time, as the first of a route may be followed by so many only.
+AdmissionTicket* Admission::Impl::LookAtTrials(TimePoint now) {
   for (AdmissionTicket* ticket = trials.first(); ticket != nullptr;) {
     AdmissionTicket* const next = ticket->next;
     ticket->route_row = routes.Ask(ticket->ask);  // another may have got its row meanwhile
@@ -45,14 +45,22 @@ void Admission::Impl::LookAtTrials(TimePoint now) {
       EndTrial(ticket);
       const bool late = ticket->ask.deadline && *ticket->ask.deadline <= now;
       Shed(ticket, late ? ShedReason::kDeadline : ShedReason::kRoute);
-      Untold(ticket);
-    } else if (!AwaitsProof(*ticket, now)) {
+      return ticket;
+    }
+    if (!AwaitsProof(*ticket, now)) {
       EndTrial(ticket);
-      Queue(ticket);
-      return;
+      ticket->entered = now;  // it comes to the queue as any other does
+      if (queue.Before(ticket->rank) == 0 && HasSlot(ticket->rank)) {
+        Admit(ticket, now);
+      } else {
+        Wait(ticket, now);
+      }
+      if (ticket->state != State::kQueued) return ticket;
     }
     ticket = next;
   }
+  trials_due = false;
+  return nullptr;
 }
 
 }  // namespace spillway

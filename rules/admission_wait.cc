@@ -145,7 +145,9 @@ void Admission::Impl::Queue(AdmissionTicket* ticket) {
 
 AdmissionTicket* Admission::Impl::Next(TimePoint now) {
   Tick(now);
-  if (trials.size() > 0) LookAtTrials(now);
+  if (trials_due && trials.size() > 0) {
+    if (AdmissionTicket* ticket = LookAtTrials(now)) return ticket;
+  }
   if (queue.size() == 0 && untold.size() == 0) return nullptr;  // as nearly always
   Expire(now);
   if (AdmissionTicket* ticket = untold.first(); ticket != nullptr) {
@@ -203,8 +205,7 @@ std::optional<TimePoint> Admission::Impl::wakeup() const {
   if (untold.size() > 0) return latest;
   if (queue.size() == 0 && trials.size() == 0) return std::nullopt;
   TimePoint at = next_deadline;
-  for (const AdmissionTicket* t = trials.first(); t != nullptr; t = t->next)
-    at = std::min(at, EndOfPatience(*t));
+  if (trials.size() > 0) at = std::min(at, ticked + kTick);
   for (std::uint8_t rank = 0; rank < AdmissionQueue::kRanks; ++rank) {
     const AdmissionTicket* ticket = queue.Oldest(rank);
     if (ticket != nullptr) at = std::min(at, ticket->entered + Patience(rank));

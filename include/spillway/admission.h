@@ -61,7 +61,7 @@ enum class ShedReason : std::uint8_t {
   kQueueTimeout,
   kDeadline,  // could not be answered in the time that the client gives
   kCohort,    // its class and cohort are not served at the moment
-  kRoute,     // its route holds more than its share of the slots
+  kRoute,     // its route holds more than its share of the slots, hangs, or never answered
   kFailing,   // the servers answer errors faster than they could do good
   kClient,    // its client asks for more than its share
 };
@@ -82,7 +82,8 @@ struct AdmissionTicket {
   std::optional<TimePoint> left;
 
   // The admission's own.
-  AdmissionTicket* previous = nullptr;  // in its client's lane, or among its route's in flight
+  AdmissionTicket* previous =
+      nullptr;  // in its client's lane, its route's in flight, or who else waits
   AdmissionTicket* next = nullptr;
   AdmissionTicket* older = nullptr;  // of its rank, while it waits
   AdmissionTicket* younger = nullptr;

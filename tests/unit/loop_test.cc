@@ -197,6 +197,32 @@ TEST(IoWatch, WithEdgesTellsOfAnEndThatCameWithTheLastBytes) {
   EXPECT_TRUE(ended);
 }
 
+// What it has not read resets the connection that it closes; libevent tells only that there is something.
+TEST(IoWatch, WithEdgesTellsOfAResetBehindBytesToWhoAsksForLevels) {
+  Loop loop;
+  Pair pair;
+  Watched watched(loop, pair.ours.get());
+  EXPECT_EQ(write(pair.ours.get(), "x", 1), 1);
+  std::string got;
+  bool broken = false;
+  watched.read = [&] {
+    char bytes[8];
+    const ssize_t read = ::read(pair.ours.get(), bytes, sizeof bytes);
+    broken = read < 0 && errno == ECONNRESET;
+    if (read > 0) got.append(bytes, static_cast<std::size_t>(read));
+    watched.watch->NoteEmpty();
+    watched.watch->UseLevels();
+    if (read <= 0) loop.Stop();
+  };
+  pair.Send('a');
+  pair.theirs.Reset();
+  watched.watch->UseEdges();
+  watched.watch->WantRead(true);
+  loop.Run();
+  EXPECT_TRUE(got == "a" || got.empty()) << got;  // a kernel may tell of the reset first
+  EXPECT_TRUE(broken || got == "a");
+}
+
 TEST(IoWatch, WithEdgesTellsOfWhatCameWhileNothingWasWanted) {
   Loop loop;
   Pair pair;
