@@ -60,7 +60,7 @@ class PoolAdmission : public std::enable_shared_from_this<PoolAdmission> {
   const std::string name_;
   // Held for some 100 ns: less than what two requests on two workers would have to tell each other
   // without it, since a place that one gives back may be another's at once. But for a tick, ten in a
-  // second: in a crowd it walks those who are told.
+  // second: in a crowd it walks those who are told, and those who wait for a route to answer (64 at most).
   mutable std::mutex mutex_;
   TimePoint latest_;  // workers' clocks differ by a turn of their loops: time does not go back
   TimePoint promised_ = TimePoint::max();  // when the first of the desks looks

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint32_t kFirstOfRoutes = 4;  // one in so many slots more for the first of a route
 constexpr std::uint32_t kReserve = 16;       // one in so many slots more for the vital ranks
-constexpr double kLately = 0.2;              // the weight of what is in use at a tick
+constexpr double kInUseNow = 0.2;            // the weight of what is in use at a tick
 constexpr double kNewest = 0.3;              // the weight of what one server says of its pressure
 
 // So many of `limit` slots may be in use when one is admitted that is above its client's share. The
@@ -71,7 +71,7 @@ void Admission::Impl::Tick(TimePoint now) {
   if (now - ticked < kTick) return;
   ticked = now;
   trials_due = true;
-  used_lately += kLately * (in_flight - used_lately);
+  used_lately += kInUseNow * (in_flight - used_lately);
   gauge.Used(in_flight, limit(), now);
   LookAtQueue(now);
   gauge.Tick(queue.size() > 0, now);

@@ -50,7 +50,7 @@ void Admission::Impl::FirstByte(AdmissionTicket* ticket, Duration took, TimePoin
       now, ticket->cohort, took, 0, ticket->counted, ticket->in_flight, LimitSample::End::kAnswer};
   if (error) {
     ticket->erred = true;
-    routes.Prove(ticket->route_row);
+    if (!in_vain) routes.Prove(ticket->route_row);
     sample.end = LimitSample::End::kError;
     return Sample(sample);
   }

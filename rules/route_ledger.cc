@@ -198,7 +198,7 @@ void RouteLedger::Answered(std::uint16_t index, const AnswerTime& took, bool in_
   if (index != last_row_) last_of_others_ = last_, last_row_ = index;
   last_ = now;
   if (in_vain) return;
-  row.proven = true;
+  Prove(index);
   answered_ = std::min(answered_ + 1, kLately);
   typical_ += (took.logarithm - typical_) / answered_;
   mean_ += (took.seconds - mean_) / answered_;
@@ -273,7 +273,7 @@ void RouteLedger::LearnInCrowd(const AdmissionTicket& ticket, const AnswerTime& 
 
 void RouteLedger::Learn(std::uint16_t index, double logarithm, double excess) {
   Row& row = rows_[index];
-  row.proven = true;
+  Prove(index);  // a family by each of its routes
   row.samples = std::min(row.samples + 1, kMemory);
   const double too_long = logarithm - excess - lift_ - row.norm;
   row.norm += (row.samples > kFewest ? std::min(too_long, kMuch) : too_long) / row.samples;

@@ -35,8 +35,10 @@ struct AdmissionConfig {
   std::uint32_t max = 100000;
   std::uint32_t initial = 12;
   struct Queue {
-    std::uint32_t max = 10000;  // requests that wait, of all classes
-    // None waits longer; of a crowd that came in one instant some wait a fifth longer.
+    // Requests that wait, of all classes; as many more, 64 at most, wait for a route to answer at all.
+    std::uint32_t max = 10000;
+    // None waits longer; of a crowd that came in one instant some wait a fifth longer, and who waited for
+    // a route to answer may wait so long again for a slot.
     Duration timeout = std::chrono::seconds(5);
     friend bool operator==(const Queue&, const Queue&) = default;
   } queue;
@@ -82,8 +84,7 @@ struct AdmissionTicket {
   std::optional<TimePoint> left;
 
   // The admission's own.
-  AdmissionTicket* previous =
-      nullptr;  // in its client's lane, its route's in flight, or who else waits
+  AdmissionTicket* previous = nullptr;  // in the one list that its state puts it in
   AdmissionTicket* next = nullptr;
   AdmissionTicket* older = nullptr;  // of its rank, while it waits
   AdmissionTicket* younger = nullptr;

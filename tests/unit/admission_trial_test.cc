@@ -58,6 +58,17 @@ TEST_F(AdmissionTrialTest, AnErrorIsAnAnswer) {
   EXPECT_EQ(AskNew().state, State::kAdmitted);
 }
 
+TEST_F(AdmissionTrialTest, AnErrorThatNobodyWaitedForIsNone) {
+  BeginBusy();
+  AdmissionTicket& first = AskNew();
+  AdmissionTicket& second = AskNew();
+  first.left = now_ + 1s;
+  AnswerPages(300);
+  Answer(first, 3s, AdmissionEnd::kError);
+  EXPECT_EQ(Told(), std::vector{&second});  // one at a time still
+  EXPECT_EQ(AskNew().state, State::kQueued);
+}
+
 TEST_F(AdmissionTrialTest, OfALargePoolOneInSixteenGoesFirst) {
   Begin(Fixed(64));
   AnswerPages(100);
