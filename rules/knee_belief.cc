@@ -17,7 +17,8 @@ constexpr double kKneeDrift = 0.02;  // in a second, as a random walk; logarithm
 constexpr double kNormDrift = 0.01;
 // Of the knee, in a second: between two cohorts, and while one is in flight; at once.
 constexpr double kJumps = 0.05, kJumpsMeanwhile = 0.15, kMostJumps = 0.1;
-constexpr double kJumpWidth = 0.7;
+// It jumps up as often as down, and farther: what comes back comes back whole.
+constexpr double kJumpUp = 1.5, kJumpDown = 0.7;
 constexpr double kNormJumps = 0.1;    // in a cohort
 constexpr double kNormJump = 1;       // their variance
 constexpr double kCorrelation = 1.5;  // the waits of one cohort are those of one queue
@@ -106,12 +107,16 @@ void KneeBelief::Drift(double seconds) {
 
 // Where a knee is that has jumped: most likely nearby.
 KneeBelief::Shares KneeBelief::Elsewhere() const {
-  double middle = 0, all = 0;
+  double middle = 0;
   for (std::size_t i = 0; i < kCells; ++i) middle += cells_[i].weight * LogOf(i);
   Shares shares{};
-  for (std::size_t i = 0; i < kCells; ++i)
-    all += shares[i] = std::exp(-std::abs(LogOf(i) - middle) / kJumpWidth);
-  for (double& share : shares) share /= all;
+  double above = 0, below = 0;
+  for (std::size_t i = 0; i < kCells; ++i) {
+    const double off = LogOf(i) - middle;
+    shares[i] = std::exp(off > 0 ? -off / kJumpUp : off / kJumpDown);
+    (off > 0 ? above : below) += shares[i];
+  }
+  for (std::size_t i = 0; i < kCells; ++i) shares[i] /= 2 * (LogOf(i) > middle ? above : below);
   return shares;
 }
 

@@ -14,7 +14,7 @@
 //   most   somewhere within what is likely for the knee, each time elsewhere: as narrow as the belief is,
 //          so the search ends by itself when it has found
 //   probe  now and then above it: more workers would not show otherwise
-//   climb  above what was in flight, by larger steps each time, as long as the knee is likely to be above that
+//   climb  above what was in flight, by larger steps each time, to twice, as long as the knee is likely to be above that
 //   test   where it is doubtful whether answers wait or became slow in themselves: far below, for once
 //
 // A cohort is those admitted in a while, judged when the last of them has had its time. (Those who
@@ -39,7 +39,7 @@ constexpr double kErrors = 0.3;    // a logarithm: what many errors say at least
 constexpr double kLow = 0.2, kHigh = 0.8;  // quantiles of the knee that limits are chosen between
 constexpr double kTurn = 0.6180339887498949;
 constexpr double kFirstTurn = 0.382;  // after which the first is the lowest
-constexpr double kProbe = 0.1, kProbeErrors = 1.5, kNextStep = 1.7;
+constexpr double kProbe = 0.1, kProbeErrors = 1.5, kNextStep = 1.7, kLargestClimb = 1;
 constexpr Duration kProbeEvery = std::chrono::milliseconds(700);
 constexpr double kProbeTimes = 3;  // answers' mean times
 constexpr double kSureAbove = 0.65, kClimbs = 1.08;
@@ -48,10 +48,11 @@ constexpr double kSureAbove = 0.65, kClimbs = 1.08;
 constexpr double kHalfASlot = 0.5, kAlone = 1.5;
 // Where workers are few, one slot is a large step. One too many lengthens all times by as much as one too few takes
 // from what is answered: so what is likely for the knee is looked at from lower down, steps up want to be surer and
-// are larger then, and after a probe that was large (of any number) there is a rest of so many cohorts.
+// are larger then, and after a probe that was large (of any number) there is a rest of so many cohorts, but where it
+// is as likely as this that more would do: then the next one is made at once.
 // "Few" is what is believed, and for the size of steps what the limit is.
 constexpr double kFewWorkers = 8, kLowOfFew = 0.1, kHighOfFew = 0.7, kSureAboveOfFew = 0.8;
-constexpr double kNextStepOfFew = 2, kLargestStepOfFew = 0.6;
+constexpr double kNextStepOfFew = 2, kLargestStepOfFew = 0.6, kLikelyAboveOfFew = 0.4;
 constexpr double kLargeProbe = 0.2;
 constexpr int kRest = 3;
 constexpr double kDoubtful = 0.2;  // standard deviation of the norm
@@ -78,7 +79,7 @@ constexpr double kHaste = 0.6;        // the limit is cut where it is more than 
 constexpr double kMargin = 1.3;       // and to so much above what seems right
 // A cohort is as large as makes its mean this much better than what is to be told apart.
 constexpr double kDifference = 0.03, kDifferenceOfSpread = 0.06, kPrecision = 4;
-constexpr double kFewest = 10, kFirst = 24, kMost = 400, kWhileClimbing = 4;
+constexpr double kFewest = 8, kFirst = 24, kMost = 400, kWhileClimbing = 4;
 constexpr Duration kEpoch = std::chrono::milliseconds(400);
 constexpr double kTheirTime = 2;  // times an answer's mean time
 constexpr Duration kTheirTimeAtMost = std::chrono::seconds(4);
@@ -351,10 +352,11 @@ class KneeLimit final : public AdaptiveLimit {
     // Above it is more to be learnt than below.
     const double knee = knee_.Quantile(0.5);
     const bool few_workers = knee < kFewWorkers;
-    const bool sure_above =
-        knee_.Above(seen.in_flight + kHalfASlot) > (few_workers ? kSureAboveOfFew : kSureAbove);
+    const double above = knee_.Above(seen.in_flight + kHalfASlot);
+    const bool sure_above = above > (few_workers ? kSureAboveOfFew : kSureAbove);
     tested_ = doubtful && !tested_ && !sure_above;
-    const bool probes = !tested_ && more && now >= probe_at_ && rest_ <= 0;
+    const bool due = (now >= probe_at_ && rest_ <= 0) || (few_workers && above > kLikelyAboveOfFew);
+    const bool probes = !tested_ && more && due;
     rest_ -= 1;
     const double one_more = std::round(limit_) + 1;
     double wanted = 0;
@@ -371,17 +373,19 @@ class KneeLimit final : public AdaptiveLimit {
       const double low = few_workers ? kLowOfFew : kLow, high = few_workers ? kHighOfFew : kHigh;
       wanted = knee_.Quantile(low + (high - low) * turn_);
     }
+    double largest = LargestStep();
     if (sure_above) {
       wanted = std::max({wanted, limit_ * (1 + step_), one_more});
-      if (more) step_ = std::min(step_ * (low() ? kNextStepOfFew : kNextStep), LargestStep());
+      largest = std::max(largest, step_);
+      if (more) step_ = std::min(step_ * (low() ? kNextStepOfFew : kNextStep), kLargestClimb);
     } else {
       step_ = kProbe;
     }
     // Of what is far above what was in flight nothing was learnt.
-    const double beyond = std::max(seen.in_flight * (1 + LargestStep()), seen.in_flight + 1);
+    const double beyond = std::max(seen.in_flight * (1 + largest), seen.in_flight + 1);
     const double most = more ? std::max(limit_, beyond) : limit_;
     wanted = std::clamp(std::min(wanted, most), limit_ * kDeepestCut,
-                        std::max(limit_ * (1 + LargestStep()), one_more));
+                        std::max(limit_ * (1 + largest), one_more));
     return std::clamp(wanted, range_.min, range_.max);
   }
 

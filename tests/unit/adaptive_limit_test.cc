@@ -129,6 +129,22 @@ TEST_P(KneeTest, ComesUpFromOneWhereAllBecameManyTimesAsSlow) {
   EXPECT_GT(limit_->limit(), 5);
 }
 
+TEST_P(KneeTest, ClimbsByLargerStepsTheFartherItHasToGo) {
+  Serve(3000, 40);
+  int answers = 0;
+  for (; limit_->limit() < 900 && answers < 5000; ++answers) Serve(1, 1200);
+  EXPECT_LT(answers, 190);
+}
+
+TEST_P(KneeTest, IsBackSoonWhereFewWorkersBecomeNineTimesAsMany) {
+  limit_ = MakeAdaptiveLimit(GetParam(), {1, 1000, 4});
+  const auto serve = [&](double workers) { now_ += 20ms, Serve(1, workers); };
+  for (int i = 0; i < 1000; ++i) serve(3);
+  int answers = 0;
+  for (; limit_->limit() < 24 && answers < 5000; ++answers) serve(27);
+  EXPECT_LT(answers, 90);
+}
+
 // Each probe is half as many again here. The more often it tries, the longer all take.
 TEST_P(KneeTest, TriesOneMoreThanTwoWorkersNowAndThenOnly) {
   limit_ = MakeAdaptiveLimit(GetParam(), {1, 1000, 4});
