@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <ostream>
+#include <sstream>
 #include <vector>
 
 #include "proxy/ctl_client.h"
@@ -64,13 +65,17 @@ std::string Counts(const Json& object) {
   return some.empty() ? "none" : Pairs(some);
 }
 
-std::string ShowReload(const Json& reload) {
+// What was wrong with a refused one has lines of its own.
+std::vector<std::vector<std::string>> ReloadRows(const Json& reload) {
   const bool ok = At(reload, "ok") == true;
-  std::string text =
-      fmt::format("{} at {}; reloads taken {}, refused {}", ok ? "taken" : "REFUSED",
-                  Show(reload, "when"), Show(reload, "succeeded"), Show(reload, "failed"));
-  if (!ok) text += "\n" + Show(reload, "error");
-  return text;
+  std::vector<std::vector<std::string>> rows = {
+      {"last load",
+       fmt::format("{} at {}; reloads taken {}, refused {}", ok ? "taken" : "REFUSED",
+                   Show(reload, "when"), Show(reload, "succeeded"), Show(reload, "failed"))}};
+  if (ok) return rows;
+  std::istringstream error(Show(reload, "error"));
+  for (std::string line; std::getline(error, line);) rows.push_back({"", line});
+  return rows;
 }
 
 // By class and reason, leaving out what is none.
@@ -136,8 +141,8 @@ std::string FormatStatus(const Json& status) {
       {"decisions", Pairs(At(status, "decisions"))},
       {"responses", Pairs(At(status, "responses"))},
       {"access log lines dropped", Show(status, "access_log_dropped")},
-      {"last load", ShowReload(At(status, "reload"))},
   };
+  for (auto& row : ReloadRows(At(status, "reload"))) rows.push_back(std::move(row));
   for (const Json& pool : At(status, "admission")) {
     rows.push_back({"pool " + Show(pool, "name"), ShowAdmission(pool)});
   }

@@ -76,6 +76,19 @@ std::optional<OpenedListener> FromOffer(const ListenerId& id, const SocketAddres
   return opened;
 }
 
+// Another spillway that serves there would get every other connection.
+Result<void> ExpectFree(const SocketAddress& address, const OfferedSockets& offered) {
+  if (address.form != SocketAddress::Form::kIp || address.port == 0 ||
+      offered.by_address.contains(RealAddress(address))) {
+    return {};
+  }
+  const Result<void> free = ExpectFree(KernelAddress::FromIp(address.ip, address.port));
+  if (free) return {};
+  return Fail(
+      free.error().message +
+      " (another spillway may be running; to put this one in its place, see `takeover_socket`)");
+}
+
 Result<OpenedListener> Open(const ListenerId& id, const SocketAddress& address,
                             std::size_t workers) {
   switch (address.form) {
@@ -105,6 +118,13 @@ Result<std::vector<OpenedListener>> Listeners::OpenNew(std::span<const ListenerC
                                                        OfferedSockets* offered) const {
   std::vector<OpenedListener> all;
   const std::vector<ListenerId> ids = ListenerIds(configs);
+  // At a start that takes nothing over: else it is this process, or the one before, that listens there.
+  if (known_.empty() && offered != nullptr && offered->by_id.empty()) {
+    for (const ListenerConfig& config : configs) {
+      if (Result<void> free = ExpectFree(config.address, *offered); !free)
+        return Fail(free.error().message);
+    }
+  }
   for (std::size_t i = 0; i < configs.size(); ++i) {
     if (known_.count(ids[i]) != 0) continue;
     std::optional<OpenedListener> listener = FromOffer(ids[i], configs[i].address, offered);

@@ -59,7 +59,7 @@ bool IsWildcardV6(const KernelAddress& address) {
 }
 
 // 0, or the errno of the step that failed.
-int ListenTcp(const KernelAddress& address, bool share_port, int backlog, Fd* out) {
+int BindTcp(const KernelAddress& address, bool share_port, Fd* out) {
   Fd fd = NewSocket(address.family());
   if (!fd) return errno;
   SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
@@ -71,9 +71,17 @@ int ListenTcp(const KernelAddress& address, bool share_port, int backlog, Fd* ou
     SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, IsWildcardV6(address) ? 0 : 1);
   }
   if (bind(fd.get(), AsSockaddr(address), address.size) != 0) return errno;
-  if (listen(fd.get(), backlog) != 0) return errno;
   *out = std::move(fd);
   return 0;
+}
+
+int ListenTcp(const KernelAddress& address, bool share_port, int backlog, Fd* out) {
+  if (const int error = BindTcp(address, share_port, out); error != 0) return error;
+  return listen(out->get(), backlog) != 0 ? errno : 0;
+}
+
+std::string CannotListen(const KernelAddress& address, int error) {
+  return fmt::format("cannot listen on {}: {}", address.ToString(), Reason(error));
 }
 
 // Nobody listens there any more: what is left of a process that was killed.
@@ -183,9 +191,14 @@ Result<Fd> Listen(const KernelAddress& address, bool share_port, int backlog) {
     error = ListenTcp(KernelAddress::FromIp(IpAddress::FromV4(0), address.port()), share_port,
                       backlog, &fd);
   }
-  if (error != 0)
-    return Fail(fmt::format("cannot listen on {}: {}", address.ToString(), Reason(error)));
+  if (error != 0) return Fail(CannotListen(address, error));
   return fd;
+}
+
+Result<void> ExpectFree(const KernelAddress& address) {
+  Fd alone;
+  if (BindTcp(address, false, &alone) == EADDRINUSE) return Fail(CannotListen(address, EADDRINUSE));
+  return {};
 }
 
 std::optional<Accepted> Accept(int listener) {

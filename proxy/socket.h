@@ -53,6 +53,9 @@ struct KernelAddress {
 // unix path that nobody listens on any more is removed first. The error names the address and the
 // reason.
 Result<Fd> Listen(const KernelAddress& address, bool share_port, int backlog = 4096);
+// That nobody listens on this TCP address: the kernel lets two processes of one user share a port that both open
+// with `share_port`, and tells neither. The error is as Listen's.
+Result<void> ExpectFree(const KernelAddress& address);
 
 struct Accepted {
   Fd fd;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <tuple>
 
+#include "rules/bits.h"
 #include "rules/draft.h"
 
 namespace spillway {
@@ -150,6 +151,7 @@ class Load {
     RuleSetBuilder builder(std::move(scope));
     for (const yaml::Node& rule : draft_.rules) builder.Add(rule);
     ReadTests(builder.names(), limits, loader_, &draft_);
+    NarrowTests();
     if (!diagnostics_.empty()) return;
     std::string error;
     draft_.config.policy = builder.Build(&error, &draft_.config.warnings);
@@ -216,6 +218,7 @@ class Load {
             "warning: no file matches " + yaml::Quote(pattern) + ", so nothing is included"));
       }
       for (std::string& path : found) {
+        includes_[within_.back()].push_back(path);
         if (std::find(within_.begin(), within_.end(), path) != within_.end()) {
           node.Fail("the file " + yaml::Quote(path) + " includes itself" +
                     (path == within_.back() ? "" : " by way of others"));
@@ -237,6 +240,37 @@ class Load {
       if (key.text() == "rules") return false;
     }
     return false;
+  }
+
+  // What other files refuse is nothing that a test of an included file can know: each is judged by the rules of
+  // its file and of those that this one includes.
+  void NarrowTests() {
+    std::vector<std::string> places;
+    for (const yaml::Node& rule : draft_.rules) places.push_back(rule.About("").file);
+    std::map<std::string, Bits> outside;
+    for (RuleTest& test : draft_.config.tests) {
+      if (test.place.file == draft_.config.file) continue;
+      const auto [known, fresh] = outside.try_emplace(test.place.file);
+      if (fresh) known->second = RulesOutside(test.place.file, places);
+      test.left_out = known->second;
+    }
+  }
+
+  Bits RulesOutside(const std::string& file, const std::vector<std::string>& places) const {
+    std::vector<std::string> reached = {file};
+    for (std::size_t i = 0; i < reached.size(); ++i) {
+      const auto included = includes_.find(reached[i]);
+      if (included == includes_.end()) continue;
+      for (const std::string& path : included->second) {
+        if (std::find(reached.begin(), reached.end(), path) == reached.end())
+          reached.push_back(path);
+      }
+    }
+    Bits bits(WordsFor(places.size()));
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (std::find(reached.begin(), reached.end(), places[i]) == reached.end()) SetBit(&bits, i);
+    }
+    return bits;
   }
 
   void OpenIncluded(const std::string& path, const yaml::Node& include) {
@@ -272,8 +306,9 @@ class Load {
   Loader loader_;
   Diagnostics& diagnostics_;
   std::vector<std::unique_ptr<yaml::Document>> documents_;
-  std::map<std::string, yaml::Node> included_;  // in file-name order, each once
-  std::vector<std::string> within_;             // the file that is open, and who included it
+  std::map<std::string, yaml::Node> included_;                // in file-name order, each once
+  std::map<std::string, std::vector<std::string>> includes_;  // by file, what it names
+  std::vector<std::string> within_;  // the file that is open, and who included it
   Draft draft_;
 };
 

@@ -55,6 +55,7 @@ Facts Rehearsal::facts(Duration after) {
   facts.limits = tables_.limits;
   facts.shadow_limits = tables_.shadow_limits;
   facts.memo = &memo_;
+  facts.left_out = left_out_;
   facts.wall = wall_ + after;
   facts.surroundings = &around_;
   return facts;

@@ -126,6 +126,7 @@ std::optional<Diagnostic> Run(const Config& config, const RuleTest& test, Rehear
   rehearsal->ResetToggles();
   for (const auto& [toggle, on] : test.toggles) rehearsal->SetToggle(toggle, on);
   rehearsal->SetPass(test.pass);
+  rehearsal->LeaveOut(test.left_out.empty() ? nullptr : &test.left_out);
   rehearsal->SetWall(kMonday + test.into_week);
   rehearsal->Say(test.request.said);
   if (const Result<void> fresh = rehearsal->Fresh(); !fresh)

@@ -110,7 +110,7 @@ def main():
         if not where:
             return "spillway did not start; see above"
         threading.Thread(target=lambda: [sys.stderr.write(line) for line in spillway.stderr], daemon=True).start()
-        facts = {"site": f"http://127.0.0.1:{where[0]}/", "admin": where[1], "pid": spillway.pid, "spillway": options.binary}
+        facts = {"site": f"http://127.0.0.1:{where[0]}/", "admin": where[1], "pid": spillway.pid, "spillway": os.path.abspath(options.binary)}
         if not options.check:
             print(invitation(facts), flush=True)
             return spillway.wait()

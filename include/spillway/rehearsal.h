@@ -29,6 +29,8 @@ class Rehearsal {
   void SetToggle(std::uint32_t toggle, bool on) { toggles_[toggle] = on; }
   void ResetToggles();
   void SetPass(bool has_pass) { passes_.holds = has_pass; }
+  // Bits by rule, borrowed until it is said anew: Facts::left_out; null: none.
+  void LeaveOut(const std::vector<std::uint64_t>* rules) { left_out_ = rules; }
   // Of the clients to come, until it is said anew.
   void Say(SaidOfClient said) { around_.Say(std::move(said)); }
   // The wall clock at the beginning; unless set, noon of a Monday (UTC).
@@ -56,6 +58,7 @@ class Rehearsal {
   PosedSurroundings around_;
   std::unique_ptr<bool[]> toggles_;
   TrialTables tables_;
+  const std::vector<std::uint64_t>* left_out_ = nullptr;
   // Of 2024-01-01, a Monday.
   WallTime wall_{std::chrono::sys_days(std::chrono::January / 1 / 2024) + std::chrono::hours(12)};
   Duration after_{0};       // of the last request

@@ -58,6 +58,8 @@ struct RuleTest {
   Duration into_week = std::chrono::hours(12);          // of the first, from Monday 00:00 UTC
   bool pass = false;                                    // the client has passed every challenge
   Expectation expect;
+  // Bits by rule: those of files that its own does not include, judged as if they did not match. Empty: none.
+  std::vector<std::uint64_t> left_out;
   Diagnostic place;  // of `expect`, with nothing said yet
 };
 

@@ -117,6 +117,17 @@ class CommandLine(Case):
                                    "SPILLWAY_ADMIN": "127.0.0.1:0"})
         self.assertEqual(ask(proxy.port).status, 200)
 
+    def test_a_second_one_does_not_take_half_of_the_visitors(self):
+        # The kernel would let two that open their port for several workers share it.
+        proxy = self.spillway(env={"SPILLWAY_LISTEN": "127.0.0.1:0", "SPILLWAY_UPSTREAM": f"127.0.0.1:{self.origin().port}",
+                                   "SPILLWAY_ADMIN": "127.0.0.1:0"})
+        for host in ("127.0.0.1", "", "[::]"):
+            with self.subTest(host):
+                done = run("run", env={**os.environ, "SPILLWAY_LISTEN": f"{host}:{proxy.port}", "SPILLWAY_UPSTREAM": "127.0.0.1:1",
+                                       "SPILLWAY_ADMIN": "127.0.0.1:0"})
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f":{proxy.port}: Address already in use (another spillway may be running", done.stderr)
+
     def test_nothing_at_all_says_what_is_missing(self):
         done = run("run")
         self.assertEqual(done.returncode, 1)

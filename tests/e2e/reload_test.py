@@ -48,6 +48,7 @@ class Swap(Case):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("nonsense", done.stdout + done.stderr)
         proxy.log.wait(r"nonsense")
+        self.assertRegex(proxy.ctl("status").stdout, r"(?m)^last load  +REFUSED at .*\n +\S.*nonsense")
         self.assertEqual(proxy.metric("spillway_config_last_reload_successful"), 0)
         state = proxy.api("/api/v1/config")
         self.assertEqual(state["generation"], generation)

@@ -185,6 +185,31 @@ TEST(RuleTests, MayStandInIncludedFiles) {
   EXPECT_EQ(failures[0].file, "more.yaml");
 }
 
+// A shared file stays as it is where the site refuses sooner, and what it includes belongs to it.
+TEST(RuleTests, OfAnIncludedFileKnowItsRulesAndThoseItIncludes) {
+  const auto failures_with = [](const std::string& other) {
+    const MemoryFiles files(
+        {{"f.yaml", std::string(kTwoLines) +
+                        "rules: [{ name: own, match: { path: /a }, action: drop }]\n"
+                        "tests: [{ name: all, request: { path: /a }, expect: { action: deny } }]\n"
+                        "include: [shared.yaml, other.yaml]\n"},
+         {"shared.yaml",
+          "include: deep.yaml\n"
+          "tests: [{ name: s, request: { path: /a }, expect: { action: deny, rule: d } }]"},
+         {"deep.yaml", "rules: [{ name: d, match: { path: /a }, action: deny }]"},
+         {"other.yaml", other}});
+    std::vector<std::string> failed;
+    for (const Diagnostic& one : RunRuleTests(Loaded(LoadConfig("f.yaml", files, {}))))
+      failed.push_back(one.file);
+    return failed;
+  };
+  const std::string other = "rules: [{ name: o, match: { path: /a }, action: drop }]\n";
+  EXPECT_THAT(failures_with(other), testing::ElementsAre("f.yaml"));
+  EXPECT_THAT(failures_with(other + "tests: [{ name: t, request: { path: /a }, "
+                                    "expect: { action: deny } }]"),
+              testing::ElementsAre("f.yaml", "other.yaml"));
+}
+
 TEST(RuleTests, HaveBoundsInNumberAndInWhatTheyJudge) {
   std::string many = "tests:\n";
   for (int i = 0; i < 1001; ++i)
