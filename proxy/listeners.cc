@@ -118,9 +118,11 @@ Result<std::vector<OpenedListener>> Listeners::OpenNew(std::span<const ListenerC
                                                        OfferedSockets* offered) const {
   std::vector<OpenedListener> all;
   const std::vector<ListenerId> ids = ListenerIds(configs);
-  // At a start that takes nothing over: else it is this process, or the one before, that listens there.
-  if (known_.empty() && offered != nullptr && offered->by_id.empty()) {
+  // Before the first is opened, as they may share a port among themselves. In a takeover the process before this one
+  // listens there.
+  if (offered != nullptr && offered->by_id.empty()) {
     for (const ListenerConfig& config : configs) {
+      if (ListensAt(config.address.port)) continue;
       if (Result<void> free = ExpectFree(config.address, *offered); !free)
         return Fail(free.error().message);
     }
@@ -139,6 +141,12 @@ Result<std::vector<OpenedListener>> Listeners::OpenNew(std::span<const ListenerC
     all.push_back(std::move(*listener));
   }
   return all;
+}
+
+bool Listeners::ListensAt(std::uint16_t port) const {
+  const std::string end = ":" + std::to_string(port);
+  return std::any_of(known_.begin(), known_.end(),
+                     [&](const auto& entry) { return entry.second.address.ends_with(end); });
 }
 
 std::vector<std::vector<WorkerListener>> Listeners::Adopt(std::vector<OpenedListener> opened,

@@ -74,6 +74,7 @@ class Listeners {
     SocketPath unix_path;
     std::vector<Fd> sockets;
   };
+  bool ListensAt(std::uint16_t port) const;
   std::map<ListenerId, Known> known_;
   std::vector<ListenerId> order_;  // of the configuration
 };

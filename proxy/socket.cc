@@ -58,10 +58,18 @@ bool IsWildcardV6(const KernelAddress& address) {
   return address.family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&AsV6(address).sin6_addr);
 }
 
-// 0, or the errno of the step that failed.
+// These are 0, or the errno of the step that failed.
+int BindTcp(const KernelAddress& address, bool share_port, Fd* out);
+
+// Where the kernel is without IPv6, or in a container where it is switched off, "::" is all of IPv4.
+int BindOr4(int error, const KernelAddress& address, bool share_port, Fd* out) {
+  if ((error != EAFNOSUPPORT && error != EADDRNOTAVAIL) || !IsWildcardV6(address)) return error;
+  return BindTcp(KernelAddress::FromIp(IpAddress::FromV4(0), address.port()), share_port, out);
+}
+
 int BindTcp(const KernelAddress& address, bool share_port, Fd* out) {
   Fd fd = NewSocket(address.family());
-  if (!fd) return errno;
+  if (!fd) return BindOr4(errno, address, share_port, out);
   SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   SetOption(fd.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, kMostUnsent);
@@ -70,7 +78,8 @@ int BindTcp(const KernelAddress& address, bool share_port, Fd* out) {
   if (address.family() == AF_INET6) {
     SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, IsWildcardV6(address) ? 0 : 1);
   }
-  if (bind(fd.get(), AsSockaddr(address), address.size) != 0) return errno;
+  if (bind(fd.get(), AsSockaddr(address), address.size) != 0)
+    return BindOr4(errno, address, share_port, out);
   *out = std::move(fd);
   return 0;
 }
@@ -184,13 +193,8 @@ std::string KernelAddress::ToString() const {
 
 Result<Fd> Listen(const KernelAddress& address, bool share_port, int backlog) {
   Fd fd;
-  int error = address.family() == AF_UNIX ? ListenUnix(address, backlog, &fd)
-                                          : ListenTcp(address, share_port, backlog, &fd);
-  // A kernel without IPv6, or a container where it is switched off.
-  if ((error == EAFNOSUPPORT || error == EADDRNOTAVAIL) && IsWildcardV6(address)) {
-    error = ListenTcp(KernelAddress::FromIp(IpAddress::FromV4(0), address.port()), share_port,
-                      backlog, &fd);
-  }
+  const int error = address.family() == AF_UNIX ? ListenUnix(address, backlog, &fd)
+                                                : ListenTcp(address, share_port, backlog, &fd);
   if (error != 0) return Fail(CannotListen(address, error));
   return fd;
 }

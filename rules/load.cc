@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <tuple>
 
 #include "rules/bits.h"
@@ -257,20 +258,20 @@ class Load {
   }
 
   Bits RulesOutside(const std::string& file, const std::vector<std::string>& places) const {
-    std::vector<std::string> reached = {file};
-    for (std::size_t i = 0; i < reached.size(); ++i) {
-      const auto included = includes_.find(reached[i]);
-      if (included == includes_.end()) continue;
-      for (const std::string& path : included->second) {
-        if (std::find(reached.begin(), reached.end(), path) == reached.end())
-          reached.push_back(path);
-      }
-    }
+    std::set<std::string> reached;
+    Reach(file, &reached);
     Bits bits(WordsFor(places.size()));
     for (std::size_t i = 0; i < places.size(); ++i) {
-      if (std::find(reached.begin(), reached.end(), places[i]) == reached.end()) SetBit(&bits, i);
+      if (!reached.contains(places[i])) SetBit(&bits, i);
     }
     return bits;
+  }
+
+  void Reach(const std::string& file, std::set<std::string>* reached) const {
+    if (!reached->insert(file).second) return;
+    const auto included = includes_.find(file);
+    if (included == includes_.end()) return;
+    for (const std::string& path : included->second) Reach(path, reached);
   }
 
   void OpenIncluded(const std::string& path, const yaml::Node& include) {

@@ -114,12 +114,24 @@ class Swap(Case):
         server = self.origin()
         settings = config(server)
         proxy = self.spillway(settings)
-        settings["listeners"] = [{"address": "127.0.0.1:0"}, {"address": "192.0.2.1:9"}]
-        proxy.configure(settings)
-        status, text = proxy.reload()
-        self.assertGreaterEqual(status, 400)
-        self.assertIn("192.0.2.1", text)
-        self.assertEqual(ask(proxy.port).status, 200)
+        # One that no machine has, and one that another of ours has: the kernel would let them share it.
+        for taken in ("192.0.2.1:9", f"127.0.0.1:{self.spillway(config(server)).port}"):
+            with self.subTest(taken):
+                settings["listeners"] = [{"address": "127.0.0.1:0"}, {"address": taken}]
+                proxy.configure(settings)
+                status, text = proxy.reload()
+                self.assertGreaterEqual(status, 400)
+                self.assertIn(f"cannot listen on {taken}", text)
+                self.assertEqual(ask(proxy.port).status, 200)
+
+    def test_a_listener_may_move_to_another_address_of_its_port(self):
+        server = self.origin()
+        proxy = self.spillway(config(server))
+        port = proxy.port
+        proxy.configure(config(server, listeners=[{"address": f"0.0.0.0:{port}"}]))
+        self.assertEqual(proxy.reload()[0], 200)
+        eventually(lambda: f"0.0.0.0:{port}" in proxy.listening(), "the moved listener")
+        self.assertEqual(ask(port).status, 200)
 
     @unittest.skipIf(SANITIZED, "a sanitizer needs its address space")
     def test_a_table_that_memory_does_not_allow_changes_nothing(self):

@@ -15,10 +15,15 @@
 namespace spillway {
 namespace {
 
-TEST(IoWatch, CallsReadableOnlyWhileReadIsWanted) {
+class IoWatchTest : public testing::Test {
+ protected:
   Loop loop;
   Pair pair;
-  Watched watched(loop, pair.ours.get());
+  Watched watched{loop, pair.ours.get()};
+  std::string got;  // by it
+};
+
+TEST_F(IoWatchTest, CallsReadableOnlyWhileReadIsWanted) {
   int reads = 0;
   pair.Send('a');
   watched.read = [&] {
@@ -34,10 +39,7 @@ TEST(IoWatch, CallsReadableOnlyWhileReadIsWanted) {
   EXPECT_FALSE(watched.watch->wants_read());
 }
 
-TEST(IoWatch, CallsWritableOnlyWhileWriteIsWanted) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
+TEST_F(IoWatchTest, CallsWritableOnlyWhileWriteIsWanted) {
   int writes = 0;
   watched.write = [&] {
     ++writes;
@@ -89,11 +91,7 @@ bool ReadSome(const Pair& pair, std::size_t size, std::string* got) {
   return read < static_cast<ssize_t>(size);
 }
 
-TEST(IoWatch, WithEdgesTellsOnceOfWhatCame) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
-  std::string got;
+TEST_F(IoWatchTest, WithEdgesTellsOnceOfWhatCame) {
   int reads = 0;
   watched.read = [&] {
     ++reads;
@@ -111,11 +109,7 @@ TEST(IoWatch, WithEdgesTellsOnceOfWhatCame) {
 }
 
 // The second byte comes with the first one, so no edge would tell of it.
-TEST(IoWatch, WithEdgesTellsOfWhatTheReaderHasLeft) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
-  std::string got;
+TEST_F(IoWatchTest, WithEdgesTellsOfWhatTheReaderHasLeft) {
   watched.read = [&] {
     if (ReadSome(pair, 1, &got)) watched.watch->NoteEmpty();
     if (got.size() == 2) loop.Stop();
@@ -129,10 +123,7 @@ TEST(IoWatch, WithEdgesTellsOfWhatTheReaderHasLeft) {
   EXPECT_FALSE(watched.watch->uses_edges());
 }
 
-TEST(IoWatch, WithEdgesTellsAgainAReaderThatDidNotRead) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
+TEST_F(IoWatchTest, WithEdgesTellsAgainAReaderThatDidNotRead) {
   int reads = 0;
   watched.read = [&] {
     if (++reads == 3) loop.Stop();
@@ -144,11 +135,7 @@ TEST(IoWatch, WithEdgesTellsAgainAReaderThatDidNotRead) {
   EXPECT_GE(reads, 3);
 }
 
-TEST(IoWatch, WithEdgesTellsOfAnEndThatCameWithTheLastBytes) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
-  std::string got;
+TEST_F(IoWatchTest, WithEdgesTellsOfAnEndThatCameWithTheLastBytes) {
   bool ended = false;
   watched.read = [&] {
     char byte[8];
@@ -168,12 +155,8 @@ TEST(IoWatch, WithEdgesTellsOfAnEndThatCameWithTheLastBytes) {
 }
 
 // What it has not read resets the connection that it closes; libevent tells only that there is something.
-TEST(IoWatch, WithEdgesTellsOfAResetBehindBytesToWhoAsksForLevels) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
+TEST_F(IoWatchTest, WithEdgesTellsOfAResetBehindBytesToWhoAsksForLevels) {
   EXPECT_EQ(write(pair.ours.get(), "x", 1), 1);
-  std::string got;
   watched.read = [&] {
     char bytes[8];
     const ssize_t read = ::read(pair.ours.get(), bytes, sizeof bytes);
@@ -190,11 +173,7 @@ TEST(IoWatch, WithEdgesTellsOfAResetBehindBytesToWhoAsksForLevels) {
   EXPECT_EQ(got, "a");
 }
 
-TEST(IoWatch, WithEdgesTellsOfWhatCameWhileNothingWasWanted) {
-  Loop loop;
-  Pair pair;
-  Watched watched(loop, pair.ours.get());
-  std::string got;
+TEST_F(IoWatchTest, WithEdgesTellsOfWhatCameWhileNothingWasWanted) {
   watched.read = [&] {
     ReadSome(pair, 1, &got);
     watched.watch->WantRead(false);
