@@ -229,7 +229,7 @@ class Rules(Case):
         proxy = self.spillway(settings)
         ticket = ticket_in(ask(proxy.port, headers=DOCUMENT).text)
         cookie = cookie_of(ask(proxy.port, "POST", SOLVE, body=f"ticket={ticket}&nonce={work(ticket, 1)}".encode(), headers=DOCUMENT))
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertEqual(ask(proxy.port, headers={**DOCUMENT, "Cookie": cookie}).status, 200)
 
     def test_a_body_on_the_way_to_solving_is_bounded(self):

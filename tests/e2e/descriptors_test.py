@@ -73,7 +73,7 @@ class Streams(Case):
         for other in others:
             refused = other.ask()
             self.assertEqual((refused.status, refused.get("retry-after") in ("1", "2")), (503, True), refused)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertLess(control_cpu(proxy) - used, 0.5 * SLOWNESS)
         self.assertEqual(proxy.metric("spillway_accept_pauses_total"), 0)
         self.assertEqual(proxy.metric("spillway_endpoint_errors_total"), 0)

@@ -181,6 +181,12 @@ class Spillway:
         """Reloads by the admin endpoint; (status, text)."""
         return self.admin("POST", "/api/v1/reload")
 
+    def must_reload(self):
+        """Reloads, and fails the test with what was said if that is refused."""
+        status, text = self.reload()
+        if status != 200:
+            raise AssertionError(f"the reload was refused with {status}: {text}")
+
     def rss(self):
         """Resident memory in bytes, now."""
         with open(f"/proc/{self.pid}/status") as status:

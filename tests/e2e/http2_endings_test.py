@@ -202,7 +202,7 @@ class Endings(Http2):
         client.send(stream, b"before ")
         settings["rules"] = [{"name": "no", "match": {"path": "/no"}, "action": "deny"}]
         proxy.configure(settings)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertEqual(client.ask("GET", "/no").status, 403)
         client.send(stream, b"after", end=True)
         server.go.set()

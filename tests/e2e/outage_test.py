@@ -447,7 +447,7 @@ class Holding(Case):
         settings = self.settings(proxy)
         settings["pools"]["app"]["servers"] = [address(new)]
         proxy.configure(settings)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertEqual(client.read_response().status, 200)
         self.assertEqual(new.bodies, [b"moves"])
 
@@ -459,7 +459,7 @@ class Holding(Case):
         settings = self.settings(proxy)
         settings["pools"]["app"]["hold"] = "off"
         proxy.configure(settings)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertEqual(client.read_response().status, 503)
 
     def between_two(self, **change):
@@ -473,7 +473,7 @@ class Holding(Case):
         settings = self.settings(proxy)
         settings["pools"]["app"].update(change)
         proxy.configure(settings)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         server.close()
         return proxy, client
 

@@ -105,7 +105,7 @@ class Receipts(Case):
         answer = self.refused(proxy, 403, headers=[("User-Agent", "crawler")])
         self.settings["rules"] = RULES[3:]
         proxy.configure(self.settings)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         told = eventually(lambda: (lambda told: told["trace"] is None and told)(self.explained(proxy, answer)), "the old rules to be gone")
         self.assertEqual((told["generation"], told["generation_now"], told["rule"]["name"], told["status"]), (1, 2, "bots", 403))
         self.assertIn("the rules of generation 1 are gone", told["note"])
@@ -115,7 +115,7 @@ class Receipts(Case):
         proxy = self.start()
         answer = self.refused(proxy, 403, headers=[("User-Agent", "crawler")])
         before = self.explained(proxy, answer)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertEqual(self.explained(proxy, answer), before | {"generation_now": 2})
 
     def test_after_a_reload_the_trace_is_by_the_rules_that_judged_while_they_are_there(self):
@@ -128,7 +128,7 @@ class Receipts(Case):
             answer = self.refused(proxy, 403, headers=[("User-Agent", "crawler")])
             self.settings["rules"] = RULES[3:]
             proxy.configure(self.settings)
-            self.assertEqual(proxy.reload()[0], 200)
+            proxy.must_reload()
             told = self.explained(proxy, answer)
             self.assertEqual([rule["rule"] for rule in told["trace"]], ["surge-only", "secret", "bots"])
             self.assertIn("told by the rules of generation 1; generation 2 is in force", told["note"])

@@ -94,7 +94,7 @@ class Gate(Files):
         self.assertEqual(proxy.metric("spillway_config_last_reload_successful"), 0)
         # What mends the test is put in force.
         proxy.configure(config(server, rules=[dict(GATE, action={"deny": {"status": 410}})], tests=[CLOSED]))
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         eventually(lambda: ask(proxy.port, target="/gate").status == 410, "the new rule")
 
     def test_a_reload_is_refused_whose_answers_no_longer_charge(self):
@@ -137,7 +137,7 @@ class Gate(Files):
         settings["tests"].append(dict(limited, name="as this client", request={"client.address": "127.0.0.1"}))
         proxy = self.spillway(settings)
         self.assertEqual(ask(proxy.port).status, 200)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertEqual([ask(proxy.port).status for _ in range(3)], [200, 200, 429])
 
 

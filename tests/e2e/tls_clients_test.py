@@ -99,7 +99,7 @@ class ClientCertificates(Case):
         self.assertEqual(self.status(proxy, self.alice), 200)
         other = Authority(self.folder, "other")
         proxy.configure(self.settings(ca=other.certificate))
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
 
         def refused():
             try:

@@ -170,7 +170,7 @@ class Ocsp(Case):
         self.assertIn("Cert Status: good", self.shown(proxy))
         before = re.search(r"Next Update: (.*)", self.shown(proxy)).group(1)
         os.replace(self.response("newer", self.pair, "-ndays", "5"), self.good)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         eventually(lambda: re.search(r"Next Update: (.*)", self.shown(proxy)).group(1) != before, "the new response")
 
     def test_one_that_is_over_is_a_warning_and_is_not_shown(self):

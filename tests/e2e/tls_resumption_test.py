@@ -59,7 +59,7 @@ class Resumption(Case):
             with self.subTest(version):
                 context = self.context(version)
                 _, session = self.visit(proxy, context)
-                self.assertEqual(proxy.reload()[0], 200)
+                proxy.must_reload()
                 for _ in range(10):
                     reused, session = self.visit(proxy, context, session)
                     self.assertTrue(reused)
@@ -69,7 +69,7 @@ class Resumption(Case):
         context = self.context(ssl.TLSVersion.TLSv1_3)
         _, session = self.visit(proxy, context)
         self.authority.issue("one", "DNS:one.example")
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertTrue(self.visit(proxy, context, session)[0])
 
     def test_another_process_has_other_keys(self):
@@ -94,11 +94,11 @@ class Resumption(Case):
                 context = self.context(version)
                 _, session = self.visit(proxy, context)
                 proxy.configure(self.settings(ticket_keys=[new, old]))
-                self.assertEqual(proxy.reload()[0], 200)
+                proxy.must_reload()
                 reused, renewed = self.visit(proxy, context, session)
                 self.assertTrue(reused)
                 proxy.configure(self.settings(ticket_keys=[new]))
-                self.assertEqual(proxy.reload()[0], 200)
+                proxy.must_reload()
                 eventually(lambda: not self.visit(proxy, context, session)[0], "the old key to be forgotten")
                 # What the old one brought was renewed under the new one.
                 self.assertTrue(self.visit(proxy, context, renewed)[0])

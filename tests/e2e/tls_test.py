@@ -73,7 +73,7 @@ class Tls(Case):
             before = fingerprint(self.one[0])
             make_certificate(self.folder, "one.example")
             self.assertEqual(self.shown(proxy, "one.example"), before)
-            self.assertEqual(proxy.reload()[0], 200)
+            proxy.must_reload()
             eventually(lambda: self.shown(proxy, "one.example") == fingerprint(self.one[0]) != before, "the new certificate")
             self.assertEqual(client.ask().status, 200)
 

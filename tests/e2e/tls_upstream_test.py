@@ -206,7 +206,7 @@ class TlsUpstream(Case):
         for _ in range(2):
             self.assertEqual(ask(proxy.port).status, 200)
         os.replace(Authority(self.folder, "other").certificate, self.authority.certificate)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertTrue(eventually(lambda: ask(proxy.port).status == 502, "the new authority"))
 
     def test_a_pool_that_begins_to_speak_tls_uses_no_plain_connection(self):
@@ -215,7 +215,7 @@ class TlsUpstream(Case):
         self.assertEqual(ask(proxy.port).status, 200)  # one is kept
         settings = self.settings(plain)
         proxy.configure(settings)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertTrue(eventually(lambda: ask(proxy.port).status == 502, "TLS"))
         self.assertEqual(proxy.wait_record(lambda record: record["status"] == 502)["end"], "upstream TLS failed")
 

@@ -117,7 +117,7 @@ class Memory(Case):
         server = self.origin()
         proxy = self.spillway(toggled(server))
         set_toggle(proxy, "surge", True)
-        self.assertEqual(proxy.reload()[0], 200)
+        proxy.must_reload()
         self.assertEqual(ask(proxy.port, target="/archive").status, 503)
 
     def test_state_outlives_a_restart_by_the_state_file(self):

@@ -399,7 +399,7 @@ class Connections(Http2Case):
         spillway = self.spillway(config(old))
         self.assertEqual(ask(spillway.port).status, 200)
         spillway.configure(config(new, app={"protocol": "h2"}))
-        self.assertEqual(spillway.reload()[0], 200)
+        spillway.must_reload()
         eventually(lambda: ask(spillway.port).get("via") == "2.0 spillway", "the new server")
 
 

@@ -83,8 +83,11 @@ def listen(host="127.0.0.1", backlog=128):
     return listener
 
 
-def free_port():
-    """A port that nobody listens on, and that the kernel won't hand out while the socket is held."""
+def free_port(host="127.0.0.1", shared=False):
+    """A port that nobody listens on, and that the kernel won't hand out while the socket is held. Only where it is
+    `shared` may a program listen there meanwhile."""
     holder = socket.socket()
-    holder.bind(("127.0.0.1", 0))
+    if shared:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((host, 0))
     return holder, holder.getsockname()[1]
