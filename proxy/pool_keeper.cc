@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "proxy/first_contact.h"
 #include "proxy/health_check.h"
 #include "proxy/log.h"
 #include "proxy/outage_watch.h"
@@ -293,7 +294,42 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
       }
     }
     checks = std::move(kept);
+    UpdateContacts();
     std::erase_if(endpoints, [](const auto& entry) { return entry.second.expired(); });
+  }
+
+  // One for each member that was not one before. Where there are health checks these will tell.
+  void UpdateContacts() {
+    std::map<Endpoint*, std::unique_ptr<FirstContact>> kept;
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      for (const PoolMember& member : *pool->members()) {
+        Endpoint* endpoint = member.endpoint.get();
+        std::unique_ptr<FirstContact>& contact = kept[endpoint];
+        if (const auto found = contacts.find(endpoint); found != contacts.end()) {
+          if (found->second) contact = std::move(found->second);
+        } else if (!pool->config().health_check) {
+          contact = std::make_unique<FirstContact>(
+              loop, endpoint->address, pool->config().timeouts.connect,
+              [this, endpoint](std::string_view why) { OnNoContact(*endpoint, why); });
+        }
+      }
+    }
+    contacts = std::move(kept);
+  }
+
+  // As if a visitor had been refused; where one has been there already, his is the better word.
+  void OnNoContact(Endpoint& endpoint, std::string_view why) {
+    for (const std::shared_ptr<Pool>& pool : pools) {
+      const std::shared_ptr<const PoolMembers> members = pool->members();
+      if (std::none_of(members->begin(), members->end(), [&](const PoolMember& member) {
+            return member.endpoint.get() == &endpoint;
+          }))
+        continue;
+      log::Warning("pool {}: {} takes no connection: {}", pool->config().name, endpoint.text, why);
+      if (endpoint.requests.load(std::memory_order_relaxed) != 0) continue;
+      endpoint.refuses.store(true, std::memory_order_relaxed);
+      if (pool->hold() && pool->AllOut()) pool->NoteDown(loop.now());
+    }
   }
 
   Loop& loop;
@@ -303,6 +339,7 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
   std::map<std::string, std::unique_ptr<Name>> names;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<Endpoint>> endpoints;
   std::map<Endpoint*, std::unique_ptr<HealthCheck>> checks;
+  std::map<Endpoint*, std::unique_ptr<FirstContact>> contacts;  // of all members; null: with checks
   std::map<std::string, std::unique_ptr<OutageWatch>> watches;  // by pool
 };
 

@@ -94,7 +94,7 @@ class Lines(Case):
         self.addCleanup(holder.close)
         silent = self.raw_origin(lambda conversation, _: conversation.read_request())
         proxy = self.spillway({**config(), "pools": {
-            "app": {"servers": [address(self.origin())]}, "nobody": {"servers": [address(port)]},
+            "app": {"servers": [address(self.origin())]}, "nobody": {"servers": [address(port)], "hold": "off"},
             "silent": {"servers": [address(silent)]}, "cut": {"servers": [address(self.raw_origin(play))]}}, "rules": [
                 {"name": name, "match": {"path": "/" + name}, "action": {"pool": name}} for name in ("nobody", "silent", "cut")] + [
                 {"name": "drop", "match": {"path": "/drop"}, "action": "drop"}]})

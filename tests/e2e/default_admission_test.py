@@ -203,24 +203,22 @@ class DefaultAdmission(Case):
             self.assertEqual(client.read_response().status, 200)
 
     def test_of_an_upload_that_is_refused_the_app_hears_nothing(self):
-        heads, ended = [], []
+        heads = []
 
-        def play(conversation, number):
-            try:
-                heads.append(conversation.read_head().target)
-                conversation.read_to_end()
-            finally:
-                ended.append(number)
+        def play(conversation, _):
+            heads.append(conversation.read_head().target)
+            conversation.read_to_end()
 
         app = self.raw_origin(play)
         self.proxy = self.spillway(config(app, app={"concurrency": 1}))
+        eventually(lambda: app.silent == 1, "the look whether the app is there")
         for here in range(1, 5):
             self.send(f"/upload/{here}", "POST", "Content-Length: 10\r\n", source=f"127.0.0.{10 + here}")
             eventually(lambda here=here: len(heads) == here, "the app to have its head")
         refused = self.send("/upload/5", "POST", "Content-Length: 10\r\n", source="127.0.0.15")
         self.assertEqual(refused.read_response().status, 503)
         self.assertTrue(refused.at_end())
-        eventually(lambda: 4 in ended, "the connection that was made for it to be closed")
+        eventually(lambda: app.silent == 2, "the connection that was made for it to be closed")
         self.assertEqual(heads, [f"/upload/{number}" for number in range(1, 5)])
 
     def test_the_uploads_of_one_client_leave_room_for_anothers(self):

@@ -25,11 +25,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from conversation import Conversation, Message, ask, connect
 from programs import NGINX, Command, Nginx, Wrk, accepts
-from waiting import BINARY, KEPT, PATIENCE, ROOT, SANITIZED, SLOWNESS, Lines, eventually, free_port, listen
+from waiting import BINARY, KEPT, PATIENCE, ROOT, SANITIZED, SLOWNESS, Lines, eventually, free_port, listen, says_something
 
 __all__ = ["BINARY", "KEPT", "NGINX", "PATIENCE", "ROOT", "SANITIZED", "SLOWNESS", "Case", "Command", "Conversation", "HttpOrigin",
            "Lines", "Message", "Nginx", "RawOrigin", "Spillway", "Wrk", "accepts", "address", "ask", "config", "connect", "eventually",
-           "free_port", "listen", "main", "run"]
+           "free_port", "listen", "main", "run", "says_something"]
 
 
 def config(*servers, **more):
@@ -254,8 +254,9 @@ def run(*args, **more):
 
 
 class RawOrigin:
-    """Calls play(connection, number) in a thread for each connection; it may send and read any bytes.
-    `received` has what came over each connection, as far as Conversation.read took it."""
+    """Calls play(connection, number) in a thread for each connection that says something; it may send and read any bytes.
+    `received` has what came over each connection, as far as Conversation.read took it; `silent` counts the connections
+    that ended without a byte, as the first one does that looks whether somebody is here."""
 
     def __init__(self, play, unix=None, port=None):
         if unix:
@@ -270,7 +271,8 @@ class RawOrigin:
             self._listener.listen(128)
             self.port = self._listener.getsockname()[1]
         self.unix = unix
-        self.conversations = []
+        self.conversations, self.silent = [], 0
+        self._counting = threading.Lock()
         self._play = play
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
@@ -292,12 +294,17 @@ class RawOrigin:
             if self._closed:
                 connection.close()
                 return
-            conversation = Conversation(connection)
-            self.conversations.append(conversation)
-            threading.Thread(target=self._run, args=(conversation, len(self.conversations) - 1), daemon=True).start()
+            threading.Thread(target=self._run, args=(Conversation(connection),), daemon=True).start()
 
-    def _run(self, conversation, number):
+    def _run(self, conversation):
         try:
+            says = says_something(conversation.socket)
+            with self._counting:
+                if not says:
+                    self.silent += 1
+                    return
+                self.conversations.append(conversation)
+                number = len(self.conversations) - 1
             self._play(conversation, number)
         except (OSError, EOFError):
             pass

@@ -11,7 +11,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
-from harness import Command, RawOrigin
+from harness import Command, RawOrigin, says_something
 from http2_client import ACK, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, Raw, frame, plain_block, settings
 
 
@@ -158,12 +158,13 @@ class Origin:
             except OSError:
                 return
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(self, accepted)
-            self.connections.append(connection)
-            threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._run, args=(Connection(self, accepted),), daemon=True).start()
 
     def _run(self, connection):
         try:
+            if not says_something(connection.socket):
+                return
+            self.connections.append(connection)
             if self.tls:
                 connection.socket = self.tls.wrap_socket(connection.socket, server_side=True)
             connection.run()

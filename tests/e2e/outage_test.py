@@ -262,6 +262,26 @@ class Holding(Case):
         self.shops[0].open()
         self.assertEqual({client.read_response().status for client in clients}, {200})
 
+    def test_a_server_that_is_not_there_from_the_start_is_told_of_before_anybody_asks(self):
+        shop = self.keep(Shop())
+        shop.kill()
+        proxy = self.spillway(config(shop, rules=CLASSES))
+        proxy.log.wait(rf"warning.*pool app: 127\.0\.0\.1:{shop.port} takes no connection: Connection refused")
+        eventually(lambda: self.view(proxy)["state"] == "down", "the outage to be seen")
+        client = self.send(proxy)
+        self.held(proxy, 1)
+        shop.open()
+        self.assertEqual(client.read_response().status, 200)
+        # One that is added by a reload, too.
+        missing, other = free_port()
+        self.addCleanup(missing.close)
+        settings = self.settings(proxy)
+        settings["pools"]["app"]["servers"].append(address(other))
+        proxy.configure(settings)
+        proxy.must_reload()
+        proxy.log.wait(rf"warning.*pool app: 127\.0\.0\.1:{other} takes no connection")
+        self.assertEqual(self.view(proxy)["state"], "up")
+
     def test_a_server_that_never_answers_a_connect_is_waited_for_too(self):
         listener = listen(backlog=0)
         self.addCleanup(listener.close)

@@ -344,8 +344,8 @@ class Connections(Http2Case):
     def test_a_server_that_never_answers_a_connect_is_given_up(self):
         holder, port = free_port()
         self.addCleanup(holder.close)
-        spillway = self.behind(port, app={"retries": {"attempts": 0}})
-        self.assertEqual(ask(spillway.port).status, 503)
+        spillway = self.behind(port, app={"retries": {"attempts": 0}, "hold": "off"})
+        self.assertEqual(ask(spillway.port).status, 502)
         eventually(lambda: spillway.metric("spillway_upstream_errors_total", pool="app", kind="connect") == 1, "the counter")
 
     def test_a_server_that_is_silent_is_given_up_and_its_connection_with_it(self):

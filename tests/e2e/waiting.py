@@ -91,3 +91,9 @@ def free_port(host="127.0.0.1", shared=False):
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind((host, 0))
     return holder, holder.getsockname()[1]
+
+
+def says_something(connection):
+    """Waits for the first byte of a connection, and leaves it there; False when it ends without one, as one does that
+    only looks whether somebody listens."""
+    return bool(connection.recv(1, socket.MSG_PEEK))

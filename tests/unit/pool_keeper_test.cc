@@ -8,6 +8,7 @@
 #include <map>
 
 #include "proxy/health_check.h"
+#include "proxy/pool_hold.h"
 
 namespace spillway {
 namespace {
@@ -157,6 +158,67 @@ TEST_F(PoolKeeperTest, WithoutChecksAnEndpointIsHealthyAgain) {
 }
 
 // A server on a free port that gives `answer` to whoever connects, on the checks' own loop.
+// A server that is new is sent one connect, and one that was known none.
+class FirstContactTest : public PoolKeeperTest {
+ protected:
+  FirstContactTest()
+      : taken_(*Listen(kAny, false)), listener_(loop_, taken_.get(), this, &OnConnect, nullptr) {
+    listener_.WantRead(true);
+  }
+  static void OnConnect(void* self) {
+    auto& it = *static_cast<FirstContactTest*>(self);
+    while (Accept(it.taken_.get())) ++it.contacts_;
+  }
+  // Until nothing more is under way.
+  void Settle(const std::function<bool()>& done) {
+    for (const TimePoint until = loop_.now() + 20s; !done() && loop_.now() < until;) {
+      Deadline soon(loop_, &loop_, [](void* loop) { static_cast<Loop*>(loop)->Stop(); });
+      soon.SetAfter(1ms);
+      loop_.Run();
+    }
+    EXPECT_TRUE(done());
+  }
+  static bool Refuses(const Pool& pool, std::size_t member) {
+    return (*pool.members())[member].endpoint->refuses.load();
+  }
+  static ServerConfig At(const Fd& listener) {
+    return Server("127.0.0.1", LocalAddress(listener.get()).port());
+  }
+
+  const KernelAddress kAny = KernelAddress::FromIp(*IpAddress::Parse("127.0.0.1"), 0);
+  const Fd taken_;
+  IoWatch listener_;
+  int contacts_ = 0;
+};
+
+TEST_F(FirstContactTest, AServerThatIsNotThereIsKnownToBeDownBeforeAnybodyAsks) {
+  // Nobody listens there any more.
+  const ServerConfig gone = At(*Listen(kAny, false));
+  const auto pool = Load(PoolOf("app", {gone}));
+  Settle([&] { return Refuses(*pool, 0); });
+  EXPECT_EQ(pool->hold()->state(), HoldView::State::kDown);
+}
+
+TEST_F(FirstContactTest, OneOfTwoIsNoOutageAndAReloadLooksAtNewOnesOnly) {
+  const ServerConfig gone = At(*Listen(kAny, false));
+  auto pool = Load(PoolOf("app", {At(taken_)}));
+  Settle([&] { return contacts_ == 1; });
+  pool = Load(PoolOf("app", {At(taken_), gone}));
+  Settle([&] { return Refuses(*pool, 1); });
+  EXPECT_FALSE(Refuses(*pool, 0));
+  EXPECT_EQ(pool->hold()->state(), HoldView::State::kUp);
+  EXPECT_EQ(contacts_, 1);
+}
+
+TEST_F(FirstContactTest, AServerThatATryReachedMeanwhileIsNotTakenForDown) {
+  const ServerConfig gone = At(*Listen(kAny, false));
+  const auto pool = Load(PoolOf("app", {gone, At(taken_)}));
+  (*pool->members())[0].endpoint->requests = 1;
+  Settle([&] { return contacts_ == 1; });
+  Settle([again = 0]() mutable { return ++again > 3; });
+  EXPECT_FALSE(Refuses(*pool, 0));
+}
+
 class HealthCheckTest : public testing::Test {
  protected:
   HealthCheckTest() {
