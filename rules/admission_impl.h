@@ -22,7 +22,7 @@ namespace spillway {
 struct Admission::Impl {
   using Limit = AdmissionConfig::Limit;
   using State = AdmissionTicket::State;
-  static constexpr TimePoint kNever = TimePoint::max();
+  static constexpr TimePoint kNever = TimePoint::max(), kLongAgo = TimePoint::min();
   // The ranks of those who wait: critical_plus, the protected, then of each other class first who was let
   // in lately and then the newcomers.
   static constexpr std::uint8_t kVitalRanks = 2;  // critical_plus, and who is protected
@@ -68,7 +68,7 @@ struct Admission::Impl {
   TimePoint asked{};              // last
   TimePoint long_since = kNever;  // the queue is long since then, and had this length
   std::uint32_t long_size = 0;
-  bool turned_away = false;  // since the queue was looked at, somebody was
+  TimePoint turned_away_at = kLongAgo;  // the last who was, for want of a place or of time
   // The queue is long since then, whether that is overload yet or not.
   TimePoint crowd_since = kNever;
   bool instant = false;          // far more than are answered came at once, since then

@@ -12,6 +12,7 @@ namespace {
 // crowd that came at once is none, it is served in its turn.
 constexpr Duration kLasting = std::chrono::milliseconds(400);
 constexpr Duration kLastingWhileOpening = std::chrono::seconds(2);
+constexpr Duration kTurnsAway = std::chrono::seconds(1);  // after the last who was turned away
 constexpr double kShorter = 0.9;
 constexpr Duration kQuiet = std::chrono::milliseconds(50);  // nobody else asks: not for so long
 constexpr double kWait = 0.1;                               // of an answer's time, under pressure
@@ -66,17 +67,19 @@ void Admission::Impl::Told(AdmissionTicket* ticket) {
 void Admission::Impl::ShedWaiting(AdmissionTicket* ticket, ShedReason reason, TimePoint now) {
   queue.Remove(ticket);
   Shed(ticket, reason);
-  if (reason == ShedReason::kQueueFull || reason == ShedReason::kQueueTimeout)
+  if (reason == ShedReason::kQueueFull || reason == ShedReason::kQueueTimeout) {
     Refused(ticket->rank, now);
+    turned_away_at = now;
+  }
   Untold(ticket);
 }
 
 void Admission::Impl::LookAtQueue(TimePoint now) {
   // As long as the limit itself grows fast a queue is no sign of much.
   const bool opening = adaptive != nullptr && adaptive->opening() && routes.AsEver();
-  // One that turns people away is long, however few places it has.
-  const bool is_long =
-      std::exchange(turned_away, false) || queue.size() >= OverloadGauge::kLongQueue;
+  // One that turns people away is long, however few places it has; where few come, not every one of them.
+  const bool turns_away = turned_away_at != kLongAgo && now - turned_away_at < kTurnsAway;
+  const bool is_long = turns_away || queue.size() >= OverloadGauge::kLongQueue;
   LookAtCrowd(is_long, now);
   if (!is_long || gauge.pressed()) {
     long_since = kNever;
@@ -123,7 +126,7 @@ void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
       slot_seconds > 0 && wait > allowed && before > 0 && (gauge.pressed() || !gathers);
   const bool full = queue.size() >= config.queue.max;
   if (too_long || full) {
-    turned_away = true;
+    turned_away_at = now;
     AdmissionTicket* victim = queue.Victim(ticket->rank, ticket->lane);
     // Who is of a lower rank does not stand before the new one: he gives way to make room only.
     if (too_long && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;

@@ -74,9 +74,9 @@ constexpr double kSettled = 32;
 constexpr double kOpens = 0.5;   // slots for each answer
 constexpr double kBeyond = 1.2;  // what was in flight when it ended, without the wait; so much more
 constexpr double kWaitOfSpread = 0.25, kLeastExcess = 0.04;
-constexpr std::uint32_t kCrowd = 40;  // so many wait, which luck seldom does
-constexpr double kHaste = 0.6;        // the limit is cut where it is more than so much too high,
-constexpr double kMargin = 1.3;       // and to so much above what seems right
+constexpr double kCrowd = 40;    // so many wait, or as many as are inside, which luck seldom does
+constexpr double kHaste = 0.6;   // the limit is cut where it is more than so much too high,
+constexpr double kMargin = 1.3;  // and to so much above what seems right
 // A cohort is as large as makes its mean this much better than what is to be told apart.
 constexpr double kDifference = 0.03, kDifferenceOfSpread = 0.06, kPrecision = 4;
 constexpr double kFewest = 8, kFirst = 24, kMost = 400, kWhileClimbing = 4;
@@ -301,7 +301,7 @@ class KneeLimit final : public AdaptiveLimit {
     if (slow) {
       const double surplus =
           std::exp(-std::max(seen.excess - kWaitOfSpread * seen.spread, kLeastExcess));
-      if (scene.queued < kCrowd || surplus > kHaste) return Stay(now);
+      if (scene.queued < std::min(kCrowd, limit_) || surplus > kHaste) return Stay(now);
       return Change(limit_ * std::max(surplus * kMargin, kDeepestCut), now);
     }
     // Of a crowd that has just come the answers know nothing yet.

@@ -108,6 +108,22 @@ INSTANTIATE_TEST_SUITE_P(Few, AnyDayTest,
                          testing::Values(Worst{198, 0.8}, Worst{4316, 0.8}, Worst{2992, 0.8},
                                          Worst{4610, 0.8}));
 
+// What is slow to be found may take its time, but is found.
+class AnyLongDayTest : public testing::TestWithParam<Worst> {};
+TEST_P(AnyLongDayTest, Recovers) {
+  Scenario scenario = AnyDay(GetParam().seed);
+  scenario.seconds = 120;
+  EXPECT_GE(Steady(scenario).last, GetParam().last) << Describe(scenario);
+}
+// Fewer came in each tenth of a second than it takes to see that people are turned away lastingly; answers that took ten
+// times as long while fewer waited than a crowd.
+INSTANTIATE_TEST_SUITE_P(FewWorkersFewVisitors, AnyLongDayTest,
+                         testing::Values(Worst{32006, 0.8}, Worst{8227, 0.5}));
+// 36 s were not enough for these.
+INSTANTIATE_TEST_SUITE_P(Slow, AnyLongDayTest,
+                         testing::Values(Worst{46270, 0.8}, Worst{17780, 0.8}, Worst{19592, 0.8},
+                                         Worst{31748, 0.8}));
+
 TEST(AnyDay, NineOfTenEndWithFourFifthsOfWhatIsPossible) {
   int well = 0;
   for (std::uint64_t seed = 1000; seed < 1020; ++seed)

@@ -256,7 +256,7 @@ void Way::Apply(Scenario* scenario) const {
 
 Steadiness Steady(const Scenario& scenario) {
   const Record record = Play(scenario);
-  constexpr double kWindow = 4;
+  constexpr double kWindow = 4, kWell = 0.8;
   Steadiness steady;
   // What was asked for, over windows, bounds what can be answered in them.
   const auto possible = [&](Window window) {
@@ -272,13 +272,21 @@ Steadiness Steady(const Scenario& scenario) {
     const double most = possible(window);
     return most > 0 ? Useful(record, window) / most : 1;
   };
+  bool was_well = false;
   for (double at = 4; at + kWindow <= scenario.seconds; at += 2) {
     bool unsettled = false;
     for (const Scenario::Load& load : scenario.load) unsettled |= load.at <= at && at < load.at + 5;
     for (const Scenario::Change& change : scenario.changes) {
       unsettled |= change.at < at + kWindow && at < change.at + 5;
     }
-    if (!unsettled) steady.least = std::min(steady.least, goodput({at, at + kWindow}));
+    if (unsettled) {
+      was_well = false;
+      continue;
+    }
+    const double now = goodput({at, at + kWindow});
+    steady.least = std::min(steady.least, now);
+    if (was_well) steady.relapse = std::min(steady.relapse, now);
+    was_well |= now >= kWell;
   }
   steady.last = goodput({scenario.seconds * 0.75, scenario.seconds - 1});
   return steady;

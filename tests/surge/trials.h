@@ -37,9 +37,11 @@ struct Trial {
 const std::vector<Trial>& Trials();
 
 // Goodput of T9's scenario, in windows of 4 s and as a share of what is possible: the least but for
-// the seconds after a change, and the mean of the last quarter.
+// the seconds after a change; the least of those that had four fifths before, with no change since; and the mean
+// of the last quarter.
 struct Steadiness {
   double least = 1;
+  double relapse = 1;
   double last = 1;
 };
 Steadiness Steady(const Scenario& scenario);
