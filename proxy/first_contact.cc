@@ -13,7 +13,7 @@ FirstContact::FirstContact(Loop& loop, const KernelAddress& address, Duration pa
   auto fd = StartConnect(address);
   if (!fd) {
     error_ = fd.error();
-    if (!IsOurShortage(error_)) timer_.Set(loop.now());
+    if (NobodyListens(error_)) timer_.Set(loop.now());
     return;
   }
   fd_ = std::move(*fd);
@@ -28,7 +28,7 @@ FirstContact::~FirstContact() = default;
 void FirstContact::OnReady() {
   const int error = ConnectError(fd_.get());
   End();
-  if (error != 0) failed_(std::strerror(error));
+  if (NobodyListens(error)) failed_(std::strerror(error));
 }
 
 void FirstContact::OnTimer() {

@@ -2,7 +2,7 @@
 // Whether a server that is new to us takes a connection: one connect, closed at once, so that a wrong address, or
 // a server that was not started, is told of before the first visitor comes.
 //
-// Thread rule: one loop thread. Memory: one socket while the connect is under way.
+// Thread rule: one loop thread. Memory: a socket while the connect is under way, some 200 bytes afterwards.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@ class FirstContact {
   // Why there was none; the text is for the call only.
   using Failed = std::function<void(std::string_view why)>;
 
-  // `failed` is called once at most, within `patience` and not before the constructor has returned; for want of
-  // a descriptor of ours it is not. It must not destroy this.
+  // `failed` is called once at most, within `patience` and not before the constructor has returned, where nobody takes
+  // connections (NobodyListens, or none within `patience`); of other faults nothing is said. It must not destroy this.
   FirstContact(Loop& loop, const KernelAddress& address, Duration patience, Failed failed);
   ~FirstContact();
   FirstContact(const FirstContact&) = delete;

@@ -2,7 +2,6 @@
 #include "proxy/outage_watch.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "proxy/log.h"
@@ -80,11 +79,8 @@ class OutageWatch::Probe {
     Begin();
   }
 
-  // A unix socket whose backlog is full says nothing of its server; nor does a shortage here.
   void Failed(int error) {
-    if (error == ECONNREFUSED || error == ENOENT || error == EHOSTUNREACH || error == ENETUNREACH ||
-        error == ECONNRESET || error == ETIMEDOUT)
-      owner_.Missed(*endpoint_, true);
+    if (NobodyListens(error)) owner_.Missed(*endpoint_, true);
   }
 
   OutageWatch& owner_;

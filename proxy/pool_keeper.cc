@@ -304,11 +304,12 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
     for (const std::shared_ptr<Pool>& pool : pools) {
       for (const PoolMember& member : *pool->members()) {
         Endpoint* endpoint = member.endpoint.get();
-        std::unique_ptr<FirstContact>& contact = kept[endpoint];
+        const auto [at, is_first] = kept.try_emplace(endpoint);
+        if (!is_first || pool->config().health_check) continue;
         if (const auto found = contacts.find(endpoint); found != contacts.end()) {
-          if (found->second) contact = std::move(found->second);
-        } else if (!pool->config().health_check) {
-          contact = std::make_unique<FirstContact>(
+          at->second = std::move(found->second);
+        } else {
+          at->second = std::make_unique<FirstContact>(
               loop, endpoint->address, pool->config().timeouts.connect,
               [this, endpoint](std::string_view why) { OnNoContact(*endpoint, why); });
         }
@@ -317,18 +318,21 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
     contacts = std::move(kept);
   }
 
-  // As if a visitor had been refused; where one has been there already, his is the better word.
+  // As if a visitor had been refused; where one has tried already, what he found is the better word. A backup has no
+  // visitors who would find out that it is there again.
   void OnNoContact(Endpoint& endpoint, std::string_view why) {
     for (const std::shared_ptr<Pool>& pool : pools) {
       const std::shared_ptr<const PoolMembers> members = pool->members();
-      if (std::none_of(members->begin(), members->end(), [&](const PoolMember& member) {
-            return member.endpoint.get() == &endpoint;
-          }))
-        continue;
+      const auto member = std::find_if(members->begin(), members->end(), [&](const auto& each) {
+        return each.endpoint.get() == &endpoint;
+      });
+      if (member == members->end()) continue;
       log::Warning("pool {}: {} takes no connection: {}", pool->config().name, endpoint.text, why);
-      if (endpoint.requests.load(std::memory_order_relaxed) != 0) continue;
+      if (member->backup || endpoint.requests.load(std::memory_order_relaxed) != 0) return;
       endpoint.refuses.store(true, std::memory_order_relaxed);
-      if (pool->hold() && pool->AllOut()) pool->NoteDown(loop.now());
+      const bool all_known = !WaitsForName(pool->config());
+      if (pool->hold() && all_known && pool->AllOut()) pool->NoteDown(loop.now());
+      return;
     }
   }
 
@@ -339,7 +343,8 @@ struct PoolKeeper::Impl : std::enable_shared_from_this<Impl> {
   std::map<std::string, std::unique_ptr<Name>> names;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<Endpoint>> endpoints;
   std::map<Endpoint*, std::unique_ptr<HealthCheck>> checks;
-  std::map<Endpoint*, std::unique_ptr<FirstContact>> contacts;  // of all members; null: with checks
+  std::map<Endpoint*, std::unique_ptr<FirstContact>>
+      contacts;  // of all members; null: none was made
   std::map<std::string, std::unique_ptr<OutageWatch>> watches;  // by pool
 };
 

@@ -236,6 +236,11 @@ bool IsOurShortage(int error) {
          error == EADDRNOTAVAIL;
 }
 
+bool NobodyListens(int error) {
+  return error == ECONNREFUSED || error == ENOENT || error == EHOSTUNREACH ||
+         error == ENETUNREACH || error == ECONNRESET || error == ETIMEDOUT;
+}
+
 int ConnectError(int fd) {
   int error = 0;
   socklen_t size = sizeof(error);

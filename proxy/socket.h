@@ -69,6 +69,8 @@ std::optional<Accepted> Accept(int listener);
 tl::expected<Fd, int> StartConnect(const KernelAddress& address);
 // A connect that failed for want of something on this machine: it says nothing of the server.
 bool IsOurShortage(int error);
+// One that failed since nobody takes connections there. A unix socket whose backlog is full says nothing of that.
+bool NobodyListens(int error);
 // After writability: 0, or the errno of the connect.
 int ConnectError(int fd);
 

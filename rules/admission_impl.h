@@ -68,7 +68,10 @@ struct Admission::Impl {
   TimePoint asked{};              // last
   TimePoint long_since = kNever;  // the queue is long since then, and had this length
   std::uint32_t long_size = 0;
-  TimePoint turned_away_at = kLongAgo;  // the last who was, for want of a place or of time
+  bool turned_away =
+      false;  // since the queue was looked at, somebody was, for want of a place or of time
+  // The last of those, and the first with no long gap until then.
+  TimePoint turned_away_at = kLongAgo, turning_since = kLongAgo;
   // The queue is long since then, whether that is overload yet or not.
   TimePoint crowd_since = kNever;
   bool instant = false;          // far more than are answered came at once, since then
@@ -139,7 +142,8 @@ struct Admission::Impl {
   void Expire(TimePoint now);
   void ExpireDeadlines(TimePoint now);
   void ShedWaiting(AdmissionTicket* ticket, ShedReason reason, TimePoint now);
-  double Drain() const;  // seconds between two slots that become free; 0: unknown
+  void TurnAway(TimePoint now);  // for want of a place or of time
+  double Drain() const;          // seconds between two slots that become free; 0: unknown
   Duration Allowed(std::uint8_t rank) const;   // to wait, by what is known when one comes
   Duration Patience(std::uint8_t rank) const;  // after which one who waits is refused after all
   bool TooLate(const AdmissionTicket& ticket, TimePoint now) const;

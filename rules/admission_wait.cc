@@ -12,7 +12,7 @@ namespace {
 // crowd that came at once is none, it is served in its turn.
 constexpr Duration kLasting = std::chrono::milliseconds(400);
 constexpr Duration kLastingWhileOpening = std::chrono::seconds(2);
-constexpr Duration kTurnsAway = std::chrono::seconds(1);  // after the last who was turned away
+constexpr Duration kTurnsAway = std::chrono::seconds(1);  // from one who is turned away to the next
 constexpr double kShorter = 0.9;
 constexpr Duration kQuiet = std::chrono::milliseconds(50);  // nobody else asks: not for so long
 constexpr double kWait = 0.1;                               // of an answer's time, under pressure
@@ -69,24 +69,34 @@ void Admission::Impl::ShedWaiting(AdmissionTicket* ticket, ShedReason reason, Ti
   Shed(ticket, reason);
   if (reason == ShedReason::kQueueFull || reason == ShedReason::kQueueTimeout) {
     Refused(ticket->rank, now);
-    turned_away_at = now;
+    TurnAway(now);
   }
   Untold(ticket);
+}
+
+void Admission::Impl::TurnAway(TimePoint now) {
+  turned_away = true;
+  if (turned_away_at == kLongAgo || now - turned_away_at >= kTurnsAway) turning_since = now;
+  turned_away_at = now;
 }
 
 void Admission::Impl::LookAtQueue(TimePoint now) {
   // As long as the limit itself grows fast a queue is no sign of much.
   const bool opening = adaptive != nullptr && adaptive->opening() && routes.AsEver();
-  // One that turns people away is long, however few places it has; where few come, not every one of them.
-  const bool turns_away = turned_away_at != kLongAgo && now - turned_away_at < kTurnsAway;
-  const bool is_long = turns_away || queue.size() >= OverloadGauge::kLongQueue;
-  LookAtCrowd(is_long, now);
+  const Duration lasting = opening ? kLastingWhileOpening : kLasting;
+  const bool many_wait = queue.size() >= OverloadGauge::kLongQueue;
+  // A queue that goes on turning people away is long, however few places it has; and where few come, not every one
+  // of them is turned away.
+  const bool turns_away = turned_away_at != kLongAgo && now - turned_away_at < kTurnsAway &&
+                          turned_away_at - turning_since >= lasting;
+  const bool is_long = many_wait || turns_away;
+  LookAtCrowd(std::exchange(turned_away, false) || many_wait, now);
   if (!is_long || gauge.pressed()) {
     long_since = kNever;
   } else if (long_since == kNever) {
     long_since = now;
     long_size = queue.size();
-  } else if (now - long_since >= (opening ? kLastingWhileOpening : kLasting)) {
+  } else if (now - long_since >= lasting) {
     // It becomes shorter, but not in time.
     const bool too_late =
         instant && ToDuration(queue.size() * Drain()) > config.queue.timeout - (now - crowd_since);
@@ -126,7 +136,7 @@ void Admission::Impl::Wait(AdmissionTicket* ticket, TimePoint now) {
       slot_seconds > 0 && wait > allowed && before > 0 && (gauge.pressed() || !gathers);
   const bool full = queue.size() >= config.queue.max;
   if (too_long || full) {
-    turned_away_at = now;
+    TurnAway(now);
     AdmissionTicket* victim = queue.Victim(ticket->rank, ticket->lane);
     // Who is of a lower rank does not stand before the new one: he gives way to make room only.
     if (too_long && victim != nullptr && victim->rank != ticket->rank) victim = nullptr;

@@ -74,7 +74,8 @@ constexpr double kSettled = 32;
 constexpr double kOpens = 0.5;   // slots for each answer
 constexpr double kBeyond = 1.2;  // what was in flight when it ended, without the wait; so much more
 constexpr double kWaitOfSpread = 0.25, kLeastExcess = 0.04;
-constexpr double kCrowd = 40;    // so many wait, or as many as are inside, which luck seldom does
+// So many wait, which luck seldom does; or as many as the limit is, if that is not very low.
+constexpr double kCrowd = 40, kCrowdOfFew = 8;
 constexpr double kHaste = 0.6;   // the limit is cut where it is more than so much too high,
 constexpr double kMargin = 1.3;  // and to so much above what seems right
 // A cohort is as large as makes its mean this much better than what is to be told apart.
@@ -301,7 +302,8 @@ class KneeLimit final : public AdaptiveLimit {
     if (slow) {
       const double surplus =
           std::exp(-std::max(seen.excess - kWaitOfSpread * seen.spread, kLeastExcess));
-      if (scene.queued < std::min(kCrowd, limit_) || surplus > kHaste) return Stay(now);
+      if (scene.queued < std::clamp(limit_, kCrowdOfFew, kCrowd) || surplus > kHaste)
+        return Stay(now);
       return Change(limit_ * std::max(surplus * kMargin, kDeepestCut), now);
     }
     // Of a crowd that has just come the answers know nothing yet.

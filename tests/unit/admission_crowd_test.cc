@@ -210,5 +210,34 @@ TEST_F(CrowdTest, IsToldInTimeWhereTheTimeoutIsShorterThanATick) {
   for (const auto& [ticket, age] : told_) EXPECT_LE(age, 110ms);
 }
 
+// A server of one place, a queue of two, and somebody who is turned away now and then.
+class TurnedAwayTest : public AdmissionTest {
+ protected:
+  TurnedAwayTest() {
+    Begin(Fixed(1, 2, 1min));
+    for (int i = 0; i < 3; ++i) Ask();
+  }
+  void Elapse(Duration time) {
+    for (const TimePoint until = now_ + time; now_ < until; now_ += 100ms) Told();
+  }
+};
+
+TEST_F(TurnedAwayTest, OneIsNoOverload) {
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Ask().state, State::kShed);
+  Elapse(5s);
+  EXPECT_FALSE(View().pressed);
+  EXPECT_EQ(Ask().state, State::kShed);  // long after the others
+  Elapse(5s);
+  EXPECT_FALSE(View().pressed);
+}
+
+TEST_F(TurnedAwayTest, OneAfterTheOtherAreThoughNotInEachTick) {
+  for (int i = 0; i < 4; ++i) {
+    Ask();
+    Elapse(700ms);
+  }
+  EXPECT_TRUE(View().pressed);
+}
+
 }  // namespace
 }  // namespace spillway

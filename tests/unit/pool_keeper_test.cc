@@ -157,7 +157,6 @@ TEST_F(PoolKeeperTest, WithoutChecksAnEndpointIsHealthyAgain) {
   EXPECT_TRUE(pool->members()->at(0).endpoint->healthy);
 }
 
-// A server on a free port that gives `answer` to whoever connects, on the checks' own loop.
 // A server that is new is sent one connect, and one that was known none.
 class FirstContactTest : public PoolKeeperTest {
  protected:
@@ -210,15 +209,42 @@ TEST_F(FirstContactTest, OneOfTwoIsNoOutageAndAReloadLooksAtNewOnesOnly) {
   EXPECT_EQ(contacts_, 1);
 }
 
-TEST_F(FirstContactTest, AServerThatATryReachedMeanwhileIsNotTakenForDown) {
+TEST_F(FirstContactTest, AServerThatSomebodyTriedMeanwhileIsNotTakenForDownNorABackup) {
   const ServerConfig gone = At(*Listen(kAny, false));
-  const auto pool = Load(PoolOf("app", {gone, At(taken_)}));
+  ServerConfig backup = At(*Listen(kAny, false));
+  backup.backup = true;
+  const ServerConfig last = At(*Listen(kAny, false));
+  const auto pool = Load(PoolOf("app", {gone, backup, last}));
   (*pool->members())[0].endpoint->requests = 1;
-  Settle([&] { return contacts_ == 1; });
-  Settle([again = 0]() mutable { return ++again > 3; });
+  Settle([&] { return Refuses(*pool, 2); });  // their answers come one after the other
   EXPECT_FALSE(Refuses(*pool, 0));
+  EXPECT_FALSE(Refuses(*pool, 1));
+  EXPECT_EQ(pool->hold()->state(), HoldView::State::kUp);
 }
 
+TEST_F(FirstContactTest, AnAddressThatANameBringsIsNewToo) {
+  const std::uint16_t port = LocalAddress(taken_.get()).port();
+  const auto pool = Load(PoolOf("app", {Server("app.test", port)}));
+  Answer("app.test", {"127.0.0.1"});
+  Settle([&] { return contacts_ == 1; });
+}
+
+TEST_F(FirstContactTest, WhileANameIsAwaitedADeadAddressIsNoOutage) {
+  const ServerConfig gone = At(*Listen(kAny, false));
+  const auto pool = Load(PoolOf("app", {gone, Server("app.test", 80)}));
+  Settle([&] { return Refuses(*pool, 0); });
+  EXPECT_EQ(pool->hold()->state(), HoldView::State::kUp);
+}
+
+TEST_F(FirstContactTest, AServerThatIsGoneBeforeItsAnswerCameIsForgotten) {
+  const ServerConfig gone = At(*Listen(kAny, false));
+  Load(PoolOf("app", {gone}));
+  const auto pool = Load(PoolOf("app", {At(taken_)}));
+  Settle([&] { return contacts_ == 1; });
+  EXPECT_EQ(pool->hold()->state(), HoldView::State::kUp);
+}
+
+// A server on a free port that gives `answer` to whoever connects, on the checks' own loop.
 class HealthCheckTest : public testing::Test {
  protected:
   HealthCheckTest() {
