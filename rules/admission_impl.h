@@ -68,9 +68,8 @@ struct Admission::Impl {
   TimePoint asked{};              // last
   TimePoint long_since = kNever;  // the queue is long since then, and had this length
   std::uint32_t long_size = 0;
-  bool turned_away =
-      false;  // since the queue was looked at, somebody was, for want of a place or of time
-  // The last of those, and the first with no long gap until then.
+  bool turned_away = false;  // since the queue was looked at, somebody was
+  // The last who was, for want of a place or of time, and the first with no long gap until then.
   TimePoint turned_away_at = kLongAgo, turning_since = kLongAgo;
   // The queue is long since then, whether that is overload yet or not.
   TimePoint crowd_since = kNever;
